@@ -1,0 +1,84 @@
+"""Settings: the only reader of the environment. Refuses to start on a bad value, naming it.
+
+Every field is the variable `SIGHTGLASS_<FIELD>`. Nothing else in the code base reads `os.environ` for a choice.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def available_cores() -> int:
+    """Cores this process may use: the affinity mask where the system has one, else all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """All that a deployment may choose."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGHTGLASS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address the API listens on; anything but loopback needs API keys.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    data_dir: Path = Field(Path("data"), description="Folder for datasets, models, caches and the SQLite databases.")
+    database_url: str | None = Field(None, description="SQLAlchemy URL; SQLite in the data folder by default.")
+    weights_dir: Path | None = Field(
+        None, description="Folder with weights files named <timm_name>.safetensors, .pth or .pt; asked before any hub."
+    )
+    offline: bool = Field(False, description="1: never touch the network.")
+    hub_timeout_s: float = Field(3.0, gt=0, le=60, description="Longest wait, in seconds, for a sign of life of a hub.")
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated keys. Unset: no key is asked for and only loopback is served."
+    )
+    max_upload_mb: int = Field(2048, ge=1, description="Largest upload, in MiB.")
+    max_image_pixels: int = Field(100_000_000, ge=1, description="Largest image, in pixels (width x height).")
+    max_archive_files: int = Field(500_000, ge=1, description="Most members that an archive may hold.")
+    max_unpacked_ratio: int = Field(
+        200, ge=1, description="An archive that unpacks to more than this many times its size is refused as a bomb."
+    )
+    torch_threads: int = Field(default_factory=available_cores, ge=1, description="Threads for arithmetic.")
+    mlflow_tracking_uri: str | None = Field(
+        None, description="MLflow server or store; SQLite in the data folder by default; 'off' writes none."
+    )
+    job_attempts: int = Field(3, ge=1, description="How often a job that loses its worker is started at most.")
+    model_cache_mb: int = Field(2048, ge=64, description="Memory for loaded models, in MiB.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'sightglass.db'}"
+
+    @property
+    def resolved_mlflow_uri(self) -> str | None:
+        """The MLflow store, or None where tracking is off."""
+        if self.mlflow_tracking_uri == "off":
+            return None
+        return self.mlflow_tracking_uri or f"sqlite:///{self.data_dir.resolve() / 'mlflow.db'}"
+
+    @property
+    def datasets_dir(self) -> Path:
+        return self.data_dir / "datasets"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def jobs_dir(self) -> Path:
+        return self.data_dir / "jobs"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.data_dir / "cache"

@@ -1,0 +1,111 @@
+"""Records of the `data` room: what an upload became, and how its images are prepared and divided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from backend.contracts.base import Id, Record, utc_now
+
+Task = Literal["multiclass", "multilabel"]
+
+
+class SkippedFile(Record):
+    """A member of the archive that is not in the dataset, and why."""
+
+    file: str
+    reason: str
+
+
+class ImageItem(Record):
+    """One image of a dataset. `digest` is the SHA-256 of the file's bytes: equal digests are the same picture."""
+
+    image_id: Id
+    path: str = Field(description="Relative to the dataset's folder, with forward slashes.")
+    label: str
+    digest: str
+    width: int
+    height: int
+
+
+class DatasetInfo(Record):
+    """A dataset without its items: what the API lists. Field names are the HTTP contract."""
+
+    dataset_id: Id
+    name: str
+    version: int = 1
+    task: Task = "multiclass"
+    total_images: int
+    num_classes: int
+    class_counts: dict[str, int]
+    skipped: tuple[SkippedFile, ...] = ()
+    warnings: tuple[str, ...] = ()
+    digest: str = Field(description="SHA-256 over sorted (item digest, label): equal digests are equal datasets.")
+    created_at: datetime = Field(default_factory=utc_now)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Sorted class names; a label's place here is its index everywhere."""
+        return tuple(sorted(self.class_counts))
+
+
+class Dataset(Record):
+    """A dataset with its items, as it lies in a folder. Immutable: a change makes a new version."""
+
+    info: DatasetInfo
+    root: Path
+    items: tuple[ImageItem, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.info.class_names
+
+    @cached_property
+    def targets(self) -> tuple[int, ...]:
+        """Class index of each item, in the order of `items`."""
+        place = {name: index for index, name in enumerate(self.class_names)}
+        return tuple(place[item.label] for item in self.items)
+
+    def with_items(self, items: Iterable[ImageItem]) -> Dataset:
+        """The same dataset reduced to some of its items; counts follow, id and root stay."""
+        kept = tuple(items)
+        counts = dict(sorted(Counter(item.label for item in kept).items()))
+        info = self.info.model_copy(
+            update={"class_counts": counts, "num_classes": len(counts), "total_images": len(kept)}
+        )
+        return Dataset(info=info, root=self.root, items=kept)
+
+
+class Split(Record):
+    """Places in `Dataset.items` for each part; the three are disjoint and together are everything."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    seed: int
+    strategy: str = "stratified, equal pictures kept together"
+
+
+ResizeMode = Literal["squash", "letterbox", "crop"]
+
+
+class Preprocessing(Record):
+    """How an image becomes the network's input; travels in the bundle, so that serving equals training.
+
+    squash: stretched to height x width. letterbox: scaled to fit, centred, filled up with the mean colour.
+    crop: scaled to cover, centre kept. `mean` and `std` act on RGB in 0..1.
+    """
+
+    height: int
+    width: int
+    resize: ResizeMode = "squash"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    reason: str = Field("", description="Why this way of resizing was chosen, for people.")

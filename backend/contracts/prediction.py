@@ -1,0 +1,40 @@
+"""Records of the `inference` room: a picture in, an answer out. Field names are the HTTP contract."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from backend.contracts.base import Id, Record
+
+
+class LabelConfidence(Record):
+    """A label and the calibrated-or-not softmax probability, 0..1."""
+
+    label: str
+    confidence: float
+
+
+class ModelRef(Record):
+    model_id: Id
+    name: str
+    accuracy: float
+
+
+class SimilarImage(Record):
+    """A training image near to the question in feature space; similarity is the cosine, -1..1."""
+
+    image_id: Id
+    label: str
+    similarity: float
+
+
+class Prediction(Record):
+    """The answer for one image. `unfamiliarity`: 0 like the training images, 1 like none of them."""
+
+    predictions: tuple[LabelConfidence, ...]
+    model: ModelRef
+    unfamiliar: bool
+    unfamiliarity: float = Field(ge=0.0, le=1.0)
+    latency_ms: float
+    similar: tuple[SimilarImage, ...] = ()
+    heatmap_png: str | None = Field(None, description="Base64 of a PNG: Grad-CAM over the image.")

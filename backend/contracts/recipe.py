@@ -1,0 +1,88 @@
+"""The recipe: everything that a person may choose about one training run. One schema for API, CLI and UI."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from backend.contracts.base import Id, Record
+from backend.errors import RecipeError
+from backend.registry import nearest
+
+Strategy = Literal["auto", "probe", "finetune"]
+Preset = Literal["fast", "balanced", "best"]
+
+
+class FinetuneSettings(Record):
+    """Numbers of the fine-tune. Learning rates are peak values of the schedule."""
+
+    head_lr: float = Field(1e-2, gt=0, le=10, description="Peak learning rate of the head.")
+    backbone_lr: float = Field(3e-4, gt=0, le=10, description="Peak learning rate of the network below the head.")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decoupled weight decay.")
+    warmup_fraction: float = Field(0.1, ge=0, le=0.9, description="Share of the steps in which the rate rises.")
+    head_epochs: int = Field(1, ge=0, le=1000, description="Epochs with everything below the head frozen.")
+    patience: int = Field(5, ge=1, le=1000, description="Epochs without a better validation score before stopping.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over the other classes.")
+
+
+class ProbeSettings(Record):
+    """Numbers of the linear head on frozen features."""
+
+    folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the regularisation.")
+
+
+class Recipe(Record):
+    """What `train/start` takes. Defaults give a sensible run."""
+
+    dataset_id: Id
+    num_epochs: int = Field(2, ge=1, le=1000, description="Passes over the training images in a fine-tune.")
+    batch_size: int = Field(16, ge=1, le=1024, description="Images a step.")
+    test_size: float = Field(0.2, ge=0.05, le=0.5, description="Share of the images that only the final test sees.")
+    models: tuple[str, ...] | None = Field(None, min_length=1, max_length=50, description="Networks; none: defaults.")
+    classes: tuple[str, ...] | None = Field(None, min_length=2, description="Only these classes; none: all.")
+    strategy: Strategy = Field("auto", description="auto: chosen by preset; probe: linear head; finetune: all layers.")
+    preset: Preset = Field("fast", description="What 'auto' does: fast probes; balanced and best also fine-tune.")
+    augmentations: tuple[str, ...] | None = Field(None, description="Random changes in a fine-tune; none: defaults.")
+    time_budget_s: float | None = Field(None, ge=1, le=604_800, description="Seconds after which no new work begins.")
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="Same seed, same machine, same result.")
+    overrides: dict[str, float | int | str | bool] = Field(
+        default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."
+    )
+
+    @property
+    def finetune(self) -> FinetuneSettings:
+        return FinetuneSettings.model_validate(self._overridden("finetune"))
+
+    @property
+    def probe(self) -> ProbeSettings:
+        return ProbeSettings.model_validate(self._overridden("probe"))
+
+    def _overridden(self, section: str) -> dict[str, Any]:
+        prefix = f"{section}."
+        return {key[len(prefix) :]: value for key, value in self.overrides.items() if key.startswith(prefix)}
+
+    def check_overrides(self) -> None:
+        """Raise on an override that is unknown or out of range.
+
+        Raises:
+            RecipeError: names the key, the nearest right one and what is allowed.
+        """
+        allowed = override_keys()
+        for key in self.overrides:
+            if key not in allowed:
+                raise RecipeError(f"There is no setting '{key}'.{nearest(key, allowed)} Allowed: {', '.join(allowed)}.")
+        for section, model in SECTIONS.items():
+            try:
+                model.model_validate(self._overridden(section))
+            except ValueError as error:
+                first = error.errors()[0] if hasattr(error, "errors") else {"loc": ("?",), "msg": str(error)}
+                raise RecipeError(f"'{section}.{first['loc'][0]}' does not fit: {first['msg']}.") from error
+
+
+SECTIONS: dict[str, type[Record]] = {"finetune": FinetuneSettings, "probe": ProbeSettings}
+
+
+def override_keys() -> list[str]:
+    """Every dotted key that `Recipe.overrides` takes."""
+    return [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]

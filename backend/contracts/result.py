@@ -1,0 +1,160 @@
+"""Records of a comparison: what was tried, how well it did, and which model won. Field names are the HTTP contract."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from backend.contracts.base import Id, Record
+from backend.contracts.dataset import Preprocessing
+
+WeightsKind = Literal["imagenet", "scratch"]
+WeightsSource = Literal["folder", "cache", "bundled", "hub"]
+TrialStatus = Literal["ok", "skipped", "failed"]
+TrialStrategy = Literal["probe", "finetune", "baseline"]
+
+
+class Candidate(Record):
+    """A network as the registry offers it, with where its weights would come from."""
+
+    name: str
+    family: str
+    timm_name: str
+    parameters: int | None = Field(None, description="Number of weights with an ImageNet head; None where unknown.")
+    input_size: int = Field(224, description="Pixels a side.")
+    weights: WeightsKind = "scratch"
+    weights_source: WeightsSource | None = None
+    default: bool = False
+    description: str = ""
+
+
+class EpochRecord(Record):
+    """One epoch of one candidate. Losses are mean cross-entropy in nats."""
+
+    epoch: int
+    train_loss: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+
+
+class ClassScore(Record):
+    """One class on the test images. `support` is how many of them there are."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class ConfusionMatrix(Record):
+    """Rows are the truth, columns the prediction, both in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    matrix: tuple[tuple[int, ...], ...]
+
+
+class TestScores(Record):
+    """Scores on the held-out test images. Interval: Wilson score, 95% (Wilson 1927). ECE: 15 equal-width bins."""
+
+    __test__ = False
+
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    macro_f1: float
+    log_loss: float
+    expected_calibration_error: float
+
+
+class LeaderboardRow(Record):
+    """One candidate. `accuracy` and `macro_f1` are on test, read once after the ranking by validation stood."""
+
+    rank: int | None = Field(None, description="1 is best; None for skipped and failed rows.")
+    name: str
+    timm_name: str | None = None
+    weights: WeightsKind | None = None
+    weights_source: WeightsSource | None = None
+    strategy: TrialStrategy
+    status: TrialStatus
+    reason: str | None = None
+    accuracy: float | None = None
+    accuracy_ci95: tuple[float, float] | None = None
+    macro_f1: float | None = None
+    val_accuracy: float | None = None
+    val_macro_f1: float | None = None
+    train_seconds: float | None = None
+    predict_ms_per_image: float | None = None
+    parameters: int | None = None
+    size_mb: float | None = None
+
+
+class BestModel(Record):
+    """The chosen row, and what its scores were."""
+
+    name: str
+    timm_name: str
+    strategy: TrialStrategy
+    weights: WeightsKind
+    weights_source: WeightsSource | None
+    accuracy: float
+    macro_f1: float
+    val_accuracy: float
+    input_size: int
+    predict_ms_per_image: float | None = None
+
+
+class SplitSizes(Record):
+    train: int
+    val: int
+    test: int
+    seed: int
+    strategy: str
+
+
+class Results(Record):
+    """All that a finished training job has to say. The best model is chosen on validation; `test` is read once."""
+
+    job_id: Id
+    dataset_id: Id
+    model_id: Id
+    best_model: BestModel
+    leaderboard: tuple[LeaderboardRow, ...]
+    test: TestScores
+    confusion_matrix: ConfusionMatrix
+    per_class: tuple[ClassScore, ...]
+    history: dict[str, tuple[EpochRecord, ...]]
+    split: SplitSizes
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    recipe: dict[str, Any]
+    environment: dict[str, Any]
+    notes: tuple[str, ...] = Field((), description="What a person should know: scratch weights, tracking down, ...")
+    tracking: dict[str, Any] = Field(default_factory=dict, description="Where MLflow has the run, or why it has not.")
+    suspect_labels: tuple[dict[str, Any], ...] = ()
+    learning_curve: tuple[dict[str, Any], ...] = ()
+    total_seconds: float
+
+
+class ModelInfo(Record):
+    """A saved model as the registry lists it; `model.json` in the bundle."""
+
+    model_id: Id
+    dataset_id: Id
+    job_id: Id | None = None
+    name: str
+    timm_name: str
+    strategy: TrialStrategy
+    weights: WeightsKind
+    weights_source: WeightsSource | None = None
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    accuracy: float
+    macro_f1: float
+    metrics: dict[str, Any]
+    dataset_digest: str
+    parameters: int
+    size_mb: float
+    versions: dict[str, str]
+    created_at: str
+    promoted: bool = False

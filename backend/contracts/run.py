@@ -1,0 +1,89 @@
+"""What a running stage is given: one callback for progress, one object for cancellation and the deadline.
+
+No stage knows whether the CLI, a job or a notebook is listening.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from backend.contracts.base import Record
+from backend.errors import DeadlineExceeded, JobCancelled
+
+CandidateState = Literal["queued", "running", "succeeded", "skipped", "failed"]
+
+
+class CandidateProgress(Record):
+    """Where one candidate stands. `score` is the best validation accuracy so far."""
+
+    name: str
+    state: CandidateState = "queued"
+    stage: str = "queued"
+    epoch: int = 0
+    epochs: int = 0
+    score: float | None = None
+    reason: str | None = None
+
+
+class Progress(Record):
+    """One report. `progress` is the share of the whole job done, 0..1; None leaves the last value standing."""
+
+    stage: str
+    message: str
+    progress: float | None = None
+    candidate: CandidateProgress | None = None
+
+
+class Deadline:
+    """A moment after which no new work begins. Monotonic: a change of the system clock does not move it."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left; infinity without a budget, never below 0."""
+        return float("inf") if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def expired(self) -> bool:
+        return self.remaining() <= 0.0
+
+
+class RunControl:
+    """Progress out, cancellation and deadline in."""
+
+    def __init__(
+        self,
+        *,
+        report: Callable[[Progress], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self._report = report
+        self._cancelled = cancelled
+        self.deadline = deadline or Deadline(None)
+
+    def report(self, progress: Progress) -> None:
+        if self._report is not None:
+            self._report(progress)
+
+    def check(self) -> None:
+        """Call between batches.
+
+        Raises:
+            JobCancelled: somebody asked to stop.
+        """
+        if self._cancelled is not None and self._cancelled():
+            raise JobCancelled("The job was cancelled.")
+
+    def check_deadline(self) -> None:
+        """Call where stopping early loses less than going on.
+
+        Raises:
+            JobCancelled: somebody asked to stop.
+            DeadlineExceeded: the time budget is used up.
+        """
+        self.check()
+        if self.deadline.expired():
+            raise DeadlineExceeded("The time budget is used up.")

@@ -1,0 +1,1 @@
+"""The browser side. Speaks to the backend over HTTP alone."""
