@@ -1,0 +1,133 @@
+"""Files that are whole or absent: atomic writes of a file and of a folder, new ids, free space.
+
+It does not know what the files mean. A reader never sees half a file: everything is written beside its place,
+flushed to the disk and renamed. A power cut leaves at most a `.tmp-*` entry, which `remove_leftovers` clears.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend.errors import ConflictError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def new_id(prefix: str) -> str:
+    """Return `<prefix>-` and ten random hexadecimal digits: 2^40 of them, so a clash is not a practical event."""
+    return f"{prefix}-{secrets.token_hex(5)}"
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Write a file that other processes see whole or not at all; an old file of that name is replaced.
+
+    Text is written as UTF-8. Missing parent folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; it becomes `target` at the end, or vanishes where the block raises.
+
+    Raises:
+        ConflictError: `target` exists already; nothing was changed.
+    """
+    if target.exists():
+        raise ConflictError(f"The folder '{target.name}' exists already; choose another name or remove it first.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        _sync_tree(temporary)
+        _take_place(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free bytes of the disk that holds `path`, or will hold it (the nearest folder that exists)."""
+    place = path.resolve()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder so that readers see it whole or gone: it is renamed first, then deleted."""
+    if not folder.exists():
+        return
+    doomed = _beside(folder)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> int:
+    """Delete what interrupted writes left in `folder`; returns how many entries went.
+
+    A day is longer than any write takes, so that a write of another process is never touched.
+    """
+    removed = 0
+    for entry in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if time.time() - entry.stat().st_mtime < older_than_s:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+        removed += 1
+    return removed
+
+
+def _beside(path: Path) -> Path:
+    """A fresh hidden name on the same disk, so that the rename is atomic."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(5)}-{path.name[:100]}")
+
+
+def _take_place(temporary: Path, target: Path) -> None:
+    try:
+        temporary.rename(target)
+    except OSError as error:  # another process was first: rename onto a folder that is not empty
+        if target.exists():
+            raise ConflictError(f"The folder '{target.name}' was made by another process meanwhile.") from error
+        raise
+
+
+def _sync_tree(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(root) / name)
+        _sync_folder(Path(root))
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # other systems cannot open a folder
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    # O_RDONLY is enough for fsync on Linux and macOS; Windows needs write access to flush.
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

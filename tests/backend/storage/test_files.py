@@ -1,0 +1,98 @@
+import os
+import time
+
+import pytest
+
+from backend.errors import ConflictError
+from backend.storage.files import (
+    atomic_directory,
+    atomic_write,
+    free_bytes,
+    new_id,
+    remove_leftovers,
+    remove_tree,
+)
+
+
+class PowerCut(Exception):
+    pass
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path):
+    target = tmp_path / "deep" / "file.json"
+    atomic_write(target, "älter")
+    atomic_write(target, b"newer")
+    assert target.read_bytes() == b"newer"
+    assert [entry.name for entry in target.parent.iterdir()] == ["file.json"]
+
+
+def test_a_folder_appears_only_when_the_block_ends(tmp_path):
+    target = tmp_path / "models" / "m1"
+    with atomic_directory(target) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "weights").write_bytes(b"123")
+        assert not target.exists()
+    assert (target / "sub" / "weights").read_bytes() == b"123"
+    assert [entry.name for entry in target.parent.iterdir()] == ["m1"]
+
+
+def test_a_block_that_raises_leaves_no_trace(tmp_path):
+    def write_half():
+        with atomic_directory(tmp_path / "m1") as folder:
+            (folder / "half").write_bytes(b"1")
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path):
+    (tmp_path / "m1").mkdir()
+    with pytest.raises(ConflictError, match="m1"), atomic_directory(tmp_path / "m1"):
+        pass
+
+
+def test_losing_a_race_for_the_name_is_a_conflict_and_keeps_the_winner(tmp_path):
+    target = tmp_path / "m1"
+
+    def write_too_late():
+        with atomic_directory(target) as folder:
+            (folder / "mine").write_bytes(b"1")
+            target.mkdir()
+            (target / "theirs").write_bytes(b"2")
+
+    with pytest.raises(ConflictError, match="another process"):
+        write_too_late()
+    assert [entry.name for entry in target.iterdir()] == ["theirs"]
+
+
+def test_free_space_is_known_for_folders_that_do_not_exist_yet(tmp_path):
+    assert free_bytes(tmp_path / "not" / "yet") > 0
+
+
+def test_ids_match_the_pattern_of_the_contract_and_differ():
+    ids = {new_id("ds") for _ in range(100)}
+    assert len(ids) == 100
+    assert all(len(one) == 13 and one.startswith("ds-") for one in ids)
+
+
+def test_a_removed_tree_is_gone_and_removing_it_again_is_no_fault(tmp_path):
+    folder = tmp_path / "ds"
+    folder.mkdir()
+    (folder / "x").write_bytes(b"1")
+    remove_tree(folder)
+    remove_tree(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_old_leftovers_are_cleared(tmp_path):
+    old, fresh, real = tmp_path / ".tmp-old", tmp_path / ".tmp-fresh", tmp_path / "real"
+    for folder in (old, fresh, real):
+        folder.mkdir()
+    (tmp_path / ".tmp-file").write_bytes(b"1")
+    long_ago = time.time() - 90_000
+    for entry in (old, real, tmp_path / ".tmp-file"):
+        os.utime(entry, (long_ago, long_ago))
+    assert remove_leftovers(tmp_path) == 2
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-fresh", "real"]
