@@ -1,1 +1,4 @@
-"""Room, see docs/guide/architecture.md."""
+"""AutoML: which networks to try, each trial, the ranking. `backend.search.compare.compare` is the door.
+
+This file imports nothing, so that listing candidates never loads torch.
+"""

@@ -1,0 +1,116 @@
+"""The comparison, top to bottom: divide, try every network, rank, read the test once, save the winner.
+
+It knows nothing of jobs, HTTP or SQL: a notebook calls `compare(open_dataset("pictures.zip"))`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.config import Settings
+from backend.contracts import Candidate, Dataset, Deadline, ModelInfo, Progress, Recipe, Results, RunControl
+from backend.data.manifest import restrict_classes
+from backend.engine.arithmetic import set_threads
+from backend.errors import DatasetError
+from backend.search.candidates import plan
+from backend.search.contest import TRAINED, Contest
+from backend.search.report import build_results, read_test
+from backend.search.save import save_winner
+from backend.search.study import Study, open_study
+from backend.search.trial import Trial
+from backend.storage.files import new_id
+from backend.tracking import NullTracker, Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Who is asking, and where the model goes. `models_dir` is by default the one of the settings."""
+
+    settings: Settings = field(default_factory=Settings)
+    control: RunControl = field(default_factory=RunControl)
+    tracker: Tracker = field(default_factory=NullTracker)
+    job_id: str = field(default_factory=lambda: new_id("job"))
+    model_id: str = field(default_factory=lambda: new_id("model"))
+    models_dir: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        return (self.models_dir or self.settings.models_dir) / self.model_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a run leaves: the results, the saved model's metadata and its folder."""
+
+    results: Results
+    model: ModelInfo
+    folder: Path
+
+
+def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None = None) -> Comparison:
+    """Compare networks on a dataset and save the best.
+
+    The time budget of the recipe begins here, unless `run.control` carries a deadline already.
+
+    Raises:
+        RecipeError: an unknown network, class or override.
+        DatasetError: too few images or classes, or no network could be trained at all.
+        JobCancelled: through `run.control`.
+    """
+    started = time.perf_counter()
+    run = run or Run()
+    recipe = recipe or Recipe(dataset_id=dataset.info.dataset_id)
+    recipe.check_overrides()
+    candidates = plan(recipe, run.settings)
+    if recipe.classes:
+        dataset = restrict_classes(dataset, recipe.classes)
+    if recipe.time_budget_s is not None:
+        run.control.deadline = Deadline(recipe.time_budget_s)
+    set_threads(run.settings.torch_threads)
+    run.control.report(Progress(stage="preparing", message="Dividing and decoding the images", progress=0.0))
+    study = open_study(dataset, recipe, settings=run.settings, control=run.control)
+    run.tracker.start(run_name=run.job_id, params=_parameters(study), tags={"dataset": dataset.info.name})
+    try:
+        return _contest(study, candidates, run=run, started=started)
+    except BaseException as error:
+        run.tracker.abort(str(error) or type(error).__name__)
+        raise
+
+
+def _contest(study: Study, candidates: list[Candidate], *, run: Run, started: float) -> Comparison:
+    contest = Contest(study, control=run.control, tracker=run.tracker)
+    contest.screen(candidates)
+    contest.refine()
+    ranked = contest.ranking()
+    winner = _winner(ranked)
+    run.control.report(Progress(stage="evaluating", message="Reading the test images once", progress=TRAINED))
+    reading = read_test(study, ranked, winner, metric=contest.metric)
+    model = save_winner(run.folder, study, winner, reading=reading, ids=(run.model_id, run.job_id))
+    results = build_results(study, reading, model=model, seconds=time.perf_counter() - started)
+    results = _tracked(results, run)
+    run.control.report(Progress(stage="done", message=f"Best: {winner.candidate.name}", progress=1.0))
+    return Comparison(results=results, model=model, folder=run.folder)
+
+
+def _winner(ranked: list[Trial]) -> Trial:
+    for trial in ranked:
+        if trial.model is not None:
+            return trial
+    reasons = "; ".join(f"{trial.candidate.name}: {trial.reason}" for trial in ranked if trial.status != "ok")
+    raise DatasetError(f"No network could be trained. {reasons}")
+
+
+def _tracked(results: Results, run: Run) -> Results:
+    tracking = run.tracker.finish(results, [run.folder])
+    notes = results.notes
+    if tracking.get("status") == "failed":
+        notes = (*notes, f"MLflow has no complete record of this run: {tracking.get('detail')}")
+    return results.model_copy(update={"tracking": tracking, "notes": notes})
+
+
+def _parameters(study: Study) -> dict[str, object]:
+    info = study.dataset.info
+    chosen = study.recipe.model_dump(mode="json", exclude_none=True)
+    return {**chosen, "images": info.total_images, "num_classes": info.num_classes, "dataset_digest": info.digest}

@@ -1,0 +1,92 @@
+"""The ranking: trials in, rows out. Pure arithmetic; it knows neither networks nor files.
+
+Every candidate is ranked on the same images, none of which its model had learned from. Test scores are filled in
+afterwards, for a ranking that can no longer change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.contracts import LeaderboardRow
+from backend.engine.metrics import accuracy, evaluate, macro_f1
+from backend.search.trial import Trial
+
+Ints = npt.NDArray[np.integer]
+RankBy = Literal["accuracy", "macro_f1"]
+
+IMBALANCE_RATIO = 3.0  # above it accuracy rewards ignoring rare classes, so macro-F1 ranks
+
+
+def ranking_metric(class_counts: Sequence[int]) -> RankBy:
+    """macro_f1 where the largest class outnumbers the smallest by more than `IMBALANCE_RATIO`, else accuracy."""
+    return "macro_f1" if max(class_counts) > IMBALANCE_RATIO * min(class_counts) else "accuracy"
+
+
+def log_loss(probabilities: npt.NDArray[np.floating], targets: Ints) -> float:
+    """Mean negative log-likelihood in nats; [N, C] and [N]."""
+    chosen = probabilities[np.arange(len(targets)), targets]
+    return float(-np.log(np.clip(chosen, 1e-12, 1.0)).mean())
+
+
+def rank(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
+    """Order trials, best first; unfinished ones last, in the order they came.
+
+    Ties of the score (common on few images) go to the smaller log-loss, then to the network before the baseline.
+    """
+
+    def key(trial: Trial) -> tuple[int, float, bool, float]:
+        if trial.held_out is None:
+            return (1, 0.0, False, 0.0)
+        score = (macro_f1 if by == "macro_f1" else accuracy)(trial.held_out, targets)
+        return (0, -round(score, 9), trial.strategy == "baseline", log_loss(trial.held_out, targets))
+
+    return sorted(trials, key=key)
+
+
+def rows(ranked: Sequence[Trial], *, held_out_targets: Ints, test_targets: Ints) -> list[LeaderboardRow]:
+    """Turn ranked trials into rows, reading the test targets once."""
+    return [
+        _row(trial, place, held_out_targets=held_out_targets, test_targets=test_targets)
+        for place, trial in enumerate(ranked, start=1)
+    ]
+
+
+def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
+    """The row of a trial before the ranking stands: everything but rank and test scores."""
+    baseline = trial.strategy == "baseline"
+    return LeaderboardRow(
+        name=trial.candidate.name,
+        timm_name=None if baseline else trial.candidate.timm_name,
+        weights=None if baseline else trial.candidate.weights,
+        weights_source=trial.candidate.weights_source,
+        strategy=trial.strategy,
+        status=trial.status,
+        reason=trial.reason,
+        parameters=trial.parameters,
+        size_mb=trial.size_mb,
+        train_seconds=round(trial.train_seconds, 3),
+        predict_ms_per_image=trial.predict_ms_per_image,
+        val_accuracy=accuracy(trial.held_out, held_out_targets) if trial.held_out is not None else None,
+        val_macro_f1=macro_f1(trial.held_out, held_out_targets) if trial.held_out is not None else None,
+    )
+
+
+def _row(trial: Trial, place: int, *, held_out_targets: Ints, test_targets: Ints) -> LeaderboardRow:
+    row = preview(trial, held_out_targets)
+    if trial.held_out is None or trial.test_probabilities is None:
+        return row
+    names = [str(index) for index in range(trial.test_probabilities.shape[1])]
+    test = evaluate(trial.test_probabilities, test_targets, names).test
+    return row.model_copy(
+        update={
+            "rank": place,
+            "accuracy": test.accuracy,
+            "accuracy_ci95": test.accuracy_ci95,
+            "macro_f1": test.macro_f1,
+        }
+    )

@@ -1,0 +1,112 @@
+"""The report: the one reading of the test labels, and the record that API, UI and CLI show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backend.contracts import BestModel, LeaderboardRow, ModelInfo, Results, SplitSizes
+from backend.engine.environment import environment
+from backend.engine.metrics import Evaluation, evaluate
+from backend.search.leaderboard import RankBy, rows
+from backend.search.study import Study
+from backend.search.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestReading:
+    """What the test images said: all rows, and the winner in detail."""
+
+    __test__ = False
+
+    ranked: tuple[Trial, ...]
+    winner: Trial
+    leaderboard: tuple[LeaderboardRow, ...]
+    evaluation: Evaluation
+    metric: RankBy
+
+
+def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, metric: RankBy) -> TestReading:
+    """Score the ranked trials on the test images. Called once a run, when the ranking can no longer change."""
+    test_targets = study.targets[study.test]
+    if winner.test_probabilities is None:
+        raise ValueError("a winner has test probabilities")
+    return TestReading(
+        ranked=tuple(ranked),
+        winner=winner,
+        leaderboard=tuple(rows(ranked, held_out_targets=study.targets[study.ranking], test_targets=test_targets)),
+        evaluation=evaluate(winner.test_probabilities, test_targets, study.dataset.class_names),
+        metric=metric,
+    )
+
+
+def winning_row(reading: TestReading) -> LeaderboardRow:
+    """The winner's own row of the leaderboard."""
+    return reading.leaderboard[reading.ranked.index(reading.winner)]
+
+
+def build_results(study: Study, reading: TestReading, *, model: ModelInfo, seconds: float) -> Results:
+    """Put everything that a person may ask about the run into one record."""
+    evaluation = reading.evaluation
+    return Results(
+        job_id=model.job_id or model.model_id,
+        dataset_id=model.dataset_id,
+        model_id=model.model_id,
+        best_model=_best_model(reading, model),
+        leaderboard=reading.leaderboard,
+        test=evaluation.test,
+        confusion_matrix=evaluation.confusion_matrix,
+        per_class=evaluation.per_class,
+        history={trial.candidate.name: trial.history for trial in reading.ranked if trial.history},
+        split=_split_sizes(study),
+        preprocessing=model.preprocessing,
+        class_names=study.dataset.class_names,
+        recipe=study.recipe.model_dump(mode="json"),
+        environment=environment(study.settings),
+        notes=tuple(_notes(study, reading)),
+        total_seconds=round(seconds, 3),
+    )
+
+
+def _best_model(reading: TestReading, model: ModelInfo) -> BestModel:
+    row = winning_row(reading)
+    if row.val_accuracy is None:
+        raise ValueError("a winner was ranked")
+    return BestModel(
+        name=model.name,
+        timm_name=model.timm_name,
+        strategy=model.strategy,
+        weights=model.weights,
+        weights_source=model.weights_source,
+        accuracy=model.accuracy,
+        macro_f1=model.macro_f1,
+        val_accuracy=row.val_accuracy,
+        input_size=model.preprocessing.height,
+        predict_ms_per_image=row.predict_ms_per_image,
+    )
+
+
+def _split_sizes(study: Study) -> SplitSizes:
+    split = study.split
+    return SplitSizes(
+        train=len(split.train), val=len(split.val), test=len(split.test), seed=split.seed, strategy=split.strategy
+    )
+
+
+def _notes(study: Study, reading: TestReading) -> list[str]:
+    metric = "macro-F1, because the classes are imbalanced" if reading.metric == "macro_f1" else "accuracy"
+    notes = [f"Networks were ranked by {metric}, in {study.ranking_words}; the test images were read once, after that."]
+    scratch = [row.name for row in reading.leaderboard if row.weights == "scratch"]
+    if scratch:
+        notes.append(
+            f"Trained from scratch, without ImageNet weights, because none could be found: {', '.join(scratch)}. "
+            "Expect far less from them than from a pretrained network; put weights files into SIGHTGLASS_WEIGHTS_DIR."
+        )
+    if reading.leaderboard[0].strategy == "baseline":
+        notes.append("No network beat the baseline that always answers with the most frequent class.")
+    if len(study.test) < 30:  # below it a 95% interval is wider than 30 points
+        notes.append(f"Only {len(study.test)} test images: the scores are rough. More pictures make them sharper.")
+    return notes

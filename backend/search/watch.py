@@ -1,0 +1,89 @@
+"""How one trial tells where it stands, and how it is told to stop. It knows the plan's costs, not what is trained."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+from backend.contracts import Candidate, CandidateProgress, EpochRecord, Progress, RunControl
+from backend.engine.features import predict_probabilities
+from backend.engine.models import ModelSpec, find_spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from backend.contracts import Preprocessing
+    from backend.contracts.run import CandidateState
+    from backend.engine.network import Network
+
+TIMED_PREDICTIONS = 3
+
+
+class TrialControl(RunControl):
+    """A control whose every check also minds the deadline: the trial stops rather than overrun the budget."""
+
+    def __init__(self, outer: RunControl) -> None:
+        super().__init__(report=outer.report, cancelled=None, deadline=outer.deadline)
+        self._outer = outer
+
+    def check(self) -> None:
+        self._outer.check_deadline()
+
+
+class TrialWatch:
+    """Progress of one trial within the whole run: `begin` to `end` are its share of the job's bar, 0..1."""
+
+    def __init__(self, candidate: Candidate, *, control: RunControl, share: tuple[float, float]) -> None:
+        self.control = control
+        self.spec: ModelSpec = find_spec(candidate.name)
+        self._name = candidate.name
+        self._share = share
+        self._state = CandidateProgress(name=candidate.name, state="running")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def rename(self, name: str) -> None:
+        """Report under another name, as a refined candidate does beside its probe."""
+        self._name = name
+        self._state = self._state.model_copy(update={"name": name})
+
+    def stage(self, stage: str, *, epochs: int = 0) -> None:
+        self.control.check()
+        self._publish(stage=stage, epochs=epochs or self._state.epochs)
+
+    def epoch(self, record: EpochRecord, *, epochs: int) -> None:
+        best = max(self._state.score or 0.0, record.val_accuracy or 0.0)
+        self._publish(stage="fine-tuning", epoch=record.epoch, epochs=epochs, score=best)
+
+    def done(self, state: CandidateState, *, score: float | None, reason: str | None) -> None:
+        self._publish(
+            stage="done" if state == "succeeded" else state, state=state, score=score, reason=reason, last=True
+        )
+
+    def predict_ms(self, network: Network, images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> float:
+        """Median milliseconds for one image alone, after one call that warms up."""
+        times = []
+        for _ in range(TIMED_PREDICTIONS + 1):
+            started = time.perf_counter()
+            predict_probabilities(network, images[:1], preprocessing=preprocessing, control=self.control)
+            times.append((time.perf_counter() - started) * 1000)
+        return round(statistics.median(times[1:]), 2)
+
+    def _publish(self, *, last: bool = False, **update: object) -> None:
+        self._state = self._state.model_copy(update=update)
+        begin, end = self._share
+        inner = 1.0 if last else self._inner()
+        message = f"{self._name}: {self._state.stage}"
+        if self._state.epochs and not last:
+            message += f", epoch {self._state.epoch} of {self._state.epochs}"
+        progress = Progress(
+            stage="training", message=message, progress=begin + inner * (end - begin), candidate=self._state
+        )
+        self.control.report(progress)
+
+    def _inner(self) -> float:
+        return self._state.epoch / self._state.epochs if self._state.epochs else 0.0

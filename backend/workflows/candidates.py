@@ -1,0 +1,26 @@
+"""Which networks there are, and whether a name means one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend.config import Settings
+from backend.contracts import Candidate
+from backend.search import candidates
+
+
+def list_candidates(settings: Settings) -> list[Candidate]:
+    """The registry, with where each network's weights would come from now. Loads no torch."""
+    return candidates.list_candidates(settings)
+
+
+def check_timm_names(names: Sequence[str]) -> None:
+    """Check `timm:<name>` names against timm itself; runs where timm is loaded.
+
+    Raises:
+        RecipeError: timm has no such network; the message suggests the nearest.
+    """
+    from backend.engine.network import check_timm_name
+
+    for name in names:
+        check_timm_name(name)

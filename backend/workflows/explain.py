@@ -1,0 +1,24 @@
+"""Explanation: where in a picture the network found its answer (Grad-CAM, Selvaraju et al. 2017)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.config import Settings
+from backend.data.images import open_image
+
+
+def explain_image(settings: Settings, model_folder: Path, image: bytes, *, class_name: str | None = None) -> bytes:
+    """Return a PNG, as large as the picture: its Grad-CAM heat map for one class over it. None: the likeliest class.
+
+    Raises:
+        ImageError: the picture cannot be opened.
+        InputError: the model has no class of that name.
+        NotFoundError: the model's folder is gone.
+    """
+    from backend.inference.explainers import heatmap, overlay_png
+    from backend.workflows.predict import loaded_predictor
+
+    picture = open_image(image, max_pixels=settings.max_image_pixels)
+    bundle = loaded_predictor(settings, model_folder).bundle
+    return overlay_png(picture, heatmap(bundle, picture, class_name))

@@ -1,0 +1,112 @@
+"""Training: a job row becomes results and a model. The worker's handler, and the same thing without a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from backend.config import Settings
+from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
+from backend.data.augmentation_catalogue import AUGMENTATIONS
+from backend.data.manifest import load_dataset
+from backend.errors import RecipeError
+from backend.registry import nearest
+from backend.search.candidates import plan
+from backend.storage.catalog import Catalog
+from backend.storage.database import Database
+
+JOB_KIND = "train_images"
+
+
+def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) -> list[Candidate]:
+    """Check everything about a recipe that can be known before training, and return the networks it would try.
+
+    Raises:
+        RecipeError: an unknown network, class, augmentation or override; the message suggests the nearest.
+    """
+    recipe.check_overrides()
+    for label in recipe.classes or ():
+        if label not in dataset.class_counts:
+            allowed = list(dataset.class_names)
+            hint = nearest(label, allowed)
+            raise RecipeError(f"The dataset has no class '{label}'.{hint} It has: {', '.join(allowed)}.")
+    for name in recipe.augmentations or ():
+        AUGMENTATIONS.get(name)
+    return plan(recipe, settings)
+
+
+def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
+    """Train what a job asks for and publish results and model in one transaction.
+
+    Raises:
+        SightglassError: what a person can mend; the worker writes its detail on the row.
+    """
+    from backend.search.compare import Run, compare
+    from backend.tracking.mlflow_tracker import create_tracker
+
+    recipe = Recipe.model_validate(job.payload)
+    dataset = load_dataset(settings.datasets_dir / recipe.dataset_id)
+    run = Run(
+        settings=settings,
+        control=control,
+        tracker=create_tracker(settings),
+        job_id=job.job_id,
+        model_id=model_id_of(job.job_id),
+    )
+    outcome = compare(dataset, recipe, run=run)
+    database = Database(settings.resolved_database_url)
+    try:
+        Catalog(database).publish(outcome.results, outcome.model)
+    finally:
+        database.close()
+
+
+def model_id_of(job_id: str) -> str:
+    """A job's model has the job's own number, so that a job that is run again replaces what it left."""
+    return f"model-{job_id.split('-', 1)[-1]}"
+
+
+def warm_up() -> None:
+    """Load what training needs before the first job asks: a cold `import timm` takes 3-10 s."""
+    import backend.search.compare
+
+
+def recipe_from(options: dict[str, Any], dataset_id: str) -> Recipe:
+    """Build a recipe from loose options, as the command line gives them.
+
+    Raises:
+        RecipeError: names the option, the value and what is allowed.
+    """
+    try:
+        return Recipe.model_validate({**options, "dataset_id": dataset_id})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        hint = nearest(key, list(Recipe.model_fields)) if first["type"] == "extra_forbidden" else ""
+        raise RecipeError(f"'{key}' does not fit: {first['msg']}.{hint}") from error
+
+
+def train_archive(
+    archive: Path, options: dict[str, Any], *, out: Path, settings: Settings, control: RunControl | None = None
+) -> tuple[Results, Path]:
+    """Train from a ZIP or a folder without a service; returns the results and the model's folder inside `out`.
+
+    Raises:
+        SightglassError: what a person can mend.
+    """
+    from backend.data import open_dataset
+    from backend.search.compare import Run, compare
+    from backend.storage.files import atomic_write
+    from backend.tracking.mlflow_tracker import create_tracker
+
+    dataset = open_dataset(archive, into=out / "dataset", settings=settings)
+    recipe = recipe_from(options, dataset.info.dataset_id)
+    check_recipe(recipe, dataset.info, settings=settings)
+    run = Run(
+        settings=settings, control=control or RunControl(), tracker=create_tracker(settings), models_dir=out / "models"
+    )
+    outcome = compare(dataset, recipe, run=run)
+    atomic_write(out / "results.json", outcome.results.model_dump_json(indent=2))
+    return outcome.results, outcome.folder
