@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from backend.config import Settings
 from backend.contracts import ModelInfo
-from backend.inference.exporters import ExportedFile, export
+
+if TYPE_CHECKING:
+    from backend.inference.exporters import ExportedFile
 
 
 def export_model(settings: Settings, model: ModelInfo, *, format: str) -> ExportedFile:  # noqa: A002 - the contract's word
@@ -14,4 +18,6 @@ def export_model(settings: Settings, model: ModelInfo, *, format: str) -> Export
         InputError: an unknown format; the message names the allowed ones.
         NotFoundError: the model's folder is gone.
     """
+    from backend.inference.exporters import export
+
     return export(settings.models_dir / model.model_id, format)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -71,11 +72,11 @@ def _cache(settings: Settings) -> ModelCache:
 
 def warm_up() -> dict[str, object]:
     """Load what predictions need, and say on which device they will run."""
-    from backend.config import Settings as CurrentSettings
     from backend.engine.arithmetic import set_threads
     from backend.engine.environment import environment
-    from backend.inference import explainers, predictor
 
-    settings = CurrentSettings()
+    for module in ("backend.inference.predictor", "backend.inference.explainers"):
+        importlib.import_module(module)
+    settings = Settings()
     set_threads(settings.torch_threads)
-    return {**environment(settings), "modules": [explainers.__name__, predictor.__name__]}
+    return environment(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def model_id_of(job_id: str) -> str:
 
 def warm_up() -> None:
     """Load what training needs before the first job asks: a cold `import timm` takes 3-10 s."""
-    import backend.search.compare
+    importlib.import_module("backend.search.compare")
 
 
 def recipe_from(options: dict[str, Any], dataset_id: str) -> Recipe:

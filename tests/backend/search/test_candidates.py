@@ -1,0 +1,46 @@
+import pytest
+
+from backend.config import Settings
+from backend.contracts import Recipe
+from backend.errors import RecipeError
+from backend.search.candidates import default_names, list_candidates, plan
+
+FOUR = {"mobilenetv3_large", "resnet18", "efficientnet_b0", "vit_base"}
+
+
+def recipe(**options):
+    return Recipe(dataset_id="ds-test", **options)
+
+
+def test_without_a_hub_the_four_defaults_stay_and_the_bundled_networks_join(settings):
+    names = set(default_names(settings))
+    assert FOUR <= names
+    assert {"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"} <= names
+
+
+def test_where_all_four_have_weights_only_the_four_are_compared(settings, tmp_path):
+    from backend.engine.models import MODELS
+
+    for spec in MODELS:
+        if spec.default:
+            (tmp_path / f"{spec.timm_name}.pth").write_bytes(b"weights")
+    local = Settings(data_dir=settings.data_dir, offline=True, weights_dir=tmp_path)
+    assert set(default_names(local)) == FOUR
+
+
+def test_the_list_says_where_each_networks_weights_come_from(settings):
+    listed = {candidate.name: candidate for candidate in list_candidates(settings)}
+    assert listed["efficientnet_lite0"].weights == "imagenet"
+    assert listed["efficientnet_lite0"].weights_source == "bundled"
+    assert listed["resnet18"].weights == "scratch"
+    assert listed["resnet18"].weights_source is None
+
+
+def test_a_plan_runs_the_cheapest_first_and_each_once(settings):
+    planned = plan(recipe(models=("vit_base", "resnet18", "vit_base")), settings)
+    assert [candidate.name for candidate in planned] == ["resnet18", "vit_base"]
+
+
+def test_an_unknown_network_is_refused_with_the_nearest_name(settings):
+    with pytest.raises(RecipeError, match="resnet18"):
+        plan(recipe(models=("resnet81",)), settings)

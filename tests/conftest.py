@@ -1,0 +1,83 @@
+"""Fixtures that several rooms share. Tests write below a temporary folder and never touch the network or a store."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from backend.config import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not decide what a test sees."""
+    for name in list(os.environ):
+        if name.startswith(("SIGHTGLASS_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a fresh installation: offline, no MLflow, everything below a temporary folder."""
+    return Settings(data_dir=tmp_path / "data", offline=True, mlflow_tracking_uri="off")
+
+
+def draw_picture(label: str, seed: int, *, size: tuple[int, int] = (48, 48)) -> Image.Image:
+    """A circle, a square or a cross at a random place on a random background: easy, but not one pixel's work."""
+    random = np.random.default_rng(seed)
+    background = tuple(int(v) for v in random.integers(120, 256, 3))
+    ink = tuple(int(v) for v in random.integers(0, 100, 3))
+    image = Image.new("RGB", size, background)
+    draw = ImageDraw.Draw(image)
+    radius = int(random.integers(size[1] // 6, size[1] // 4))
+    x = int(random.integers(radius, size[0] - radius))
+    y = int(random.integers(radius, size[1] - radius))
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if label == "circle":
+        draw.ellipse(box, fill=ink)
+    elif label == "square":
+        draw.rectangle(box, fill=ink)
+    else:
+        draw.line((box[0], y, box[2], y), fill=ink, width=3)
+        draw.line((x, box[1], x, box[3]), fill=ink, width=3)
+    return image
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def make_zip(tmp_path: Path) -> Callable[..., Path]:
+    """Write a ZIP of drawn pictures: `make_zip({"circle": 12, "square": 12})`."""
+
+    def make(counts: dict[str, int], *, name: str = "pictures.zip", size: tuple[int, int] = (48, 48)) -> Path:
+        target = tmp_path / name
+        with zipfile.ZipFile(target, "w") as archive:
+            for place, (label, count) in enumerate(counts.items()):
+                for index in range(count):
+                    picture = draw_picture(label, place * 10_000 + index, size=size)
+                    archive.writestr(f"pictures/{label}/{index:03}.png", png_bytes(picture))
+        return target
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_zip() -> Path:
+    path = SHARED_DATA / "fashion_mnist.zip"
+    if not path.exists():
+        pytest.skip("the real Fashion-MNIST sample lies beside the repository, not in it, and is absent here")
+    return path
