@@ -10,7 +10,9 @@ TARGETS = np.array([0, 0, 1, 1])
 
 def trial(name, probability_of_truth, *, strategy="probe"):
     truth = np.asarray(probability_of_truth, dtype=float)
-    probabilities = np.stack([np.where(TARGETS == 0, truth, 1 - truth), np.where(TARGETS == 1, truth, 1 - truth)], axis=1)
+    probabilities = np.stack(
+        [np.where(TARGETS == 0, truth, 1 - truth), np.where(TARGETS == 1, truth, 1 - truth)], axis=1
+    )
     return Trial(
         candidate=Candidate(name=name, family="f", timm_name=name),
         strategy=strategy,
@@ -39,7 +41,9 @@ def test_a_tie_with_the_baseline_goes_to_the_network():
 
 
 def test_failed_and_skipped_trials_stand_last_without_a_rank():
-    failed = Trial(candidate=Candidate(name="broken", family="f", timm_name="b"), strategy="probe", status="failed", reason="why")
+    failed = Trial(
+        candidate=Candidate(name="broken", family="f", timm_name="b"), strategy="probe", status="failed", reason="why"
+    )
     ranked = rank([failed, trial("net", [0.9] * 4)], TARGETS, by="accuracy")
     board = rows(ranked, held_out_targets=TARGETS, test_targets=TARGETS)
     assert [(row.name, row.rank, row.accuracy) for row in board] == [("net", 1, 1.0), ("broken", None, None)]

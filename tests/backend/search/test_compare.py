@@ -1,0 +1,138 @@
+import pytest
+
+from backend.contracts import Progress, Recipe, RunControl
+from backend.data import open_dataset
+from backend.errors import DatasetError, JobCancelled, RecipeError
+from backend.search import contest as contest_module
+from backend.search import study as study_module
+from backend.search.compare import Run, compare
+
+LITE = "efficientnet_lite0"
+NET = "mobilenetv3_large"  # smallest of the four defaults; from scratch here
+
+
+@pytest.fixture
+def dataset(make_zip, settings):
+    return open_dataset(make_zip({"circle": 15, "square": 15}), into=settings.datasets_dir, settings=settings)
+
+
+def recipe(dataset, **options):
+    return Recipe(dataset_id=dataset.info.dataset_id, **{"models": (LITE, NET), "strategy": "probe", **options})
+
+
+@pytest.fixture
+def reports():
+    return []
+
+
+@pytest.fixture
+def run(settings, reports):
+    return Run(settings=settings, control=RunControl(report=reports.append), job_id="job-test", model_id="model-test")
+
+
+def test_a_comparison_ranks_every_network_beside_the_baseline_and_saves_the_best(dataset, run, reports):
+    outcome = compare(dataset, recipe(dataset), run=run)
+    results = outcome.results
+    assert {row.name for row in results.leaderboard} == {LITE, NET, "baseline"}
+    assert all(row.status == "ok" for row in results.leaderboard)
+    assert sorted(row.rank for row in results.leaderboard) == [1, 2, 3]
+    networks = [row for row in results.leaderboard if row.strategy != "baseline"]
+    assert results.best_model.name == networks[0].name
+    assert networks[0].val_accuracy >= networks[1].val_accuracy
+    weights = {row.name: (row.weights, row.weights_source) for row in networks}
+    assert weights == {LITE: ("imagenet", "bundled"), NET: ("scratch", None)}
+    assert (
+        sum(map(sum, results.confusion_matrix.matrix))
+        == results.split.test
+        == sum(c.support for c in results.per_class)
+    )
+    assert any("from scratch" in note and NET in note for note in results.notes)
+    assert {path.name for path in outcome.folder.iterdir()} >= {"model.pth", "model.json"}
+    assert reports[-1].progress == 1.0
+    shares = [report.progress for report in reports if report.progress is not None]
+    assert shares == sorted(shares)
+    finished = [
+        r.candidate for r in reports if isinstance(r, Progress) and r.candidate and r.candidate.state == "succeeded"
+    ]
+    assert {candidate.name for candidate in finished} == {LITE, NET}
+
+
+def test_the_same_seed_gives_the_same_result(dataset, run, settings):
+    first = compare(dataset, recipe(dataset, models=(LITE,)), run=run).results
+    second = compare(dataset, recipe(dataset, models=(LITE,)), run=Run(settings=settings)).results
+    assert first.test == second.test
+    assert first.confusion_matrix == second.confusion_matrix
+
+
+def test_balanced_refines_the_best_probe_and_keeps_whichever_is_better(dataset, run, monkeypatch):
+    monkeypatch.setitem(study_module.REFINEMENT, "balanced", (1, 1))
+    results = compare(dataset, recipe(dataset, models=(LITE,), strategy="auto", preset="balanced"), run=run).results
+    by_name = {row.name: row for row in results.leaderboard}
+    assert by_name[f"{LITE}:refined"].strategy == "finetune"
+    assert by_name[LITE].strategy == "probe"
+    assert len(results.history[f"{LITE}:refined"]) == 1
+    best = results.leaderboard[0]
+    assert best.val_accuracy == max(row.val_accuracy for row in results.leaderboard)
+
+
+def test_a_network_that_fails_is_a_row_with_its_reason_and_the_others_go_on(dataset, run, monkeypatch):
+    probe = contest_module.run_probe
+
+    def broken(study, candidate, *, watch):
+        if candidate.name == NET:
+            raise RuntimeError("its layers fell off")
+        return probe(study, candidate, watch=watch)
+
+    monkeypatch.setattr(contest_module, "run_probe", broken)
+    results = compare(dataset, recipe(dataset), run=run).results
+    row = next(row for row in results.leaderboard if row.name == NET)
+    assert (row.status, row.rank) == ("failed", None)
+    assert "its layers fell off" in row.reason
+    assert results.best_model.name == LITE
+
+
+def test_when_every_network_fails_the_error_says_why_for_each(dataset, run, monkeypatch):
+    def broken(study, candidate, *, watch):
+        raise MemoryError
+
+    monkeypatch.setattr(contest_module, "run_probe", broken)
+    with pytest.raises(DatasetError, match=f"{NET}: Not enough memory"):
+        compare(dataset, recipe(dataset), run=run)
+    assert not run.folder.exists()
+
+
+def test_cancelling_stops_the_run_and_leaves_no_model(dataset, settings):
+    run = Run(settings=settings, control=RunControl(cancelled=lambda: True))
+    with pytest.raises(JobCancelled):
+        compare(dataset, recipe(dataset), run=run)
+    assert not run.folder.exists()
+
+
+def test_a_used_up_budget_skips_the_rest_but_the_first_network_finishes(dataset, run, monkeypatch):
+    monkeypatch.setattr(contest_module.TrialControl, "check", _expired)
+    results = compare(dataset, recipe(dataset, time_budget_s=60), run=run).results
+    states = {row.name: row.status for row in results.leaderboard}
+    assert states.pop("baseline") == "ok"
+    assert sorted(states.values()) == ["ok", "skipped"]
+    skipped = next(row for row in results.leaderboard if row.status == "skipped")
+    assert "time budget of 60 s" in skipped.reason
+
+
+def _expired(self):
+    from backend.errors import DeadlineExceeded
+
+    raise DeadlineExceeded("used up")
+
+
+def test_a_subset_of_the_classes_is_all_that_is_learned(make_zip, settings, run):
+    dataset = open_dataset(
+        make_zip({"circle": 15, "cross": 15, "square": 15}), into=settings.datasets_dir, settings=settings
+    )
+    results = compare(dataset, recipe(dataset, models=(LITE,), classes=("circle", "square")), run=run).results
+    assert results.class_names == ("circle", "square")
+    assert results.split.train + results.split.val + results.split.test == 30
+
+
+def test_an_unknown_override_is_refused_with_the_nearest_key(dataset, run):
+    with pytest.raises(RecipeError, match=r"finetune\.backbone_lr"):
+        compare(dataset, recipe(dataset, overrides={"finetune.backbone_rl": 1}), run=run)
