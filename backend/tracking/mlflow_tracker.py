@@ -1,0 +1,237 @@
+"""MLflow: one run a job, a nested run a candidate. The only file that imports mlflow.
+
+All calls happen in a background thread, the import too (it costs seconds), so that training never waits for a store.
+Whatever goes wrong there - a server that is down, a wrong address, a full disk - is a `failed` in `finish`, never an
+exception. It does not know how candidates are trained or ranked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from backend.contracts import EpochRecord, LeaderboardRow, Results
+from backend.tracking.background import BackgroundSteps
+from backend.tracking.plots import draw_confusion_matrix, draw_training_curves
+from backend.tracking.wording import explain_failure, flatten, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from backend.tracking.protocol import TrackingInfo
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "sightglass"
+# The first run on a new SQLite store lays some fifty tables: 4 s alone, 16 s with the import on two busy cores.
+FINISH_TIMEOUT_S = 30.0
+# A cancelled job has to be over within 5 s; the record may take less than half of that.
+ABORT_TIMEOUT_S = 2.0
+LONGEST_PARAM = 500  # what older MLflow servers take; newer ones 6,000
+# MLflow's own defaults wait up to 120 s, seven times over. A setting that a person made stands.
+QUICK_HTTP = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
+RUN_STATUS = {"ok": "FINISHED", "skipped": "KILLED", "failed": "FAILED"}
+SCORES = ("rank", "accuracy", "macro_f1", "val_accuracy", "val_macro_f1", "train_seconds", "predict_ms_per_image")
+
+
+class MlflowTracker:
+    """A `Tracker` that writes one job to an MLflow store. Not to be used twice."""
+
+    def __init__(self, uri: str, *, artifact_root: Path, finish_timeout_s: float = FINISH_TIMEOUT_S) -> None:
+        self._uri = uri
+        self._finish_timeout_s = finish_timeout_s
+        self._record = _RunRecord(uri, artifact_root)
+        self._steps = BackgroundSteps("mlflow")
+        self._closed = False
+
+    def start(self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        self._steps.submit(lambda: self._record.open(run_name, flatten(params), dict(tags)))
+
+    def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
+        kept, flat = tuple(history), flatten(params)
+        self._steps.submit(lambda: self._record.add_candidate(row, kept, flat))
+
+    def finish(self, results: Results, artifacts: Sequence[Path]) -> TrackingInfo:
+        self._closed = True
+        paths = tuple(artifacts)
+        self._steps.submit(lambda: self._record.close(results, paths))
+        ended = self._steps.close(timeout_s=self._finish_timeout_s)
+        return self._info(ended=ended)
+
+    def abort(self, reason: str) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._steps.drop_waiting()
+        self._steps.submit(lambda: self._record.cut_short(reason))
+        self._steps.close(timeout_s=ABORT_TIMEOUT_S)
+
+    def _info(self, *, ended: bool) -> TrackingInfo:
+        shown = without_password(self._uri)
+        answer: TrackingInfo = {"status": "ok", "uri": shown, "run_id": self._record.run_id, "detail": None}
+        if not ended:
+            detail = (
+                f"MLflow at {shown} had not taken the whole run after {self._finish_timeout_s:g} s. "
+                "Check that it answers, or set SIGHTGLASS_MLFLOW_TRACKING_URI."
+            )
+            return {**answer, "status": "failed", "detail": detail}
+        if self._steps.failure is not None:
+            return {**answer, "status": "failed", "detail": explain_failure(self._steps.failure, uri=self._uri)}
+        return answer
+
+
+class _RunRecord:
+    """The MLflow calls themselves, in the background thread. Each method may raise whatever a store raises."""
+
+    def __init__(self, uri: str, artifact_root: Path) -> None:
+        self._uri = uri
+        self._artifact_root = artifact_root
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+        self._nested: dict[tuple[str, str], str] = {}
+        self.run_id: str | None = None
+
+    def open(self, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        self._client = client = _connect(self._uri)
+        self._experiment_id = _experiment(client, self._uri, self._artifact_root)
+        run = client.create_run(self._experiment_id, run_name=run_name, tags={**tags, "sightglass.kind": "job"})
+        self.run_id = run.info.run_id
+        _log(client, run.info.run_id, params=params)
+
+    def add_candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, str]) -> None:
+        client, parent = self._opened()
+        tags = {"mlflow.parentRunId": parent, "sightglass.kind": "candidate", "sightglass.status": row.status}
+        if row.reason:
+            tags["sightglass.reason"] = row.reason
+        run = client.create_run(self._experiment_id, run_name=f"{row.name} ({row.strategy})", tags=tags)
+        run_id: str = run.info.run_id
+        self._nested[row.name, row.strategy] = run_id
+        facts = flatten(row.model_dump(include={"name", "timm_name", "weights", "weights_source", "strategy"}))
+        _log(client, run_id, metrics=_scores(row), params={**params, **facts})
+        for record in history:
+            _log(client, run_id, metrics=record.model_dump(exclude={"epoch"}), step=record.epoch)
+        client.set_terminated(run_id, status=RUN_STATUS[row.status])
+
+    def close(self, results: Results, artifacts: Sequence[Path]) -> None:
+        client, run_id = self._opened()
+        # The test is read only after the ranking stands, so a candidate's test scores and place come now.
+        for row in results.leaderboard:
+            if (row.name, row.strategy) in self._nested:
+                _log(client, self._nested[row.name, row.strategy], metrics=_scores(row))
+        interval = dict(zip(("accuracy_ci95_low", "accuracy_ci95_high"), results.test.accuracy_ci95, strict=True))
+        scores = results.test.model_dump(exclude={"accuracy_ci95"})
+        _log(client, run_id, metrics={**scores, **interval, "total_seconds": results.total_seconds})
+        for key in ("name", "timm_name", "strategy", "weights"):
+            client.set_tag(run_id, f"sightglass.best_{key}", str(getattr(results.best_model, key)))
+        client.set_tag(run_id, "sightglass.model_id", results.model_id)
+        self._store_files(client, run_id, results, artifacts)
+        client.set_terminated(run_id, status="FINISHED")
+
+    def cut_short(self, reason: str) -> None:
+        if self._client is None or self.run_id is None:
+            return
+        self._client.set_tag(self.run_id, "sightglass.reason", reason)
+        self._client.set_terminated(self.run_id, status="KILLED")
+
+    @staticmethod
+    def _store_files(client: MlflowClient, run_id: str, results: Results, artifacts: Sequence[Path]) -> None:
+        client.log_dict(run_id, results.model_dump(mode="json"), "results.json")
+        client.log_figure(run_id, draw_confusion_matrix(results.confusion_matrix), "plots/confusion_matrix.png")
+        curves = draw_training_curves(results.history)
+        if curves is not None:
+            client.log_figure(run_id, curves, "plots/training_curves.png")
+        for path in artifacts:
+            if path.is_dir():
+                client.log_artifacts(run_id, str(path), artifact_path=f"bundle/{path.name}")
+            else:
+                client.log_artifact(run_id, str(path), artifact_path="bundle")
+
+    def _opened(self) -> tuple[MlflowClient, str]:
+        if self._client is None or self.run_id is None:
+            raise RuntimeError("The run was ended before MLflow had opened it.")
+        return self._client, self.run_id
+
+
+def _connect(uri: str) -> MlflowClient:
+    # MLflow reads these when it is imported. No telemetry: a self-hosted tool does not call home, not even by a part.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for name, value in QUICK_HTTP.items():
+        os.environ.setdefault(name, value)
+    # MLflow's use of deprecated calls is nothing that our users can act on.
+    warnings.filterwarnings("ignore", module=r"mlflow(\.|$)")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _experiment(client: MlflowClient, uri: str, artifact_root: Path) -> str:
+    """Find or make the experiment. A server chooses where files go; a database store gets our folder.
+
+    A store remembers the folder of its experiment for ever. After the data folder was moved, a new experiment is made
+    beside the old one, so that files never land in a place that is no longer ours.
+    """
+    if urlsplit(uri).scheme.partition("+")[0] not in DATABASES:
+        return _find_or_create(client, EXPERIMENT, location=None)
+    location = artifact_root.as_uri()
+    known = client.get_experiment_by_name(EXPERIMENT)
+    if known is None or known.artifact_location == location:
+        return _find_or_create(client, EXPERIMENT, location=location)
+    suffix = hashlib.sha256(location.encode()).hexdigest()[:8]
+    return _find_or_create(client, f"{EXPERIMENT}-{suffix}", location=location)
+
+
+def _find_or_create(client: MlflowClient, name: str, *, location: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        try:
+            created: str = client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            # Another process may have made it in between; if not, the second look-up fails as well and says why.
+            known = client.get_experiment_by_name(name)
+            if known is None:
+                raise
+        else:
+            return created
+    if known.lifecycle_stage == "deleted":
+        client.restore_experiment(known.experiment_id)
+    found: str = known.experiment_id
+    return found
+
+
+def _log(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    params: Mapping[str, str] | None = None,
+    step: int = 0,
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    known = {key: float(value) for key, value in (metrics or {}).items() if value is not None}
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, now, step) for key, value in known.items()],
+        params=[Param(key, value[:LONGEST_PARAM]) for key, value in (params or {}).items()],
+    )
+
+
+def _scores(row: LeaderboardRow) -> dict[str, float | None]:
+    return row.model_dump(include=set(SCORES))

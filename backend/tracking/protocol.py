@@ -1,0 +1,51 @@
+"""What a comparison tells a tracker, and what it hears back. Knows no MLflow.
+
+A tracker raises nothing: whether the record was kept is said by `finish`, and ends up in `Results.tracking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from backend.contracts import EpochRecord, LeaderboardRow, Results
+
+# {"status": "ok" | "off" | "failed", "uri": str | None, "run_id": str | None, "detail": str | None}
+TrackingInfo = dict[str, Any]
+
+
+class Tracker(Protocol):
+    """One run: `start` once, `candidate` for each row, then either `finish` or `abort`."""
+
+    def start(self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        """Open the run. `params` may be nested; nested keys are joined with a dot."""
+        ...
+
+    def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
+        """Write one candidate below the run, as soon as it is known."""
+        ...
+
+    def finish(self, results: Results, artifacts: Sequence[Path]) -> TrackingInfo:
+        """Write the end of the run with copies of the files and folders in `artifacts`; wait a bounded time."""
+        ...
+
+    def abort(self, reason: str) -> None:
+        """Close the run as ended early. After `finish` it does nothing."""
+        ...
+
+
+class NullTracker:
+    """Tracking switched off."""
+
+    def start(self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        """Nothing to open."""
+
+    def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
+        """Nothing to write."""
+
+    def finish(self, results: Results, artifacts: Sequence[Path]) -> TrackingInfo:  # noqa: ARG002 - the seam's shape
+        return {"status": "off", "uri": None, "run_id": None, "detail": "Tracking is switched off."}
+
+    def abort(self, reason: str) -> None:
+        """Nothing to close."""
