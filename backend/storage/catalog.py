@@ -1,0 +1,236 @@
+"""What there is: datasets, trained models and their results, as rows.
+
+It does not know the files behind them, nor how anything was computed. Upserts are by id, so that a job which is
+started a second time leaves one result, not two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
+
+from backend.contracts import FINAL_STATES, DatasetInfo, ModelInfo, Results, utc_now
+from backend.errors import ConflictError, NotFoundError
+from backend.storage.database import Database
+from backend.storage.tables import datasets, jobs, models, results
+
+LIST_DATASETS = "GET /api/cv/datasets lists those there are"
+LIST_MODELS = "GET /api/cv/models lists those there are"
+
+
+class Catalog:
+    """Datasets, models and results of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- datasets
+
+    def add_dataset(self, info: DatasetInfo) -> None:
+        """Add a dataset, or replace the row of the same id."""
+        row = {"created_at": info.created_at, "record": info.model_dump_json()}
+        with self._database.writing() as connection:
+            _upsert(connection, datasets, {"dataset_id": info.dataset_id}, row)
+
+    def datasets(self) -> list[DatasetInfo]:
+        """All datasets, newest first."""
+        query = select(datasets.c.record).order_by(datasets.c.created_at.desc(), datasets.c.dataset_id)
+        with self._database.reading() as connection:
+            return [DatasetInfo.model_validate_json(record) for record in connection.scalars(query)]
+
+    def dataset(self, dataset_id: str) -> DatasetInfo:
+        """One dataset.
+
+        Raises:
+            NotFoundError: no such dataset.
+        """
+        query = select(datasets.c.record).where(datasets.c.dataset_id == dataset_id)
+        with self._database.reading() as connection:
+            record = connection.scalar(query)
+        if record is None:
+            raise NotFoundError(f"There is no dataset '{dataset_id}'; {LIST_DATASETS}.")
+        return DatasetInfo.model_validate_json(record)
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Take a dataset from the catalogue; models trained on it and their results stay.
+
+        Raises:
+            NotFoundError: no such dataset.
+            ConflictError: a queued or running job uses it.
+        """
+        with self._database.writing() as connection:
+            job_id = _active_job(connection, dataset_id)
+            if job_id is not None:
+                raise ConflictError(
+                    f"Job '{job_id}' still uses dataset '{dataset_id}'; wait for its end or cancel it first."
+                )
+            gone = connection.execute(delete(datasets).where(datasets.c.dataset_id == dataset_id))
+            if gone.rowcount == 0:
+                raise NotFoundError(f"There is no dataset '{dataset_id}'; {LIST_DATASETS}.")
+
+    # -- results
+
+    def publish(self, outcome: Results, model: ModelInfo) -> None:
+        """Store a finished job's results and its model in one transaction; publishing again replaces both."""
+        with self._database.writing() as connection:
+            _upsert(
+                connection,
+                models,
+                {"model_id": model.model_id},
+                {"dataset_id": model.dataset_id, "job_id": model.job_id, "record": model.model_dump_json()},
+            )
+            _upsert(
+                connection,
+                results,
+                {"job_id": outcome.job_id},
+                {
+                    "dataset_id": outcome.dataset_id,
+                    "model_id": outcome.model_id,
+                    "record": outcome.model_dump_json(),
+                },
+            )
+            # A job that was started twice: the first attempt's model goes, unless somebody promoted it meanwhile.
+            connection.execute(
+                delete(models).where(
+                    models.c.job_id == outcome.job_id,
+                    models.c.model_id != model.model_id,
+                    models.c.promoted_at.is_(None),
+                )
+            )
+
+    def results_for_dataset(self, dataset_id: str) -> Results:
+        """The results of the dataset's newest finished job.
+
+        Raises:
+            NotFoundError: there are none; the detail says whether a job is on its way.
+        """
+        query = (
+            select(results.c.record).where(results.c.dataset_id == dataset_id).order_by(results.c.sequence.desc())
+        ).limit(1)
+        with self._database.reading() as connection:
+            record = connection.scalar(query)
+            job_id = _active_job(connection, dataset_id)
+        if record is not None:
+            return Results.model_validate_json(record)
+        self.dataset(dataset_id)
+        if job_id is not None:
+            raise NotFoundError(
+                f"Dataset '{dataset_id}' has no results yet; job '{job_id}' is on its way: GET /api/cv/jobs/{job_id}."
+            )
+        raise NotFoundError(f"Dataset '{dataset_id}' has no results yet; POST /api/cv/train/start trains on it.")
+
+    def results_for_job(self, job_id: str) -> Results:
+        """The results of one job.
+
+        Raises:
+            NotFoundError: there are none; the detail says where the job stands.
+        """
+        with self._database.reading() as connection:
+            record = connection.scalar(select(results.c.record).where(results.c.job_id == job_id))
+            job = connection.execute(select(jobs.c.state, jobs.c.error).where(jobs.c.job_id == job_id)).first()
+        if record is not None:
+            return Results.model_validate_json(record)
+        if job is None:
+            raise NotFoundError(f"There is no job '{job_id}'; GET /api/cv/jobs lists those there are.")
+        raise NotFoundError(_why_no_results(job_id, job.state, job.error))
+
+    # -- models
+
+    def models(self) -> list[ModelInfo]:
+        """All models, newest first."""
+        query = select(models.c.record, models.c.promoted_at).order_by(models.c.sequence.desc())
+        with self._database.reading() as connection:
+            return [_model(row) for row in connection.execute(query).mappings()]
+
+    def model(self, model_id: str) -> ModelInfo:
+        """One model.
+
+        Raises:
+            NotFoundError: no such model.
+        """
+        row = self._first(models.c.model_id == model_id)
+        if row is None:
+            raise NotFoundError(f"There is no model '{model_id}'; {LIST_MODELS}.")
+        return _model(row)
+
+    def resolve_model(self, dataset_or_model_id: str) -> ModelInfo:
+        """A model by its own id, or by its dataset's: then the promoted one, else the newest.
+
+        Raises:
+            NotFoundError: neither a model nor a dataset with a model.
+        """
+        row = self._first(models.c.model_id == dataset_or_model_id) or self._first(
+            models.c.dataset_id == dataset_or_model_id
+        )
+        if row is not None:
+            return _model(row)
+        with self._database.reading() as connection:
+            known = connection.scalar(select(datasets.c.dataset_id).where(datasets.c.dataset_id == dataset_or_model_id))
+            job_id = _active_job(connection, dataset_or_model_id)
+        if known is None:
+            raise NotFoundError(
+                f"'{dataset_or_model_id}' is neither a model nor a dataset; {LIST_MODELS}, {LIST_DATASETS}."
+            )
+        on_its_way = f"job '{job_id}' is on its way" if job_id else "POST /api/cv/train/start trains one"
+        raise NotFoundError(f"Dataset '{dataset_or_model_id}' has no model yet; {on_its_way}.")
+
+    def promote(self, model_id: str) -> ModelInfo:
+        """Make a model its dataset's choice and the default of `POST /predict`.
+
+        Raises:
+            NotFoundError: no such model.
+        """
+        model = self.model(model_id)
+        with self._database.writing() as connection:
+            connection.execute(update(models).where(models.c.dataset_id == model.dataset_id).values(promoted_at=None))
+            connection.execute(update(models).where(models.c.model_id == model_id).values(promoted_at=utc_now()))
+        return self.model(model_id)
+
+    def default_model(self) -> ModelInfo | None:
+        """The model promoted last, on any dataset; else the newest; None where nothing has been trained."""
+        row = self._first(None)
+        return None if row is None else _model(row)
+
+    def _first(self, condition: Any | None) -> RowMapping | None:
+        """The model promoted last, else the newest, among those that fit."""
+        query = select(models.c.record, models.c.promoted_at)
+        if condition is not None:
+            query = query.where(condition)
+        promoted_first = (models.c.promoted_at.is_(None), models.c.promoted_at.desc(), models.c.sequence.desc())
+        with self._database.reading() as connection:
+            return connection.execute(query.order_by(*promoted_first).limit(1)).mappings().first()
+
+
+def _model(row: RowMapping) -> ModelInfo:
+    model = ModelInfo.model_validate_json(row["record"])
+    return model.model_copy(update={"promoted": row["promoted_at"] is not None})
+
+
+def _active_job(connection: Connection, dataset_id: str) -> str | None:
+    query = (
+        select(jobs.c.job_id)
+        .where(jobs.c.dataset_id == dataset_id, jobs.c.state.not_in(sorted(FINAL_STATES)))
+        .order_by(jobs.c.sequence)
+        .limit(1)
+    )
+    job_id: str | None = connection.scalar(query)
+    return job_id
+
+
+def _why_no_results(job_id: str, state: str, error: str | None) -> str:
+    if state == "failed":
+        return f"Job '{job_id}' failed and has no results: {error}"
+    if state == "cancelled":
+        return f"Job '{job_id}' was cancelled and has no results; POST /api/cv/train/start begins a new one."
+    if state == "succeeded":
+        return f"Job '{job_id}' has no results of this kind."
+    return f"Job '{job_id}' is {state} and has no results yet; GET /api/cv/jobs/{job_id} says how far it is."
+
+
+def _upsert(connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Update the row of that key, or insert it. The write transaction makes the two steps one."""
+    where: Sequence[Any] = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(update(table).where(*where).values(**values)).rowcount == 0:
+        connection.execute(insert(table).values(**key, **values))

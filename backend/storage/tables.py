@@ -1,0 +1,126 @@
+"""The tables, as SQLAlchemy Core describes them. A change here needs a file in `migrations/versions` (a test compares).
+
+Rows hold a record's JSON in `record`, and beside it only the columns that are searched or sorted by.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite keeps no zone, so it is taken off on the way in and put on again on the way out."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+# Names for constraints, so that a later migration can find them on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("dataset_id", String(64), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("record", Text, nullable=False),
+)
+
+# No key onto datasets: a model outlives the dataset that it was trained on.
+models = Table(
+    "models",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("model_id", String(64), nullable=False, unique=True),
+    Column("dataset_id", String(64), nullable=False, index=True),
+    Column("job_id", String(64), nullable=True),
+    Column("promoted_at", UtcTime, nullable=True),
+    Column("record", Text, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("job_id", String(64), nullable=False, unique=True),
+    Column("dataset_id", String(64), nullable=False, index=True),
+    Column("model_id", String(64), ForeignKey("models.model_id"), nullable=False),
+    Column("record", Text, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("job_id", String(64), nullable=False, unique=True),
+    Column("kind", String(64), nullable=False),
+    Column("dataset_id", String(64), nullable=True, index=True),
+    Column("state", String(16), nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("candidates", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("worker_id", String(128), nullable=True),
+    Column("error", Text, nullable=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime, nullable=True),
+    Column("ended_at", UtcTime, nullable=True),
+    Column("heartbeat_at", UtcTime, nullable=True),
+    Column("eta_s", Float, nullable=True),
+    Index(None, "state", "sequence"),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("job_id", String(64), ForeignKey("jobs.job_id", ondelete="CASCADE"), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Index(None, "job_id", "event_id"),
+    sqlite_autoincrement=True,  # an event id is never used twice, so a watcher's place stays true
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker_id", String(128), primary_key=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("heartbeat_at", UtcTime, nullable=False),
+)

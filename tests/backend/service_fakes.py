@@ -1,0 +1,194 @@
+"""Records and top-level functions that the service's tests hand in where the product hands in training and inference.
+
+Top-level and in a module of its own, so that a spawned process can import them by name.
+"""
+
+import os
+import signal
+import time
+from datetime import UTC, datetime
+
+from backend.contracts import (
+    BestModel,
+    CandidateProgress,
+    ClassScore,
+    ConfusionMatrix,
+    DatasetInfo,
+    LeaderboardRow,
+    ModelInfo,
+    Preprocessing,
+    Progress,
+    Results,
+    SplitSizes,
+    TestScores,
+)
+from backend.errors import RecipeError
+from backend.storage.catalog import Catalog
+from backend.storage.database import Database
+
+PREPROCESSING = Preprocessing(height=8, width=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), reason="as squares")
+
+
+def dataset_info(dataset_id="ds-1", **changes):
+    fields = {
+        "dataset_id": dataset_id,
+        "name": "shapes",
+        "total_images": 4,
+        "num_classes": 2,
+        "class_counts": {"circle": 2, "square": 2},
+        "digest": "d" * 64,
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return DatasetInfo(**{**fields, **changes})
+
+
+def model_info(model_id="md-1", **changes):
+    fields = {
+        "model_id": model_id,
+        "dataset_id": "ds-1",
+        "job_id": "job-1",
+        "name": "resnet18",
+        "timm_name": "resnet18",
+        "strategy": "probe",
+        "weights": "imagenet",
+        "class_names": ("circle", "square"),
+        "preprocessing": PREPROCESSING,
+        "accuracy": 0.9,
+        "macro_f1": 0.89,
+        "metrics": {},
+        "dataset_digest": "d" * 64,
+        "parameters": 11,
+        "size_mb": 1.0,
+        "versions": {"torch": "2.0"},
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+    return ModelInfo(**{**fields, **changes})
+
+
+def results_record(job_id="job-1", **changes):
+    best = BestModel(
+        name="resnet18",
+        timm_name="resnet18",
+        strategy="probe",
+        weights="imagenet",
+        weights_source="bundled",
+        accuracy=0.9,
+        macro_f1=0.89,
+        val_accuracy=0.91,
+        input_size=224,
+    )
+    fields = {
+        "job_id": job_id,
+        "dataset_id": "ds-1",
+        "model_id": "md-1",
+        "best_model": best,
+        "leaderboard": (LeaderboardRow(rank=1, name="resnet18", strategy="probe", status="ok", accuracy=0.9),),
+        "test": TestScores(
+            accuracy=0.9, accuracy_ci95=(0.5, 1.0), macro_f1=0.89, log_loss=0.3, expected_calibration_error=0.1
+        ),
+        "confusion_matrix": ConfusionMatrix(labels=("circle", "square"), matrix=((1, 0), (0, 1))),
+        "per_class": (ClassScore(label="circle", precision=1.0, recall=1.0, f1=1.0, support=1),),
+        "history": {"resnet18": ()},
+        "split": SplitSizes(train=2, val=1, test=1, seed=42, strategy="stratified"),
+        "preprocessing": PREPROCESSING,
+        "class_names": ("circle", "square"),
+        "recipe": {"dataset_id": "ds-1"},
+        "environment": {"device": "cpu"},
+        "total_seconds": 1.5,
+    }
+    return Results(**{**fields, **changes})
+
+
+def do_nothing():
+    """A warm-up with nothing to warm."""
+
+
+def refuse_to_warm():
+    raise ImportError("no such room")
+
+
+# -- handlers: (job, *, control, settings)
+
+
+def run_publish(job, *, control, settings):
+    """Two candidates, a little progress, published results: what a training job looks like from outside."""
+    for index, name in enumerate(("resnet18", "vit_tiny")):
+        control.check()
+        row = CandidateProgress(name=name, state="succeeded", stage="done", epoch=1, epochs=1, score=0.9)
+        control.report(Progress(stage="training", message=f"{name} done", progress=(index + 1) / 2, candidate=row))
+        time.sleep(job.payload.get("pause_s", 0.0))
+    model = model_info(f"md-{job.job_id}", dataset_id=job.dataset_id, job_id=job.job_id)
+    outcome = results_record(job.job_id, dataset_id=job.dataset_id, model_id=model.model_id)
+    database = Database(settings.resolved_database_url)
+    Catalog(database).publish(outcome, model)
+    database.close()
+
+
+def run_process_id(job, *, control, settings):
+    control.report(Progress(stage="where", message=str(os.getpid()), progress=0.5))
+
+
+def run_niceness(job, *, control, settings):
+    control.report(Progress(stage="nice", message=str(os.nice(0))))
+
+
+def run_recipe_error(job, *, control, settings):
+    raise RecipeError("There is no network 'resnt18'. Did you mean 'resnet18'?")
+
+
+def run_bug(job, *, control, settings):
+    raise ZeroDivisionError("a bug")
+
+
+def run_until_cancelled(job, *, control, settings):
+    control.report(Progress(stage="waiting", message="started", candidate=CandidateProgress(name="a", state="running")))
+    while True:
+        control.check()
+        time.sleep(0.01)
+
+
+def run_deaf(job, *, control, settings):
+    """Never looks at the control and does not listen to TERM either."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    control.report(Progress(stage="deaf", message="started"))
+    time.sleep(60)
+
+
+def run_dies(job, *, control, settings):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_exits(job, *, control, settings):
+    os._exit(3)
+
+
+# -- functions for the inference pool
+
+
+def add(left, *, right):
+    return left + right
+
+
+def own_process_id():
+    return os.getpid()
+
+
+def fail_with_recipe_error():
+    raise RecipeError("no")
+
+
+def die_once(marker):
+    """Kill the process on the first call, answer on the second."""
+    if not os.path.exists(marker):  # noqa: PTH110 - a plain string crosses the process boundary
+        with open(marker, "w"):  # noqa: PTH123
+            pass
+        os._exit(1)
+    return "alive"
+
+
+def die_always():
+    os._exit(1)
+
+
+def sleep_long():
+    time.sleep(60)
