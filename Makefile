@@ -1,0 +1,80 @@
+# Everything that a person types. `make` alone lists the commands; each builds first what it needs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+UV := $(BIN)/uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
+
+# Compiled modules are kept: without them each `import torch` costs seconds more.
+unexport PYTHONDONTWRITEBYTECODE
+# torch and what it needs are large files; uv's own 30 s of silence are too few on a slow line.
+export UV_HTTP_TIMEOUT ?= 300
+
+.DEFAULT_GOAL := help
+.PHONY: help setup start demo test check bench docs samples lock clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: $(VENV)/.dev-installed ## build the environment in .venv and nothing else
+	@echo "Ready: $(BIN)/sightglass --help"
+
+start: $(VENV)/.installed ## start API and browser UI, print both addresses; Ctrl-C stops both
+	@$(BIN)/sightglass serve --ui
+
+demo: $(VENV)/.installed ## the main job without a browser: sample in, leaderboard and prediction out
+	@$(BIN)/python -m sample_datasets.demo
+
+test: $(VENV)/.dev-installed ## run every test
+	$(BIN)/pytest
+
+check: $(VENV)/.dev-installed ## lint, format, types, import contracts, sizes and documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/house
+
+bench: $(VENV)/.installed ## run the benchmarks; each prints a ratio, both sides measured in one run
+	$(BIN)/python benchmarks/probe_vs_finetune.py
+
+docs: $(VENV)/.installed ## write the tables of docs/guide anew from the code
+	$(BIN)/python docs/generate.py
+
+samples: $(VENV)/.installed ## draw sample_datasets/*.zip anew
+	$(BIN)/python -m sample_datasets
+
+lock: $(UV) ## write requirements/*.txt anew from requirements/*.in
+	$(LOCK) requirements/base.in --output-file requirements/base.txt
+	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
+
+clean: ## remove the environment and every cache; data stays
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# --- the environment: a stamp a step, so that nothing is done twice
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Building $(VENV) with $$("$$python" --version)"; \
+			"$$python" -m venv --clear $(VENV) && exit 0; \
+			echo "'$$python -m venv' failed. On Debian or Ubuntu: apt-get install python3-venv, then again." >&2; \
+			rm -rf $(VENV); exit 1; \
+		fi; \
+	done; \
+	echo "Sightglass needs Python 3.11 or newer and found none. Install it, or say where: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+$(UV): | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: requirements/base.txt pyproject.toml | $(UV)
+	$(UV) pip install --python $(BIN)/python -r requirements/base.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.installed
+	$(UV) pip install --python $(BIN)/python -r requirements/base.txt -r requirements/dev.txt
+	@touch $@
