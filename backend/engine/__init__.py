@@ -1,1 +1,4 @@
-"""Room, see docs/guide/architecture.md."""
+"""torch and timm: the catalogue of networks, weights, features, heads, fine-tuning, metrics, bundles.
+
+This file imports nothing, so that listing the catalogue never loads torch.
+"""
