@@ -23,8 +23,6 @@ from backend.contracts import (
     TestScores,
 )
 from backend.errors import RecipeError
-from backend.storage.catalog import Catalog
-from backend.storage.database import Database
 
 PREPROCESSING = Preprocessing(height=8, width=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), reason="as squares")
 
@@ -112,6 +110,9 @@ def refuse_to_warm():
 
 def run_publish(job, *, control, settings):
     """Two candidates, a little progress, published results: what a training job looks like from outside."""
+    from backend.storage.catalog import Catalog
+    from backend.storage.database import Database
+
     for index, name in enumerate(("resnet18", "vit_tiny")):
         control.check()
         row = CandidateProgress(name=name, state="succeeded", stage="done", epoch=1, epochs=1, score=0.9)

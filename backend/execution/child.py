@@ -1,0 +1,96 @@
+"""What a child process does: warm up once, then run one job after the other and tell the parent how each ended.
+
+It does not know where jobs come from. It leaves with its parent: a parent that was killed cannot stop its children,
+so each child watches for that itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from backend.config import Settings
+from backend.contracts import Job, Progress, RunControl
+from backend.errors import JobCancelled, SightglassError
+from backend.execution.protocol import Handler, Outcome
+
+logger = logging.getLogger(__name__)
+
+# Yields the processor to the API: with the same priority, health answers wait for training's time slices.
+NICENESS = 10
+
+Task = tuple[Handler, Job]
+
+
+def serve_jobs(
+    connection: Connection[Any, Any], cancel: Event, settings: Settings, warm_up: Callable[[], None]
+) -> None:
+    """The child's main function: runs until it is sent None or its parent is gone."""
+    stay_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    lower_priority()
+    logging.basicConfig(level=settings.log_level.upper())
+    warm_quietly(warm_up)
+    while (task := connection.recv()) is not None:
+        handler, job = task
+        connection.send(_run(handler, job, _control(connection, cancel), settings))
+
+
+def stay_with_parent() -> None:
+    """End this process as soon as its parent has ended, however that came."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def leave() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave, name="stay-with-parent", daemon=True).start()
+
+
+def lower_priority() -> None:
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
+def warm_quietly(warm_up: Callable[[], None]) -> None:
+    """Load what the first job will need. A failure is logged only: the job that meets it again will say it better."""
+    try:
+        warm_up()
+    except Exception:
+        logger.exception("warming up failed")
+
+
+def _control(connection: Connection[Any, Any], cancel: Event) -> RunControl:
+    lock = threading.Lock()  # a handler may report from several threads; the pipe takes one at a time
+
+    def report(progress: Progress) -> None:
+        with lock:
+            connection.send(progress)
+
+    return RunControl(report=report, cancelled=cancel.is_set)
+
+
+def _run(handler: Handler, job: Job, control: RunControl, settings: Settings) -> Outcome:
+    """Run one job. The worker's edge: whatever goes wrong becomes an outcome."""
+    try:
+        handler(job, control=control, settings=settings)
+    except JobCancelled:
+        return Outcome(state="cancelled")
+    except SightglassError as error:
+        return Outcome(state="failed", detail=error.detail)
+    except Exception as error:
+        logger.exception("job failed", extra={"job_id": job.job_id, "kind": job.kind})
+        return Outcome(
+            state="failed",
+            detail=f"An unexpected error ended the job: {type(error).__name__}: {error}. The log has the details.",
+        )
+    return Outcome(state="succeeded")

@@ -1,0 +1,132 @@
+"""A process that answers predictions, so that the API's own process stays small and always answers.
+
+It does not know what is computed: functions are handed in. A process that dies is replaced and the call made once
+more; a call that kills it twice is answered with an error, and the next caller finds a fresh process.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from backend.config import Settings
+from backend.errors import UnavailableError
+from backend.execution.child import stay_with_parent, warm_quietly
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Longer than a cold start with a large network takes (about 20 s on 2 busy cores), shorter than patience.
+CALL_TIMEOUT_S = 120.0
+
+
+class InferencePool:
+    """One warm process for `call`; thread-safe. Nothing starts before the first call or `start`."""
+
+    def __init__(self, settings: Settings, *, warm_up: Callable[[], None], timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._settings = settings
+        self._warm_up = warm_up
+        self._timeout_s = timeout_s
+        # One call at a time: the process has one thread of work anyway, and a hanging call then fails alone.
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Begin warming up; returns at once."""
+        self._submit(_do_nothing)
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what the function returns, computed in the other process; blocks.
+
+        Raises:
+            UnavailableError: the process died twice, or gave no answer in time.
+            Exception: what the function raised, as it is.
+        """
+        task = partial(function, *args, **kwargs)
+        with self._turn:
+            for attempt in (1, 2):
+                pool, future = self._submit(task)
+                try:
+                    return self._result(pool, future)
+                except BrokenProcessPool:
+                    logger.warning("inference process died", extra={"attempt": attempt})
+                    self._discard(pool)
+        raise UnavailableError(
+            "The prediction process died twice on this request; the machine may be out of memory. "
+            "Try a smaller image, or a smaller network."
+        )
+
+    def _result(self, pool: ProcessPoolExecutor, future: Future[R]) -> R:
+        try:
+            return future.result(self._timeout_s)
+        except TimeoutError as error:
+            if future.done():  # the function's own
+                raise
+            self._discard(pool)
+            raise UnavailableError(
+                f"The prediction process gave no answer within {self._timeout_s:.0f} s and was replaced; try again."
+            ) from error
+        except CancelledError as error:
+            raise UnavailableError("The service is shutting down.") from error
+
+    def close(self) -> None:
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            _stop(pool)
+
+    def _submit(self, task: Callable[[], R]) -> tuple[ProcessPoolExecutor, Future[R]]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    max_workers=1,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_initialise,
+                    initargs=(self._settings.log_level, self._warm_up),
+                )
+            pool = self._pool
+        try:
+            return pool, pool.submit(task)
+        except (BrokenProcessPool, RuntimeError) as error:  # it died while idle, or another caller discarded it
+            failed: Future[R] = Future()
+            failed.set_exception(BrokenProcessPool(str(error)))
+            return pool, failed
+
+    def _discard(self, pool: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        _stop(pool)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    # Shutting down alone waits for a call that hangs; the processes are asked to go first.
+    processes: list[Any] = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(1.0)
+        if process.is_alive():
+            process.kill()
+
+
+def _initialise(log_level: str, warm_up: Callable[[], None]) -> None:
+    stay_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=log_level.upper())
+    warm_quietly(warm_up)
+
+
+def _do_nothing() -> None:
+    """Warming happens before the first task; this is the first task."""

@@ -1,0 +1,51 @@
+import os
+import time
+
+import pytest
+import service_fakes
+
+from backend.errors import RecipeError, UnavailableError
+from backend.execution.inference_pool import InferencePool
+
+
+@pytest.fixture(scope="module")
+def pool(settings):
+    pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
+    pool.start()
+    yield pool
+    pool.close()
+
+
+def test_calls_are_answered_by_one_other_process(pool):
+    assert pool.call(service_fakes.add, 1, right=2) == 3
+    assert pool.call(service_fakes.own_process_id) == pool.call(service_fakes.own_process_id) != os.getpid()
+
+
+def test_errors_arrive_as_they_were_raised(pool):
+    with pytest.raises(RecipeError, match="no"):
+        pool.call(service_fakes.fail_with_recipe_error)
+
+
+def test_a_call_whose_process_dies_is_made_once_more(pool, tmp_path):
+    assert pool.call(service_fakes.die_once, str(tmp_path / "died")) == "alive"
+
+
+def test_a_call_that_kills_twice_is_unavailable_and_the_next_one_works(pool):
+    with pytest.raises(UnavailableError, match="died twice"):
+        pool.call(service_fakes.die_always)
+    assert pool.call(service_fakes.add, 1, right=2) == 3
+
+
+def test_a_process_killed_while_idle_is_replaced_unnoticed(pool):
+    os.kill(pool.call(service_fakes.own_process_id), 9)
+    time.sleep(0.2)
+    assert pool.call(service_fakes.add, 2, right=2) == 4
+
+
+def test_a_call_that_hangs_is_given_up_and_the_next_one_works(settings):
+    pool = InferencePool(settings, warm_up=service_fakes.do_nothing, timeout_s=2.5)
+    pool.call(service_fakes.add, 0, right=0)
+    with pytest.raises(UnavailableError, match="no answer within"):
+        pool.call(service_fakes.sleep_long)
+    assert pool.call(service_fakes.add, 1, right=1) == 2
+    pool.close()

@@ -1,0 +1,100 @@
+import os
+import time
+
+import pytest
+import service_fakes
+
+from backend.contracts import Job
+from backend.execution.local import LocalExecutor
+from backend.execution.protocol import Watch
+
+
+@pytest.fixture(scope="module")
+def executor(settings):
+    executor = LocalExecutor(settings, warm_up=service_fakes.do_nothing)
+    executor.start()
+    yield executor
+    executor.close()
+
+
+class Watched:
+    """Collects reports; `cancel_when` and `stop_when` look at them."""
+
+    def __init__(self, *, cancel=False, stop=False):
+        self.reports = []
+        self.watch = Watch(
+            report=self.reports.append,
+            cancelled=lambda: cancel and bool(self.reports),
+            stopped=lambda: stop and bool(self.reports),
+        )
+
+
+def run(executor, handler, watched=None, **payload):
+    job = Job(job_id="job-1", kind="test", payload=payload)
+    return executor.run(handler, job, watch=(watched or Watched()).watch)
+
+
+def test_a_job_runs_in_another_process_that_is_kept_for_the_next(executor):
+    first, second = Watched(), Watched()
+    assert run(executor, service_fakes.run_process_id, first).state == "succeeded"
+    assert run(executor, service_fakes.run_process_id, second).state == "succeeded"
+    assert first.reports[0].message == second.reports[0].message != str(os.getpid())
+
+
+def test_training_yields_to_the_api(executor):
+    watched = Watched()
+    run(executor, service_fakes.run_niceness, watched)
+    assert int(watched.reports[0].message) >= os.nice(0) + 10 or os.nice(0) > 9
+
+
+def test_an_error_of_our_tree_ends_as_its_detail(executor):
+    outcome = run(executor, service_fakes.run_recipe_error)
+    assert (outcome.state, outcome.detail) == ("failed", "There is no network 'resnt18'. Did you mean 'resnet18'?")
+
+
+def test_a_bug_in_a_handler_is_an_outcome_and_the_process_lives_on(executor):
+    outcome = run(executor, service_fakes.run_bug)
+    assert outcome.state == "failed"
+    assert "ZeroDivisionError: a bug" in outcome.detail
+    assert run(executor, service_fakes.run_process_id).state == "succeeded"
+
+
+def test_a_cancelled_job_stops_at_its_next_check_and_keeps_the_process(executor):
+    before, after = Watched(), Watched()
+    run(executor, service_fakes.run_process_id, before)
+    began = time.monotonic()
+    assert run(executor, service_fakes.run_until_cancelled, Watched(cancel=True)).state == "cancelled"
+    assert time.monotonic() - began < 1.0
+    assert run(executor, service_fakes.run_process_id, after).state == "succeeded"
+    assert before.reports[0].message == after.reports[0].message
+
+
+def test_a_job_that_hears_nothing_is_cancelled_within_five_seconds(executor):
+    began = time.monotonic()
+    assert run(executor, service_fakes.run_deaf, Watched(cancel=True)).state == "cancelled"
+    assert 4.0 < time.monotonic() - began < 6.0
+
+
+@pytest.mark.parametrize(
+    ("handler", "cause"), [(service_fakes.run_dies, "SIGKILL"), (service_fakes.run_exits, "exit code 3")]
+)
+def test_a_dead_process_is_an_outcome_and_the_next_job_gets_a_new_one(executor, handler, cause):
+    outcome = run(executor, handler)
+    assert outcome.state == "lost"
+    assert cause in outcome.detail
+    assert run(executor, service_fakes.run_process_id).state == "succeeded"
+
+
+def test_a_process_that_died_between_jobs_is_replaced(executor):
+    watched = Watched()
+    run(executor, service_fakes.run_process_id, watched)
+    os.kill(int(watched.reports[0].message), 9)
+    time.sleep(0.2)
+    assert run(executor, service_fakes.run_process_id).state == "succeeded"
+
+
+def test_a_worker_that_stops_leaves_its_job_at_once(settings):
+    executor = LocalExecutor(settings, warm_up=service_fakes.refuse_to_warm)
+    assert run(executor, service_fakes.run_until_cancelled, Watched(stop=True)).state == "lost"
+    executor.close()
+    executor.close()
