@@ -1,0 +1,207 @@
+"""A hostile ZIP in, safe members out. It knows nothing of images or labels, and writes nothing to the disk.
+
+What can be dangerous is refused when the archive is opened, from the directory of the ZIP alone: names that leave the
+folder, symbolic links, encryption, too many files, bombs. After that a member can only be damaged, which costs that
+member. Bytes are counted twice: as declared, against the size of the archive, and as read, against what was declared.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from backend.contracts import SkippedFile
+from backend.data.archive_safety import MIB, ArchiveLimits, decoded_name, is_folder, refuse_unsafe, too_many
+from backend.data.members import Member, clean_path, is_litter, why_not_member
+from backend.data.names import shown
+from backend.errors import ArchiveError, TooLargeError
+
+__all__ = ["Archive", "ArchiveLimits", "open_archive"]
+
+ENTRY_SIGNATURE = b"PK\x01\x02"
+# Generous mean of one directory entry: 46 bytes, a name and extra fields. Names may be 64 KiB each, so without this
+# limit an archive of 2 GiB could be all directory, and zipfile reads the directory at once.
+DIRECTORY_BYTES_PER_FILE = 512
+# bzip2 and LZMA are left out: zipfile unpacks their blocks unbounded, so 64 KiB could become gigabytes in memory.
+SAFE_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+
+KNOWN_SIGNATURES = {
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF document",
+}
+READ_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,  # negative offsets, and names that are not the UTF-8 they claim to be
+    RuntimeError,  # also NotImplementedError
+    OverflowError,
+)
+
+
+class Archive:
+    """An opened archive: `members` are safe to read, `skipped` says what was left out and why."""
+
+    def __init__(self, zip_file: zipfile.ZipFile, *, limits: ArchiveLimits, resources: ExitStack) -> None:
+        self._zip = zip_file
+        self._resources = resources
+        self.members, self.skipped = _sort_out(zip_file.infolist(), limits)
+
+    def read(self, member: Member) -> bytes:
+        """Return the member's bytes, never more than it declared.
+
+        Raises:
+            ArchiveError: the member is damaged, or holds more than it declared.
+        """
+        try:
+            with self._zip.open(member.handle) as file:
+                data = file.read(member.size + 1)
+        except READ_ERRORS as error:
+            raise ArchiveError(f"'{shown(member.name)}' is damaged in the archive: {_cause(error)}.") from error
+        if len(data) != member.size:
+            raise ArchiveError(
+                f"'{shown(member.name)}' is damaged in the archive: it declares {member.size} bytes, but differs."
+            )
+        return data
+
+    def close(self) -> None:
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_archive(source: Path | BinaryIO, *, limits: ArchiveLimits | None = None) -> Archive:
+    """Open a ZIP and check its whole directory. A file object stays the caller's to close.
+
+    Raises:
+        ArchiveError: not a ZIP, empty, truncated, encrypted, or with members that are not safe.
+        TooLargeError: more files than the limits allow.
+    """
+    chosen = limits or ArchiveLimits()
+    with ExitStack() as stack:
+        file = stack.enter_context(_open_path(source)) if isinstance(source, Path) else source
+        size = _size(file)
+        zip_file = stack.enter_context(_open_zip(file, size=size, limits=chosen))
+        refuse_unsafe(zip_file.infolist(), size=size, limits=chosen)
+        return Archive(zip_file, limits=chosen, resources=stack.pop_all())
+
+
+def _open_path(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ArchiveError(
+            f"'{path}' cannot be opened: {error.strerror or error}. Give the path of a ZIP file."
+        ) from error
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if size == 0:
+        raise ArchiveError("The file is empty (0 bytes). Send a ZIP archive with one folder of images for each class.")
+    return size
+
+
+class _DirectoryGuard:
+    """A file whose reads are bounded while `listing`: zipfile takes the whole directory of an archive in one read."""
+
+    def __init__(self, file: BinaryIO, limits: ArchiveLimits) -> None:
+        self._file = file
+        self._limits = limits
+        self._most = max(MIB, limits.max_files * DIRECTORY_BYTES_PER_FILE)
+        self.listing = True
+
+    def read(self, count: int = -1) -> bytes:
+        if not self.listing:
+            return self._file.read(count)
+        data = self._file.read(self._most + 1 if count < 0 or count > self._most else count)
+        if len(data) > self._most:
+            raise TooLargeError(
+                f"The directory of the archive takes more than {self._most // MIB} MiB. "
+                f"An archive may hold {self._limits.max_files} files; use shorter names or several archives."
+            )
+        entries = data.count(ENTRY_SIGNATURE)
+        if entries > self._limits.max_files:
+            raise TooLargeError(too_many(entries, self._limits))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _open_zip(file: BinaryIO, *, size: int, limits: ArchiveLimits) -> zipfile.ZipFile:
+    start = file.read(8)
+    guard = _DirectoryGuard(file, limits)
+    try:
+        zip_file = zipfile.ZipFile(guard)
+    except READ_ERRORS as error:
+        raise ArchiveError(_why_not_zip(start, size=size, error=error)) from error
+    guard.listing = False
+    return zip_file
+
+
+def _why_not_zip(start: bytes, *, size: int, error: Exception) -> str:
+    if start.startswith((b"PK\x03\x04", b"PK\x01\x02")):
+        return (
+            f"The ZIP archive is damaged or truncated after {size} bytes ({_cause(error)}). "
+            "Make it again, or upload it again if the transfer broke off."
+        )
+    for signature, kind in KNOWN_SIGNATURES.items():
+        if start.startswith(signature):
+            return f"The file is {kind}, not a ZIP archive. Pack the folders of images as ZIP and send that."
+    return (
+        f"The file is not a ZIP archive ({_cause(error)}). Send a ZIP archive with one folder of images for each class."
+    )
+
+
+def _sort_out(
+    entries: Iterable[zipfile.ZipInfo], limits: ArchiveLimits
+) -> tuple[tuple[Member, ...], tuple[SkippedFile, ...]]:
+    members: list[Member] = []
+    skipped: list[SkippedFile] = []
+    seen: set[str] = set()
+    for entry in entries:
+        raw = decoded_name(entry)
+        name = clean_path(raw)
+        if is_folder(entry) or is_litter(name):
+            continue
+        member = Member(name=name, size=entry.file_size, handle=entry)
+        reason = "another file of the same name came first" if raw in seen else _why_skip(entry, member, limits)
+        seen.add(raw)
+        if reason:
+            skipped.append(SkippedFile(file=shown(name), reason=reason))
+        else:
+            members.append(member)
+    return tuple(members), tuple(skipped)
+
+
+def _why_skip(entry: zipfile.ZipInfo, member: Member, limits: ArchiveLimits) -> str | None:
+    if entry.compress_type not in SAFE_METHODS:
+        return f"compression method {entry.compress_type} is not read here; pack with the usual 'deflate'"
+    return why_not_member(member, max_bytes=limits.max_member_bytes)
+
+
+def _cause(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__

@@ -1,0 +1,66 @@
+"""The random changes that training may make to images, as data: what API, CLI and UI list. No torch here.
+
+`backend.data.transforms` holds the function of each; a test checks that the two agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.contracts import Record
+from backend.registry import Registry
+
+
+class AugmentationEntry(Record):
+    """One random change. `default`: used where a recipe names none."""
+
+    name: str
+    description: str
+    default: bool = False
+
+
+AUGMENTATION_CATALOGUE: Registry[AugmentationEntry] = Registry("augmentation")
+for _entry in (
+    AugmentationEntry(
+        name="horizontal_flip",
+        description="Mirrors left and right in half of the images. Leave out where sides matter, as in text or digits.",
+        default=True,
+    ),
+    AugmentationEntry(
+        name="vertical_flip",
+        description="Turns half of the images upside down. For pictures without an up: surfaces, cells, aerial views.",
+    ),
+    AugmentationEntry(
+        name="random_resized_crop",
+        description="Shows a random part of 70-100% of the area, at full size: position and scale matter less.",
+        default=True,
+    ),
+    AugmentationEntry(
+        name="rotation",
+        description="Turns by up to 15 degrees either way. For objects that are not always upright.",
+    ),
+    AugmentationEntry(
+        name="color_jitter",
+        description="Changes brightness, contrast and saturation by up to 20%. Leave out where colour tells the class.",
+    ),
+    AugmentationEntry(
+        name="random_erasing",
+        description="Covers 2-20% of the area of half of the images: the network learns to look at more than one spot.",
+    ),
+):
+    AUGMENTATION_CATALOGUE.register(_entry.name, _entry)
+
+
+def default_augmentations() -> tuple[str, ...]:
+    """Names of those that a recipe without a choice uses."""
+    return tuple(entry.name for entry in AUGMENTATION_CATALOGUE if entry.default)
+
+
+def check_augmentations(names: Iterable[str]) -> None:
+    """Raise on an unknown name.
+
+    Raises:
+        RecipeError: names the nearest and all allowed ones.
+    """
+    for name in names:
+        AUGMENTATION_CATALOGUE.get(name)

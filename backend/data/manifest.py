@@ -1,0 +1,80 @@
+"""A dataset's folder: `dataset.json`, `items.jsonl` and `images/`. Written once, read often, never changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from backend.contracts import Dataset, DatasetInfo, ImageItem
+from backend.errors import DatasetError, NotFoundError, RecipeError
+from backend.registry import nearest
+from backend.storage.files import atomic_write
+
+INFO_FILE = "dataset.json"
+ITEMS_FILE = "items.jsonl"
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write both files into `folder`, the info last: where it stands, the dataset is whole."""
+    atomic_write(folder / ITEMS_FILE, "".join(item.model_dump_json() + "\n" for item in dataset.items))
+    atomic_write(folder / INFO_FILE, dataset.info.model_dump_json(indent=2) + "\n")
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """Read a dataset from its folder.
+
+    Raises:
+        NotFoundError: the folder holds no dataset.
+        DatasetError: the files are damaged, or do not belong together.
+    """
+    try:
+        info = DatasetInfo.model_validate_json((folder / INFO_FILE).read_bytes())
+        with (folder / ITEMS_FILE).open("rb") as lines:
+            items = tuple(ImageItem.model_validate_json(line) for line in lines)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(
+            f"There is no dataset in '{folder}': '{INFO_FILE}' is missing. Import one first."
+        ) from error
+    except ValidationError as error:
+        raise DatasetError(
+            f"The dataset in '{folder}' is damaged ({error.errors()[0]['msg']}). Delete it and import it again."
+        ) from error
+    if len(items) != info.total_images:
+        raise DatasetError(
+            f"The dataset in '{folder}' is damaged: it lists {len(items)} of {info.total_images} images. "
+            "Delete it and import it again."
+        )
+    return Dataset(info=info, root=folder, items=items)
+
+
+def restrict_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Return the dataset reduced to some of its classes; the order given here does not matter.
+
+    Raises:
+        RecipeError: a class is unknown (the nearest is named), or fewer than two are left.
+    """
+    known = list(dataset.class_names)
+    for name in classes:
+        if name not in known:
+            raise RecipeError(
+                f"The dataset '{dataset.info.name}' has no class '{name}'.{_nearest_class(name, known)} "
+                f"It has: {_listed(known)}."
+            )
+    wanted = set(classes)
+    if len(wanted) < 2:
+        raise RecipeError(f"{len(wanted)} class was chosen ({_listed(sorted(wanted))}); choose at least 2.")
+    return dataset.with_items(item for item in dataset.items if item.label in wanted)
+
+
+def _nearest_class(name: str, known: list[str]) -> str:
+    """`registry.nearest` compares in lower case; class names keep the case that people wrote."""
+    original = {label.lower(): label for label in known}
+    hint = nearest(name, list(original))
+    return next((hint.replace(f"'{low}'", f"'{label}'") for low, label in original.items() if f"'{low}'" in hint), "")
+
+
+def _listed(names: Sequence[str], *, most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,77 @@
+"""What a member of an archive is, and which members are worth a look. It opens nothing and knows nothing of images.
+
+A member's name is text for people and labels. It is never used as a path: see `backend.data.scan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+from backend.contracts import SkippedFile
+from backend.data.names import clean_name
+
+ARCHIVE_SUFFIXES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
+LITTER_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon", ".localized"})
+LITTER_FOLDERS = frozenset(
+    {"__macosx", "@eadir", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd", ".appledouble"}
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of the source. `name` is cleaned, with forward slashes; `handle` is what the source reads it by."""
+
+    name: str
+    size: int
+    handle: Any = field(repr=False, compare=False)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(self.name.split("/"))
+
+    @property
+    def suffix(self) -> str:
+        """The suffix in lower case, with its dot."""
+        return PurePosixPath(self.parts[-1]).suffix.lower()
+
+
+class MemberSource(Protocol):
+    """Where files come from: an archive, or a folder."""
+
+    @property
+    def members(self) -> Sequence[Member]: ...
+
+    @property
+    def skipped(self) -> Sequence[SkippedFile]: ...
+
+    def read(self, member: Member) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            ArchiveError: the file is damaged.
+        """
+        ...
+
+
+def why_not_member(member: Member, *, max_bytes: int) -> str | None:
+    """Why a file is no member of a dataset, whatever it holds; None where it may be one."""
+    if member.suffix in ARCHIVE_SUFFIXES:
+        return "an archive inside the archive is not unpacked; put its folders into the outer one"
+    if member.size > max_bytes:
+        return f"{member.size} bytes is over the limit of {max_bytes} bytes for one file"
+    return None
+
+
+def clean_path(raw: str) -> str:
+    """Return a member's path for people: cleaned parts, forward slashes, no empty parts and no '.'."""
+    parts = [part for part in raw.replace("\\", "/").split("/") if part not in {"", "."}]
+    return "/".join(clean_name(part) or "unnamed" for part in parts)
+
+
+def is_litter(name: str) -> bool:
+    """Whether macOS, Windows or a file server left the file; nobody misses these, so they are not even listed."""
+    *folders, base = (part.lower() for part in name.split("/"))
+    return base in LITTER_FILES or base.startswith("._") or any(folder in LITTER_FOLDERS for folder in folders)
