@@ -24,7 +24,7 @@ start: $(VENV)/.installed ## start API and browser UI, print both addresses; Ctr
 	@$(BIN)/sightglass serve --ui
 
 demo: $(VENV)/.installed ## the main job without a browser: sample in, leaderboard and prediction out
-	@$(BIN)/python -m sample_datasets.demo
+	@$(BIN)/sightglass demo
 
 test: $(VENV)/.dev-installed ## run every test
 	$(BIN)/pytest

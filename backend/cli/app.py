@@ -1,0 +1,70 @@
+"""The list of commands, and what becomes of their errors: one sentence and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+import backend
+from backend.cli.console import BAD_INPUT, FAILED, INTERRUPTED, answers, complain
+from backend.cli.demo import demo
+from backend.cli.doctor import doctor
+from backend.cli.evaluate import evaluate
+from backend.cli.predict import predict
+from backend.cli.serve import serve
+from backend.cli.train import train
+from backend.errors import SightglassError
+
+COMMANDS: list[Callable[..., None]] = [train, evaluate, predict, serve, doctor, demo]
+
+app = typer.Typer(
+    name="sightglass",
+    help="A ZIP of pictures in, several networks compared, a model that you own out.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    *,
+    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if show:
+        answers().print(backend.__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        answers().print(context.get_help(), markup=False)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code: 0, 1 (the service's fault), 2 (bad input) or 130 (interrupted)."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return int(app(arguments, prog_name="sightglass", standalone_mode=False) or 0)
+    except SightglassError as error:
+        complain(error.detail)
+        return BAD_INPUT if error.status < 500 else FAILED
+    except TyperException as error:
+        complain(f"{_sentence(error.format_message())} 'sightglass --help' lists what there is.")
+    except (Abort, KeyboardInterrupt):
+        complain("Stopped.")
+        return INTERRUPTED
+    return BAD_INPUT
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def main() -> None:
+    """Console entry point."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,29 @@
+"""`sightglass doctor`: what this machine has, and what is missing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from backend.cli.console import FAILED, answers, print_json, read_settings
+
+COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Look at libraries, arithmetic, weights and disk. Exit code 1 where something stands in the way."""
+    settings = read_settings()
+    from backend.workflows.diagnose import diagnose
+
+    findings = diagnose(settings)
+    if as_json:
+        print_json([finding.model_dump(mode="json") for finding in findings])
+    else:
+        console = answers()
+        for finding in findings:
+            colour = COLOURS[finding.state]
+            console.print(f"[{colour}]{finding.state:8}[/{colour}] {finding.subject}: ", end="")
+            console.print(finding.detail, markup=False)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(FAILED)

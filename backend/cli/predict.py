@@ -1,0 +1,89 @@
+"""`sightglass predict`: what a saved model says of some pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backend.cli.console import BAD_INPUT, answers, complain, print_json, read_settings
+from backend.cli.evaluate import make_folder
+from backend.config import Settings
+from backend.contracts import Prediction
+from backend.errors import ImageError, InputError
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures to ask about.")],
+    *,
+    model: Annotated[Path, typer.Option(help="A model's folder, or the folder of a run.")],
+    top_k: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Write IMAGE_heatmap.png: where the model looked.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the heat maps.")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
+) -> None:
+    """Predict pictures with a saved model. A picture that cannot be read is named; the others are answered."""
+    settings = read_settings()
+    make_folder(out)
+    from backend.workflows.evaluate import find_model
+
+    folder = find_model(model)
+    rows: list[dict[str, Any]] = []
+    for image in images:
+        row = _answer(image, folder, top_k=top_k, heatmap=heatmap_path(image, out) if explain else None, using=settings)
+        rows.append(row)
+        if not as_json:
+            _print(row)
+    if as_json:
+        print_json(rows)
+    if any("error" in row for row in rows):
+        raise typer.Exit(BAD_INPUT)
+
+
+def heatmap_path(image: Path, out: Path) -> Path:
+    return out / f"{image.stem}_heatmap.png"
+
+
+def _answer(image: Path, folder: Path, *, top_k: int, heatmap: Path | None, using: Settings) -> dict[str, Any]:
+    from backend.workflows.explain import explain_image
+    from backend.workflows.predict import predict_image
+
+    row: dict[str, Any] = {"file": str(image)}
+    try:
+        data = read(image)
+        prediction = predict_image(using, folder, data, top_k=top_k)
+        if heatmap is not None:
+            heatmap.write_bytes(explain_image(using, folder, data))
+            row["heatmap"] = str(heatmap)
+    except (ImageError, InputError) as error:
+        return {**row, "error": error.detail}
+    return {**row, **_plain(prediction)}
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    return prediction.model_dump(mode="json", exclude={"heatmap_png"})
+
+
+def read(image: Path) -> bytes:
+    """Return the file's bytes.
+
+    Raises:
+        InputError: no such file, or it may not be read.
+    """
+    try:
+        return image.read_bytes()
+    except OSError as error:
+        raise InputError(f"'{image}' cannot be read: {error.strerror}.") from error
+
+
+def _print(row: dict[str, Any]) -> None:
+    if "error" in row:
+        complain(f"{row['file']}: {row['error']}")
+        return
+    labels = ", ".join(f"{answer['label']} {100 * answer['confidence']:.1f}%" for answer in row["predictions"])
+    remark = "  (unlike the training images)" if row["unfamiliar"] else ""
+    written = f"  -> {row['heatmap']}" if "heatmap" in row else ""
+    answers().print(f"{row['file']}: {labels}{remark}{written}", markup=False)

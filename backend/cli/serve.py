@@ -1,0 +1,42 @@
+"""`sightglass serve`: API and worker, with `--ui` the browser half too. Ctrl-C stops everything."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from backend.cli.console import FAILED, answers, complain, read_settings
+from backend.cli.processes import Processes, backend_command, reachable, ui_command
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; none: SIGHTGLASS_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the API; none: SIGHTGLASS_PORT.")] = None,
+    ui: Annotated[bool, typer.Option("--ui", help="Start the browser half too.")] = False,
+    ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the browser half.")] = 8501,
+) -> None:
+    """Start API and worker; with --ui the browser half too."""
+    settings = read_settings()
+    host, port = host or settings.host, port or settings.port
+    api, browser = f"http://{reachable(host)}:{port}", f"http://{reachable(host)}:{ui_port}"
+    console = answers()
+    with Processes() as processes:
+        try:
+            processes.start("API", backend_command(host=host, port=port))
+            if ui:
+                env = {"SIGHTGLASS_API_URL": os.environ.get("SIGHTGLASS_API_URL", api)}
+                processes.start("browser half", ui_command(host=host, port=ui_port), env=env)
+            processes.wait_for(f"{api}/health")
+            if ui:
+                processes.wait_for(f"{browser}/_stcore/health")
+                console.print(f"Sightglass   {browser}")
+            console.print(f"API          {api}   (reference: {api}/docs)\nCtrl-C stops everything.")
+            processes.wait()
+        except KeyboardInterrupt:
+            console.print("Stopping.")
+            return
+        complain(f"{processes.ended()} ended; stopping the rest.")
+    raise typer.Exit(FAILED)

@@ -1,0 +1,69 @@
+"""Results as text tables. Takes the JSON of the API, so that a client can print them too; it computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}%"
+
+
+def number(value: float | None, pattern: str = "{:.1f}") -> str:
+    return "" if value is None else pattern.format(value)
+
+
+def _table(title: str, columns: Mapping[str, bool]) -> Table:
+    """An empty table; a column's value says whether it holds numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for name, numeric in columns.items():
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    return table
+
+
+def leaderboard(rows: Rows) -> Table:
+    """One line a candidate, in the order of the ranking; a row without a rank says why."""
+    columns = {"": True, "network": False, "weights": False, "strategy": False, "validation": True, "test": True}
+    table = _table("Leaderboard", {**columns, "macro F1": True, "train s": True, "ms/image": True, "MB": True})
+    for row in rows:
+        name = row["name"] if row["status"] == "ok" else f"{row['name']} ({row['status']}: {row.get('reason')})"
+        source = row.get("weights_source")
+        weights = " / ".join(part for part in (row.get("weights"), source) if part)
+        table.add_row(
+            number(row["rank"], "{:d}"),
+            Text(name),
+            weights,
+            row["strategy"],
+            percent(row["val_accuracy"]),
+            percent(row["accuracy"]),
+            number(row["macro_f1"], "{:.3f}"),
+            number(row["train_seconds"]),
+            number(row["predict_ms_per_image"]),
+            number(row["size_mb"]),
+        )
+    return table
+
+
+def per_class(rows: Rows) -> Table:
+    """Precision, recall, F1 and support of each class."""
+    columns = {"class": False, "precision": True, "recall": True, "F1": True, "support": True}
+    table = _table("Per class", columns)
+    for row in rows:
+        scores = [number(row[key], "{:.3f}") for key in ("precision", "recall", "f1")]
+        table.add_row(Text(row["label"]), *scores, number(row["support"], "{:d}"))
+    return table
+
+
+def in_words(name: str, test: Mapping[str, Any], total: int) -> str:
+    """The answer in one sentence."""
+    low, high = test["accuracy_ci95"]
+    return (
+        f"{name} is right on {round(test['accuracy'] * total)} of {total} images it never saw: "
+        f"{percent(test['accuracy'])}, with 95% confidence {percent(low)} to {percent(high)}."
+    )

@@ -1,0 +1,118 @@
+"""`sightglass train`: the whole comparison in this process, no server needed."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backend.cli import tables
+from backend.cli.console import answers, messages, print_json, read_settings
+from backend.cli.following import following
+from backend.contracts import Results
+from backend.errors import InputError
+
+
+def train(
+    archive: Annotated[Path, typer.Argument(metavar="ZIP", help="ZIP or folder with one folder a class.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Expert settings: finetune.backbone_lr=1e-4")
+    ] = None,
+    *,
+    models: Annotated[str | None, typer.Option(help="Networks, by comma; none: the defaults.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Only these classes, by comma.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images in a fine-tune.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="auto, probe or finetune.")] = None,
+    preset: Annotated[str | None, typer.Option(help="fast, balanced or best.")] = None,
+    augmentations: Annotated[str | None, typer.Option(help="Random changes in a fine-tune, by comma.")] = None,
+    test_size: Annotated[float | None, typer.Option(help="Share of the images kept for the final test.")] = None,
+    time_budget: Annotated[float | None, typer.Option(help="Seconds after which no new work begins.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for model and results; none: a new one in runs/.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Show progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Compare networks on a ZIP of pictures and keep the best."""
+    chosen = {
+        "models": listed(models),
+        "classes": listed(classes),
+        "num_epochs": epochs,
+        "batch_size": batch_size,
+        "strategy": strategy,
+        "preset": preset,
+        "augmentations": listed(augmentations),
+        "test_size": test_size,
+        "time_budget_s": time_budget,
+        "seed": seed,
+        "overrides": parse_overrides(overrides or []),
+    }
+    options = {name: value for name, value in chosen.items() if value is not None}
+    settings = read_settings()
+    require_data(archive)
+    from backend.workflows.train_images import train_archive
+
+    with following(messages(), shown=follow) as control:
+        results, folder = train_archive(
+            archive, options, out=out or default_out(archive), settings=settings, control=control
+        )
+    report(results, folder, as_json=as_json)
+
+
+def listed(text: str | None) -> list[str] | None:
+    """`a, b` becomes `["a", "b"]`."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_overrides(texts: list[str]) -> dict[str, Any]:
+    """`finetune.backbone_lr=1e-4` becomes `{"finetune.backbone_lr": 0.0001}`.
+
+    Raises:
+        InputError: a text is no KEY=VALUE.
+    """
+    overrides = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise InputError(f"'{text}' is no expert setting; write KEY=VALUE, such as finetune.backbone_lr=1e-4.")
+        overrides[key] = _plain_value(value)
+    return overrides
+
+
+def _plain_value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool) else text
+
+
+def require_data(path: Path) -> None:
+    """Raise where there is nothing to read.
+
+    Raises:
+        InputError: no such file or folder.
+    """
+    if not path.exists():
+        raise InputError(f"There is no '{path}'. Name a ZIP or a folder that holds one folder a class.")
+
+
+def default_out(archive: Path) -> Path:
+    """A new folder for each run, named for the data and the moment."""
+    return Path("runs") / f"{archive.stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+
+
+def report(results: Results, folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**results.model_dump(mode="json"), "model_folder": str(folder)})
+        return
+    console, plain = answers(), results.model_dump(mode="json")
+    console.print(tables.leaderboard(plain["leaderboard"]))
+    console.print(tables.per_class(plain["per_class"]))
+    console.print(tables.in_words(results.best_model.name, plain["test"], results.split.test), markup=False)
+    for note in results.notes:
+        console.print(f"Note: {note}", markup=False)
+    console.print(f"Model: {folder}", markup=False)
