@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from backend.config import Settings
 from backend.contracts import Candidate
+from backend.engine.models import find_spec
 from backend.search import candidates
 
 
@@ -20,7 +21,7 @@ def check_timm_names(names: Sequence[str]) -> None:
     Raises:
         RecipeError: timm has no such network; the message suggests the nearest.
     """
-    from backend.engine.network import check_timm_name
+    from backend.engine.network import resolve_spec
 
     for name in names:
-        check_timm_name(name)
+        resolve_spec(find_spec(name))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from backend.config import Settings
 from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
-from backend.data.augmentation_catalogue import AUGMENTATIONS
+from backend.data.augmentation_catalogue import check_augmentations
 from backend.data.manifest import load_dataset
 from backend.errors import RecipeError
 from backend.registry import nearest
@@ -33,8 +33,7 @@ def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) ->
             allowed = list(dataset.class_names)
             hint = nearest(label, allowed)
             raise RecipeError(f"The dataset has no class '{label}'.{hint} It has: {', '.join(allowed)}.")
-    for name in recipe.augmentations or ():
-        AUGMENTATIONS.get(name)
+    check_augmentations(recipe.augmentations or ())
     return plan(recipe, settings)
 
 
