@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import time
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from backend.contracts import Progress
+from backend.errors import UnavailableError
 from backend.jobs.queue import JobQueue
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Reporter:
         self._written_at = time.monotonic()
         try:
             self._queue.update_progress(self._job_id, *self._pending, worker_id=self._worker_id)
-        except SQLAlchemyError:
+        except UnavailableError:
             logger.exception("progress not written; trying again", extra={"job_id": self._job_id})
         else:
             self._pending.clear()
@@ -64,6 +63,6 @@ class Reporter:
             self._asked_at = time.monotonic()
             try:
                 self._cancel = self._queue.cancel_requested(self._job_id)
-            except SQLAlchemyError:
+            except UnavailableError:
                 logger.exception("cancellation not asked for; trying again", extra={"job_id": self._job_id})
         return self._cancel

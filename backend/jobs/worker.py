@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from backend.contracts import Job
+from backend.errors import UnavailableError
 from backend.execution.protocol import Executor, Handler, Outcome, Watch
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
@@ -76,7 +75,7 @@ class Worker:
                     self._queue.requeue_lost(stale_after_s=STALE_AFTER_S)
                     swept_at = time.monotonic()
                 job = self._queue.claim(self.worker_id)
-            except SQLAlchemyError:
+            except UnavailableError:
                 logger.exception("the database does not answer; trying again")
                 self._stop.wait(HEARTBEAT_S)
                 continue
@@ -132,7 +131,7 @@ class Worker:
                 if not alive and self._current is job:
                     logger.warning("claim lost", extra={"worker_id": self.worker_id})
                     self._claim_lost.set()
-            except SQLAlchemyError:
+            except UnavailableError:
                 logger.exception("no heartbeat written; trying again")
             self._stop.wait(HEARTBEAT_S)
 
@@ -141,7 +140,7 @@ class Worker:
         for attempt in range(1, WRITE_ATTEMPTS + 1):
             try:
                 return write()
-            except SQLAlchemyError:
+            except UnavailableError:
                 logger.exception("not written", extra={"attempt": attempt})
                 time.sleep(min(attempt, HEARTBEAT_S))
         return None

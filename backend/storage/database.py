@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.errors import UnavailableError
 
@@ -41,14 +42,22 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database throughout."""
-        with self.engine.connect() as connection, connection.begin():
+        """A transaction that sees one state of the database throughout.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        with _answering(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that holds SQLite's write lock from its start, so that read-then-write is atomic."""
-        with self.engine.connect() as connection:
+        """A transaction that holds SQLite's write lock from its start, so that read-then-write is atomic.
+
+        Raises:
+            UnavailableError: the database does not answer, or stays locked.
+        """
+        with _answering(), self.engine.connect() as connection:
             writer = connection.execution_options(**{WRITES: True})
             with writer.begin():
                 yield writer
@@ -73,14 +82,21 @@ class Database:
         Raises:
             UnavailableError: it gives none, or its tables are missing.
         """
-        try:
-            with self.reading() as connection:
-                connection.execute(text("SELECT COUNT(*) FROM alembic_version"))
-        except SQLAlchemyError as error:
-            raise UnavailableError(f"The database does not answer: {type(error).__name__}.") from error
+        with self.reading() as connection:
+            connection.execute(text("SELECT COUNT(*) FROM alembic_version"))
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn "cannot be reached now" into an error of our tree; bugs in SQL stay as they are."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise UnavailableError(f"The database does not answer now ({cause}); try again in a moment.") from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

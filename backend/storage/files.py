@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend.errors import ConflictError
+from backend.errors import ConflictError, UnavailableError
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -70,6 +70,21 @@ def free_bytes(path: Path) -> int:
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free
+
+
+def check_writable(folder: Path) -> None:
+    """Write and remove a file in `folder`, which is made where it is missing.
+
+    Raises:
+        UnavailableError: that does not work.
+    """
+    probe = _beside(folder / "probe")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"1")
+        probe.unlink()
+    except OSError as error:
+        raise UnavailableError(f"The data folder cannot be written to: {error.strerror or error}.") from error
 
 
 def remove_tree(folder: Path) -> None:

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from backend.contracts import CandidateProgress, Progress
+from backend.errors import UnavailableError
 from backend.execution.protocol import Outcome
 from backend.jobs.presence import Presence
 from backend.jobs.worker import Worker
@@ -130,8 +131,6 @@ def test_a_stopped_worker_gives_its_job_back_and_leaves_no_sign_of_life(queue, d
 
 
 def test_a_worker_outlives_a_database_that_does_not_answer(queue, start_worker, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
     from backend.jobs import worker as module
 
     monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
@@ -140,7 +139,7 @@ def test_a_worker_outlives_a_database_that_does_not_answer(queue, start_worker, 
     def claim(worker_id):
         if failures:
             failures.pop()
-            raise OperationalError("claim", None, Exception("database is locked"))
+            raise UnavailableError("database is locked")
         return real(worker_id)
 
     monkeypatch.setattr(queue, "claim", claim)

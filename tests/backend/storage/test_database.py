@@ -61,6 +61,20 @@ def test_a_database_without_tables_is_unavailable(tmp_path):
     database.close()
 
 
+def test_a_locked_database_is_unavailable_not_a_crash(database):
+    other = Database(str(database.url))
+    with database.writing(), pytest.raises(UnavailableError, match="locked"):
+        hurried_write(other)
+    other.close()
+
+
+def hurried_write(database):
+    with database.engine.connect() as connection:
+        connection.execute(text("PRAGMA busy_timeout = 10"))
+    with database.writing():
+        pass
+
+
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y", "postgresql+nosuchdriver://x/y"])
 def test_an_unusable_url_names_the_setting(url):
     with pytest.raises(UnavailableError, match="SIGHTGLASS_DATABASE_URL"):

@@ -3,10 +3,11 @@ import time
 
 import pytest
 
-from backend.errors import ConflictError
+from backend.errors import ConflictError, UnavailableError
 from backend.storage.files import (
     atomic_directory,
     atomic_write,
+    check_writable,
     free_bytes,
     new_id,
     remove_leftovers,
@@ -96,3 +97,11 @@ def test_only_old_leftovers_are_cleared(tmp_path):
         os.utime(entry, (long_ago, long_ago))
     assert remove_leftovers(tmp_path) == 2
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-fresh", "real"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_unavailable(tmp_path):
+    check_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").write_bytes(b"1")
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        check_writable(tmp_path / "file")
