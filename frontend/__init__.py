@@ -1,1 +1,1 @@
-"""The browser side. Speaks to the backend over HTTP alone."""
+"""Sightglass in the browser: Streamlit screens over the HTTP API. Knows nothing of the backend's code."""

@@ -1,1 +1,1 @@
-"""The browser side. Speaks to the backend over HTTP alone."""
+"""The screens, in the order of the work; each file has one public `render(api)`."""

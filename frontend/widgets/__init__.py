@@ -1,1 +1,1 @@
-"""The browser side. Speaks to the backend over HTTP alone."""
+"""Parts that several screens share, or that would make a screen's file too long to read."""

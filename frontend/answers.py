@@ -1,0 +1,230 @@
+"""The shapes of the API's JSON answers, as far as the screens read them. Types only: nothing is checked at run time.
+
+`NotRequired` marks what api.md leaves open; more fields may come at any time and are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class SkippedFile(TypedDict):
+    file: str
+    reason: str
+
+
+class DatasetAnswer(TypedDict):
+    """One dataset. `samples` maps a class to the addresses of a few of its images."""
+
+    dataset_id: str
+    name: str
+    version: int
+    task: str
+    total_images: int
+    num_classes: int
+    class_counts: dict[str, int]
+    skipped: list[SkippedFile]
+    warnings: list[str]
+    created_at: NotRequired[str]
+    samples: NotRequired[dict[str, list[str]]]
+
+
+class CandidateAnswer(TypedDict):
+    """A network of the registry; `weights_source` is None where it would start from nothing."""
+
+    name: str
+    family: str
+    timm_name: str
+    parameters: int | None
+    input_size: int
+    weights: str
+    weights_source: str | None
+    default: bool
+    description: NotRequired[str]
+
+
+class Augmentation(TypedDict):
+    name: str
+    description: str
+    default: bool
+
+
+class Preset(TypedDict):
+    name: str
+    title: str
+    description: str
+
+
+class OptionsAnswer(TypedDict):
+    """What may be chosen for a run; `recipe_schema` is the JSON schema of `train/start`'s body."""
+
+    augmentations: list[Augmentation]
+    presets: list[Preset]
+    limits: dict[str, int]
+    recipe_schema: dict[str, Any]
+
+
+class CandidateProgress(TypedDict):
+    name: str
+    state: str
+    stage: str
+    epoch: int
+    epochs: int
+    score: float | None
+    reason: NotRequired[str | None]
+
+
+class JobAnswer(TypedDict):
+    """One job. `progress` is 0..1, `eta_s` seconds or None."""
+
+    job_id: str
+    kind: str
+    dataset_id: str | None
+    state: JobState
+    progress: float
+    stage: str
+    message: str
+    candidates: list[CandidateProgress]
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    eta_s: NotRequired[float | None]
+    error: NotRequired[str | None]
+    queue_position: NotRequired[int | None]
+
+
+class BestModel(TypedDict):
+    name: str
+    accuracy: float
+    macro_f1: float
+    strategy: NotRequired[str]
+    weights: NotRequired[str]
+    weights_source: NotRequired[str | None]
+
+
+class LeaderboardRow(TypedDict):
+    """One candidate; scores are None for skipped and failed ones."""
+
+    rank: int | None
+    name: str
+    weights: str | None
+    weights_source: NotRequired[str | None]
+    strategy: str
+    status: str
+    reason: NotRequired[str | None]
+    accuracy: float | None
+    accuracy_ci95: NotRequired[list[float] | None]
+    macro_f1: float | None
+    val_accuracy: float | None
+    train_seconds: float | None
+    predict_ms_per_image: float | None
+    parameters: int | None
+    size_mb: float | None
+
+
+class TestScores(TypedDict):
+    accuracy: float
+    accuracy_ci95: list[float]
+    macro_f1: float
+    log_loss: float
+    expected_calibration_error: float
+
+
+class ConfusionMatrix(TypedDict):
+    """Rows are the truth, columns the answer."""
+
+    labels: list[str]
+    matrix: list[list[int]]
+
+
+class ClassScore(TypedDict):
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class EpochRecord(TypedDict):
+    epoch: int
+    train_loss: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+
+
+class SplitSizes(TypedDict):
+    train: int
+    val: int
+    test: int
+    seed: int
+    strategy: str
+
+
+class ResultsAnswer(TypedDict):
+    """All that a finished training job has to say."""
+
+    job_id: str
+    dataset_id: str
+    model_id: str
+    best_model: BestModel
+    leaderboard: list[LeaderboardRow]
+    test: TestScores
+    confusion_matrix: ConfusionMatrix
+    per_class: list[ClassScore]
+    history: dict[str, list[EpochRecord]]
+    split: SplitSizes
+    environment: dict[str, Any]
+    suspect_labels: NotRequired[list[dict[str, Any]]]
+    learning_curve: NotRequired[list[dict[str, Any]]]
+    preprocessing: NotRequired[dict[str, Any]]
+    notes: NotRequired[list[str]]
+    tracking: NotRequired[dict[str, Any]]
+    recipe: NotRequired[dict[str, Any]]
+    total_seconds: NotRequired[float]
+
+
+class ModelAnswer(TypedDict):
+    """A saved model."""
+
+    model_id: str
+    dataset_id: str
+    name: str
+    accuracy: float
+    class_names: list[str]
+    created_at: str
+    job_id: NotRequired[str | None]
+    promoted: NotRequired[bool]
+
+
+class LabelConfidence(TypedDict):
+    label: str
+    confidence: float
+
+
+class SimilarImage(TypedDict):
+    image_id: str
+    label: str
+    similarity: float
+
+
+class PredictionAnswer(TypedDict):
+    """The answer for one image; `heatmap_png` is base64."""
+
+    predictions: list[LabelConfidence]
+    model: dict[str, Any]
+    unfamiliar: bool
+    unfamiliarity: float
+    latency_ms: float
+    heatmap_png: NotRequired[str | None]
+    similar: NotRequired[list[SimilarImage]]
+
+
+class HealthAnswer(TypedDict):
+    status: str
+    version: str
+    device: str
+    torch_threads: int
+    jobs: dict[str, int]
+    default_model: str | None

@@ -1,0 +1,93 @@
+"""The page's frame: title, running jobs, and the tabs in the order of the work. Start: `streamlit run frontend/app.py`.
+
+Only the open tab's code runs. What each tab does stands in its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import streamlit as st
+
+from frontend import state
+from frontend.client import ApiError, Client, connect
+from frontend.i18n import LANGUAGES, t
+from frontend.tabs import predictions, results, train, upload
+from frontend.widgets import banner, brand
+from frontend.widgets.problems import show_tab_problem
+
+# Pixels; longer lines and wider tables are tiring to read.
+PAGE_WIDTH = 1080
+
+
+class Tab(NamedTuple):
+    """One screen: its name in the URL, its symbol, and what draws it."""
+
+    name: str
+    icon: str
+    render: Callable[[Client], None]
+
+
+TABS = [
+    Tab(state.UPLOAD, "upload", upload.render),
+    Tab(state.TRAIN, "model_training", train.render),
+    Tab(state.RESULTS, "leaderboard", results.render),
+    Tab(state.PREDICTIONS, "image_search", predictions.render),
+]
+
+
+@st.cache_resource(show_spinner=False)
+def service() -> Client:
+    """One connection for all browser tabs."""
+    return connect()
+
+
+def main() -> None:
+    st.set_page_config(page_title="Sightglass", page_icon=brand.ICON, layout="wide", initial_sidebar_state="collapsed")
+    api = service()
+    with st.sidebar:
+        sidebar(api)
+    with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
+        brand.title()
+        chosen = tab_control()
+        banner.render(api)
+        try:
+            chosen.render(api)
+        except ApiError as error:
+            show_tab_problem(error)
+
+
+def tab_control() -> Tab:
+    """Draw the tabs and return the open one."""
+    by_name = {tab.name: tab for tab in TABS}
+    state.prepare_tab_control(list(by_name))
+    st.segmented_control(
+        t("frame.tabs"),
+        list(by_name),
+        format_func=lambda name: f":material/{by_name[name].icon}: {t(f'tab.{name}')}",
+        key=state.TAB_CONTROL,
+        on_change=state.follow_tab_control,
+        required=True,
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    return by_name[state.tab()]
+
+
+def sidebar(api: Client) -> None:
+    """Where the service is and how it fares."""
+    st.subheader(t("sidebar.service"))
+    st.markdown(f"`{api.base_url}`")
+    try:
+        health = api.health()
+    except ApiError:
+        st.caption(t("sidebar.down"))  # the tab beside it says why, and what to do
+    else:
+        st.caption(t("sidebar.up", version=health["version"], device=health["device"]))
+    st.subheader(t("sidebar.language"))
+    st.caption(", ".join(LANGUAGES.values()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""One typed method for each API call: the only HTTP in the frontend. Knows nothing of Streamlit.
+
+```
+ApiError    whatever went wrong, with `detail` ready to be shown to a person
+```
+Every path segment is quoted, so that an id from the URL cannot reach another route.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote
+
+import httpx2
+
+from frontend.answers import (
+    CandidateAnswer,
+    DatasetAnswer,
+    HealthAnswer,
+    JobAnswer,
+    ModelAnswer,
+    OptionsAnswer,
+    PredictionAnswer,
+    ResultsAnswer,
+)
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+# Seconds. Reading is generous: an import of a large ZIP and the first prediction after a start both take a while.
+TIMEOUT = httpx2.Timeout(connect=5.0, read=600.0, write=600.0, pool=30.0)
+
+
+class ApiError(Exception):
+    """The service refused, or could not be reached. `status` is 0 where no answer came at all."""
+
+    def __init__(self, detail: str, *, title: str = "", status: int = 0) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.title = title
+        self.status = status
+
+
+class Client:
+    """The API, as Python calls. Safe to share between threads."""
+
+    def __init__(
+        self, base_url: str, *, api_key: str | None = None, transport: httpx2.BaseTransport | None = None
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        headers = {"X-API-Key": api_key} if api_key else {}
+        self._http = httpx2.Client(base_url=self.base_url, headers=headers, timeout=TIMEOUT, transport=transport)
+
+    # --- service
+    def health(self) -> HealthAnswer:
+        return cast(HealthAnswer, self._json("GET", "/health"))
+
+    def candidates(self) -> list[CandidateAnswer]:
+        return cast(list[CandidateAnswer], self._json("GET", "/api/cv/candidates"))
+
+    def options(self) -> OptionsAnswer:
+        return cast(OptionsAnswer, self._json("GET", "/api/cv/options"))
+
+    # --- datasets
+    def upload(self, file: BinaryIO, filename: str) -> DatasetAnswer:
+        """Send a ZIP; the file is streamed, not read whole."""
+        files = {"file": (filename, file, "application/zip")}
+        return cast(DatasetAnswer, self._json("POST", "/api/cv/upload", files=files))
+
+    def datasets(self) -> list[DatasetAnswer]:
+        return cast(list[DatasetAnswer], self._json("GET", "/api/cv/datasets"))
+
+    def dataset(self, dataset_id: str) -> DatasetAnswer:
+        return cast(DatasetAnswer, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}"))
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        self._send("DELETE", f"/api/cv/datasets/{_segment(dataset_id)}")
+
+    def dataset_image(self, dataset_id: str, image_id: str, *, size: int) -> bytes:
+        path = f"/api/cv/datasets/{_segment(dataset_id)}/images/{_segment(image_id)}"
+        return self._send("GET", path, params={"size": size}).content
+
+    def image_at(self, address: str) -> bytes:
+        """Fetch an image by an address that an answer named; only addresses within the API are followed."""
+        if not address.startswith("/api/"):
+            raise ApiError(f"'{address}' is not an address of this API.")
+        return self._send("GET", address).content
+
+    # --- training
+    def start_training(self, recipe: dict[str, Any]) -> JobAnswer:
+        return cast(JobAnswer, self._json("POST", "/api/cv/train/start", json=recipe))
+
+    def jobs(self) -> list[JobAnswer]:
+        return cast(list[JobAnswer], self._json("GET", "/api/cv/jobs"))
+
+    def job(self, job_id: str) -> JobAnswer:
+        return cast(JobAnswer, self._json("GET", f"/api/cv/jobs/{_segment(job_id)}"))
+
+    def cancel_job(self, job_id: str) -> None:
+        self._send("POST", f"/api/cv/jobs/{_segment(job_id)}/cancel")
+
+    def results(self, dataset_id: str) -> ResultsAnswer:
+        """Results of the dataset's newest finished job."""
+        return cast(ResultsAnswer, self._json("GET", f"/api/cv/results/{_segment(dataset_id)}"))
+
+    def job_results(self, job_id: str) -> ResultsAnswer:
+        return cast(ResultsAnswer, self._json("GET", f"/api/cv/jobs/{_segment(job_id)}/results"))
+
+    # --- models and predictions; `model` is a model's or a dataset's id
+    def models(self) -> list[ModelAnswer]:
+        return cast(list[ModelAnswer], self._json("GET", "/api/cv/models"))
+
+    def promote(self, model_id: str) -> None:
+        self._send("POST", f"/api/cv/models/{_segment(model_id)}/promote")
+
+    def download(self, model: str, file_format: str) -> bytes:
+        path = f"/api/cv/models/{_segment(model)}/download"
+        return self._send("GET", path, params={"format": file_format}).content
+
+    def predict(self, model: str, image: bytes, *, top_k: int, explain: bool) -> PredictionAnswer:
+        params = {"top_k": top_k, "explain": "true" if explain else "false"}
+        files = {"file": ("image", image, "application/octet-stream")}
+        answer = self._json("POST", f"/api/cv/predict/{_segment(model)}", params=params, files=files)
+        return cast(PredictionAnswer, answer)
+
+    def explain(self, model: str, image: bytes, *, class_name: str) -> bytes:
+        """The heat map over the image for one class, as PNG."""
+        files = {"file": ("image", image, "application/octet-stream")}
+        path = f"/api/cv/explain/{_segment(model)}"
+        return self._send("POST", path, params={"class_name": class_name}, files=files).content
+
+    # --- the wire
+    def _json(self, method: str, path: str, **request: Any) -> Any:
+        response = self._send(method, path, **request)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ApiError(
+                f"What answers at {self.base_url} is not the Sightglass API. Set SIGHTGLASS_API_URL to its address.",
+                status=response.status_code,
+            ) from error
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx2.TimeoutException as error:
+            raise ApiError(f"The service at {self.base_url} did not answer in time. Try again in a moment.") from error
+        except httpx2.RequestError as error:
+            raise ApiError(
+                f"No answer from {self.base_url}. Start the service with `make start` or `python run_backend.py`, "
+                "or set SIGHTGLASS_API_URL to where it runs."
+            ) from error
+        if response.is_success:
+            return response
+        raise _refusal(response)
+
+
+def connect() -> Client:
+    """A client for the address and key that the environment names."""
+    url = os.environ.get("SIGHTGLASS_API_URL") or DEFAULT_URL
+    return Client(url, api_key=os.environ.get("SIGHTGLASS_API_KEY") or None)
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _refusal(response: httpx2.Response) -> ApiError:
+    """Turn a problem+json answer into an `ApiError`; anything else is named by its status."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
+        return ApiError(problem["detail"], title=str(problem.get("title", "")), status=response.status_code)
+    return ApiError(
+        f"{response.request.method} {response.request.url.path} was answered with status {response.status_code} "
+        "and no explanation. The service's log has more.",
+        status=response.status_code,
+    )

@@ -1,0 +1,141 @@
+"""What this browser tab has chosen: the only file that touches `st.session_state` and the URL.
+
+Dataset, job, tab and language live in the URL, so that a refresh, a dropped socket or a link sent to a colleague shows
+the same thing. The session holds only what may be lost: which uploads were already handled, curves seen so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+UPLOAD, TRAIN, RESULTS, PREDICTIONS = "upload", "train", "results", "predictions"
+TAB_CONTROL = "tab-control"
+_ROUND = "upload-round"
+_OUTCOMES = "upload-outcomes"
+_CURVES = "live-curves"
+_PICTURES = "pictures"
+
+
+# --- the URL
+def language() -> str:
+    return _parameter("lang") or "en"
+
+
+def tab() -> str:
+    return _parameter("tab") or UPLOAD
+
+
+def dataset_id() -> str | None:
+    return _parameter("dataset")
+
+
+def job_id() -> str | None:
+    return _parameter("job")
+
+
+def open_tab(name: str) -> None:
+    st.query_params["tab"] = name
+
+
+def choose_dataset(identifier: str | None, *, tab: str | None = None) -> None:
+    """Choose a dataset, or none; a job of another dataset is let go."""
+    if identifier != dataset_id():
+        _set("job", None)
+    _set("dataset", identifier)
+    if tab is not None:
+        open_tab(tab)
+
+
+def choose_job(identifier: str | None, *, dataset: str | None, tab: str) -> None:
+    """Choose a job together with its dataset, and open a tab on it."""
+    _set("dataset", dataset)
+    _set("job", identifier)
+    open_tab(tab)
+
+
+def _parameter(name: str) -> str | None:
+    return st.query_params.get(name) or None
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = value
+
+
+# --- widgets that mirror the URL
+def prepare_tab_control(names: list[str]) -> None:
+    """Show the URL's tab in the control; must run before the control is drawn."""
+    if tab() not in names:
+        open_tab(names[0])
+    mirror(TAB_CONTROL, tab())
+
+
+def follow_tab_control() -> None:
+    """Callback: write what was clicked into the URL."""
+    open_tab(st.session_state[TAB_CONTROL])
+
+
+def mirror(key: str, value: Any) -> None:
+    """Give a widget that is about to be drawn the value that the URL says."""
+    st.session_state[key] = value
+
+
+def value_of(key: str, default: Any = None) -> Any:
+    """The value of a keyed widget."""
+    return st.session_state.get(key, default)
+
+
+# --- uploads: each file is sent once, however often the page is drawn
+def upload_key() -> str:
+    """A new key after each success empties the drop zone."""
+    return f"drop-zone-{st.session_state.get(_ROUND, 0)}"
+
+
+def clear_upload() -> None:
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    st.session_state[_OUTCOMES] = {}
+
+
+def refusal_of(file_id: str) -> str | None:
+    """Why this very file was refused before, or None where it was not sent yet."""
+    refusal: str | None = st.session_state.get(_OUTCOMES, {}).get(file_id)
+    return refusal
+
+
+def remember_refusal(file_id: str, detail: str) -> None:
+    st.session_state[_OUTCOMES] = {file_id: detail}
+
+
+# --- live curves: scores seen while watching a job
+def record_score(job: str, candidate: str, *, epoch: int, score: float) -> None:
+    st.session_state.setdefault(_CURVES, {}).setdefault(job, {}).setdefault(candidate, {})[epoch] = score
+
+
+def scores_seen(job: str) -> dict[str, dict[int, float]]:
+    """Candidate to {epoch: best validation accuracy}, as far as this browser tab has watched."""
+    seen: dict[str, dict[int, float]] = st.session_state.get(_CURVES, {}).get(job, {})
+    return seen
+
+
+# --- pictures to be named: they outlive a change of tab
+def keep_pictures(pictures: list[Any]) -> None:
+    st.session_state[_PICTURES] = pictures
+
+
+def pictures() -> list[Any]:
+    kept: list[Any] = st.session_state.get(_PICTURES, [])
+    return kept
+
+
+# --- drawing again
+def rerun() -> None:
+    """Draw the whole page again, now."""
+    st.rerun()
+
+
+Callback = Callable[..., None]

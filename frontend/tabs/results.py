@@ -1,0 +1,189 @@
+"""Results: the answer in one sentence first, then everything that it rests on. Knows nothing of how it was found."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend import state
+from frontend.answers import ResultsAnswer
+from frontend.client import ApiError, Client
+from frontend.i18n import t
+from frontend.widgets import charts, job_progress, leaderboard, problems, run_picker
+from frontend.widgets.downloads import show_downloads
+from frontend.widgets.pictures import show_row
+from frontend.widgets.wording import name_of, percent, plain, seconds, whole
+
+
+def render(api: Client) -> None:
+    """Draw the tab for the job of the URL, else for the dataset's newest finished one."""
+    if state.dataset_id() is None and state.job_id() is None:
+        problems.first_do(
+            t("results.first_upload"), button=t("train.go_upload"), action=lambda: state.open_tab(state.UPLOAD)
+        )
+        return
+    results = find_results(api)
+    if results is None:
+        return
+    headline(results)
+    run_picker.render(api, results)
+    show_downloads(api, results)
+    show_notes(results)
+    leaderboard.show(results)
+    where_it_errs(results)
+    curves(results)
+    show_suspects(api, results)
+    how_it_was_done(results)
+
+
+def find_results(api: Client) -> ResultsAnswer | None:
+    """The results, or None after saying on the page what to do first."""
+    job_id, dataset_id = state.job_id(), state.dataset_id()
+    if job_id is not None:
+        job = api.job(job_id)
+        if job["state"] in job_progress.UNFINISHED:
+            problems.first_do(t("results.running"), button=t("results.go_watch"), action=_go_train)
+            return None
+        if job["state"] == "succeeded":
+            return api.job_results(job_id)
+    try:
+        return api.results(dataset_id) if dataset_id else api.job_results(job_id or "")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        problems.first_do(t("results.first_train"), button=t("results.go_train"), action=_go_train)
+        return None
+
+
+def headline(results: ResultsAnswer) -> None:
+    """The answer in one sentence, and the next action."""
+    test = results["test"]
+    low, high = test["accuracy_ci95"]
+    sentence = t(
+        "results.answer",
+        name=plain(results["best_model"]["name"]),
+        right=whole(test["accuracy"]),
+        low=whole(low),
+        high=whole(high),
+    )
+    st.header(sentence, anchor=False)
+    st.caption(
+        t(
+            "results.measured",
+            correct=round(test["accuracy"] * results["split"]["test"]),
+            images=results["split"]["test"],
+            accuracy=percent(test["accuracy"]),
+            macro_f1=percent(test["macro_f1"]),
+        )
+    )
+    st.button(
+        t("results.next"),
+        key="go-predictions",
+        type="primary",
+        icon=":material/arrow_forward:",
+        on_click=state.open_tab,
+        args=(state.PREDICTIONS,),
+    )
+
+
+def show_notes(results: ResultsAnswer) -> None:
+    for note in results.get("notes", []):
+        st.info(plain(note), icon=":material/info:")
+
+
+def where_it_errs(results: ResultsAnswer) -> None:
+    """Confusion matrix and the classes, weakest first."""
+    matrix, table = st.columns(2, gap="large")
+    with matrix:
+        st.subheader(t("results.confusion"), anchor=False)
+        st.caption(t("results.confusion_help"))
+        charts.draw(charts.confusion(results["confusion_matrix"]), key="confusion", alt=t("results.confusion_alt"))
+    with table:
+        st.subheader(t("results.classes"), anchor=False)
+        st.caption(t("results.classes_help"))
+        class_table(results)
+
+
+def class_table(results: ResultsAnswer) -> None:
+    weakest_first = sorted(results["per_class"], key=lambda score: (score["f1"], score["recall"], score["label"]))
+    rows = [
+        {
+            "label": score["label"],
+            "f1": 100 * score["f1"],
+            "recall": 100 * score["recall"],
+            "precision": 100 * score["precision"],
+            "support": score["support"],
+        }
+        for score in weakest_first
+    ]
+    share = st.column_config.NumberColumn
+    columns = {
+        "label": st.column_config.TextColumn(t("column.label")),
+        "f1": st.column_config.ProgressColumn(t("column.f1"), min_value=0, max_value=100, format="%.1f%%"),
+        "recall": share(t("column.recall"), format="%.1f%%", help=t("column.recall_help")),
+        "precision": share(t("column.precision"), format="%.1f%%", help=t("column.precision_help")),
+        "support": st.column_config.NumberColumn(t("column.support"), help=t("column.support_help")),
+    }
+    st.dataframe(rows, column_config=columns, hide_index=True, alt=t("results.classes"))
+
+
+def curves(results: ResultsAnswer) -> None:
+    """Training curves, where anything was trained by epochs, and the learning curve, where there is one."""
+    trained = {name: epochs for name, epochs in results["history"].items() if epochs}
+    if trained:
+        st.subheader(t("results.curves"), anchor=False)
+        left, right = st.columns(2, gap="large")
+        with left:
+            charts.draw(charts.accuracy_curves(trained), key="accuracy-curves", alt=t("results.curves_alt"))
+        with right:
+            best = results["best_model"]["name"]
+            name = st.selectbox(
+                t("results.curve_of"), list(trained), index=list(trained).index(best) if best in trained else 0
+            )
+            charts.draw(charts.loss_curves(trained, name), key="loss-curves", alt=t("results.loss_alt", name=name))
+    points = results.get("learning_curve")
+    if points:
+        st.subheader(t("results.learning_curve"), anchor=False)
+        charts.draw(charts.learning_curve(points), key="learning-curve", alt=t("results.learning_curve_alt"))
+
+
+def show_suspects(api: Client, results: ResultsAnswer) -> None:
+    suspects = results.get("suspect_labels")
+    if not suspects:
+        return
+    st.subheader(t("results.suspects"), anchor=False)
+    st.caption(t("results.suspects_help"))
+    addresses = [f"/api/cv/datasets/{results['dataset_id']}/images/{s['image_id']}?size=96" for s in suspects]
+    captions = [t("results.suspect", label=plain(s["label"]), suggested=plain(s["suggested"])) for s in suspects]
+    show_row(api, addresses, alt=t("results.suspects"), captions=captions)
+
+
+def how_it_was_done(results: ResultsAnswer) -> None:
+    """Split, preparation of the images, time, and where MLflow has the run."""
+    split, preprocessing = results["split"], results.get("preprocessing", {})
+    st.subheader(t("results.how"), anchor=False)
+    lines = [
+        t("results.split", train=split["train"], val=split["val"], test=split["test"], seed=split["seed"]),
+        t("results.split_strategy", strategy=plain(split["strategy"])),
+    ]
+    if preprocessing:
+        resize = name_of("resize", preprocessing["resize"])
+        size = t("results.size", resize=resize, width=preprocessing["width"], height=preprocessing["height"])
+        lines.append(" ".join([size, plain(preprocessing.get("reason", ""))]))
+    if results.get("total_seconds"):
+        lines.append(t("results.time", time=seconds(results["total_seconds"])))
+    lines.append(_tracking_line(results))
+    st.markdown("\n".join(f"- {line}" for line in lines if line))
+
+
+def _tracking_line(results: ResultsAnswer) -> str:
+    tracking = results.get("tracking") or {}
+    status = tracking.get("status")
+    if status == "ok":
+        return t("results.tracked", run=tracking.get("run_id", ""), uri=tracking.get("uri", ""))
+    if status == "failed":
+        return t("results.tracking_failed", detail=plain(str(tracking.get("detail", ""))))
+    return t("results.tracking_off") if status == "off" else ""
+
+
+def _go_train() -> None:
+    state.open_tab(state.TRAIN)

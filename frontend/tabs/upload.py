@@ -1,0 +1,185 @@
+"""Upload: a ZIP in, its classes and pictures out. Knows nothing of training."""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO, cast
+
+import streamlit as st
+
+from frontend import state
+from frontend.answers import DatasetAnswer
+from frontend.client import ApiError, Client
+from frontend.i18n import t
+from frontend.widgets import charts, problems, samples
+from frontend.widgets.archive_picture import show_archive_picture
+from frontend.widgets.pictures import show_row
+from frontend.widgets.wording import plain, when
+
+# MiB. Streamlit holds an upload in memory; the same number stands in .streamlit/config.toml.
+MOST_IN_BROWSER_MB = 500
+# Classes whose pictures are shown at once; the rest unfold.
+FIRST_CLASSES = 12
+PICTURES_A_CLASS = 8
+
+
+def render(api: Client) -> None:
+    """Draw the tab."""
+    chosen = state.dataset_id()
+    if chosen is not None:
+        dataset = api.dataset(chosen)
+        headline(dataset)
+        with st.expander(t("upload.another"), icon=":material/add:"):
+            intake(api)
+        details(api, dataset)
+    else:
+        st.header(t("upload.invitation"), anchor=False)
+        intake(api)
+        with st.container(border=True):
+            show_archive_picture()
+    chooser(api)
+
+
+def intake(api: Client) -> None:
+    """The drop zone with its limit, and the samples beside it."""
+    drop, sample = st.columns([3, 2], gap="large")
+    with drop:
+        drop_zone(api)
+    with sample:
+        sample_buttons(api)
+
+
+def drop_zone(api: Client) -> None:
+    most = api.options()["limits"]["max_upload_mb"]
+    here = min(MOST_IN_BROWSER_MB, most)
+    file = st.file_uploader(t("upload.drop", limit=here), key=state.upload_key(), max_upload_size=here)
+    if most > here:
+        st.caption(t("upload.larger", limit=most, address=api.base_url))
+    if file is None:
+        return
+    refusal = state.refusal_of(file.file_id)
+    if refusal is None:
+        refusal = send(api, cast(BinaryIO, file), file.name)
+        state.remember_refusal(file.file_id, refusal)
+    problems.show_detail(refusal)
+
+
+def sample_buttons(api: Client) -> None:
+    """One click to a first dataset; the API's refusal, if any, below."""
+    available = samples.available()
+    if not available:
+        return
+    st.markdown(f"**{t('upload.sample')}**")
+    for sample in available:
+        text = t(f"sample.{sample.name}")
+        if st.button(text, key=f"sample-{sample.name}", icon=":material/science:", width="stretch"):
+            problems.show_detail(send(api, io.BytesIO(sample.path.read_bytes()), sample.path.name))
+
+
+def send(api: Client, file: BinaryIO, name: str) -> str:
+    """Upload and open the new dataset; returns only where the API refused, with the reason."""
+    with st.spinner(t("upload.working", name=plain(name))):
+        try:
+            dataset = api.upload(file, name)
+        except ApiError as error:
+            return error.detail
+    state.clear_upload()
+    state.choose_dataset(dataset["dataset_id"])
+    state.rerun()
+    return ""
+
+
+def headline(dataset: DatasetAnswer) -> None:
+    """What came in, in one sentence, and the next action."""
+    st.header(plain(dataset["name"]), anchor=False)
+    st.markdown(t("upload.summary", images=dataset["total_images"], classes=dataset["num_classes"]))
+    st.button(
+        t("upload.next"),
+        key="go-train",
+        type="primary",
+        icon=":material/arrow_forward:",
+        on_click=state.open_tab,
+        args=(state.TRAIN,),
+    )
+
+
+def details(api: Client, dataset: DatasetAnswer) -> None:
+    for warning in dataset["warnings"]:
+        st.warning(plain(warning), icon=":material/warning:")
+    st.subheader(t("upload.counts"), anchor=False)
+    charts.draw(charts.class_counts(dataset["class_counts"]), key="class-counts", alt=t("upload.counts_alt"))
+    show_samples(api, dataset)
+    show_skipped(dataset)
+
+
+def show_samples(api: Client, dataset: DatasetAnswer) -> None:
+    """A few pictures a class, in the order of the class names."""
+    by_class = sorted(dataset.get("samples", {}).items())
+    if not by_class:
+        return
+    st.subheader(t("upload.samples"), anchor=False)
+    for label, addresses in by_class[:FIRST_CLASSES]:
+        class_row(api, label, addresses)
+    rest = by_class[FIRST_CLASSES:]
+    if rest and st.toggle(t("upload.more_classes", count=len(rest)), key="more-classes"):
+        for label, addresses in rest:
+            class_row(api, label, addresses)
+
+
+def class_row(api: Client, label: str, addresses: list[str]) -> None:
+    st.markdown(f"**{plain(label)}**")
+    show_row(api, addresses[:PICTURES_A_CLASS], alt=t("upload.sample_alt", label=label))
+
+
+def show_skipped(dataset: DatasetAnswer) -> None:
+    skipped = dataset["skipped"]
+    if not skipped:
+        st.caption(t("upload.nothing_skipped"))
+        return
+    with st.expander(t("upload.skipped", count=len(skipped)), icon=":material/block:"):
+        columns = {"file": t("upload.skipped_file"), "reason": t("upload.skipped_reason")}
+        st.dataframe([{columns["file"]: s["file"], columns["reason"]: s["reason"]} for s in skipped], hide_index=True)
+
+
+def chooser(api: Client) -> None:
+    """Every dataset of the service, and the way to delete the chosen one."""
+    datasets = api.datasets()
+    if not datasets:
+        return
+    st.divider()
+    by_id = {dataset["dataset_id"]: dataset for dataset in datasets}
+    chosen = state.dataset_id()
+    state.mirror("dataset-chooser", chosen if chosen in by_id else None)
+    st.selectbox(
+        t("upload.existing"),
+        list(by_id),
+        key="dataset-chooser",
+        format_func=lambda identifier: _entry(by_id[identifier]),
+        placeholder=t("upload.existing_placeholder"),
+        on_change=lambda: state.choose_dataset(state.value_of("dataset-chooser")),
+    )
+    if chosen in by_id:
+        delete_button(api, by_id[chosen])
+
+
+def delete_button(api: Client, dataset: DatasetAnswer) -> None:
+    with st.popover(t("upload.delete"), icon=":material/delete:", type="tertiary"):
+        st.markdown(t("upload.delete_sure", name=plain(dataset["name"])))
+        if st.button(t("upload.delete_yes"), key="delete-yes"):
+            try:
+                api.delete_dataset(dataset["dataset_id"])
+            except ApiError as error:
+                problems.show_problem(error)
+            else:
+                state.choose_dataset(None)
+                state.rerun()
+
+
+def _entry(dataset: DatasetAnswer) -> str:
+    return t(
+        "upload.entry",
+        name=dataset["name"],
+        images=dataset["total_images"],
+        classes=dataset["num_classes"],
+        when=when(dataset.get("created_at")),
+    )

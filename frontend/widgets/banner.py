@@ -1,0 +1,56 @@
+"""Running jobs from everywhere, offered on every tab. Polls in a fragment of its own, so that nothing else moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from frontend import state
+from frontend.answers import JobAnswer
+from frontend.client import ApiError, Client
+from frontend.i18n import t
+from frontend.widgets import problems
+from frontend.widgets.wording import percent, plain
+
+POLL_S = 3.0
+UNFINISHED = ("queued", "running")
+
+
+def render(api: Client) -> None:
+    """A line for each unfinished job but the one that the Train tab shows anyway."""
+    try:
+        waiting = [job for job in api.jobs() if job["state"] in UNFINISHED and not _on_screen(job)]
+        names = {dataset["dataset_id"]: dataset["name"] for dataset in api.datasets()} if waiting else {}
+    except ApiError:
+        return  # the tab below meets the same error and shows it
+    if waiting:
+        st.fragment(_lines, run_every=POLL_S)(api, {job["job_id"]: _name(job, names) for job in waiting})
+
+
+def _on_screen(job: JobAnswer) -> bool:
+    return state.tab() == state.TRAIN and job["job_id"] == state.job_id()
+
+
+def _name(job: JobAnswer, names: Mapping[str, str]) -> str:
+    """What the run is on, for people: the dataset's name."""
+    return names.get(job["dataset_id"] or "", job["job_id"])
+
+
+def _lines(api: Client, names: Mapping[str, str]) -> None:
+    for job_id, name in names.items():
+        try:
+            _line(api.job(job_id), name)
+        except ApiError as error:
+            problems.show_problem(error)
+
+
+def _line(job: JobAnswer, name: str) -> None:
+    """One job in one line; a job that has ended keeps its line until the page is drawn anew, so nothing jumps."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        text = t(f"banner.{job['state']}", name=plain(name), progress=percent(job["progress"], digits=0))
+        st.markdown(text, width="stretch")
+        target = state.TRAIN if job["state"] in UNFINISHED else state.RESULTS
+        if st.button(t("banner.open"), key=f"open-{job['job_id']}"):
+            state.choose_job(job["job_id"], dataset=job["dataset_id"], tab=target)
+            state.rerun()

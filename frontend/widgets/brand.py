@@ -1,0 +1,35 @@
+"""The mark and the title line."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.i18n import t
+
+# Streamlit keeps six rem free above the page; its own bar needs four. On a phone all four tabs fit into one row.
+STYLE = """<style>
+.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
+@media (max-width: 480px) {
+  .st-key-tab-control button { padding-left: 0.3rem; padding-right: 0.3rem; }
+  .st-key-tab-control [data-testid="stIconMaterial"] { display: none; }
+}
+</style>"""
+ACCENT = "#0f766e"
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32">'
+    f'<circle cx="14" cy="14" r="11" fill="none" stroke="{ACCENT}" stroke-width="3.4"/>'
+    f'<path d="M22.5 22.5 29 29" stroke="{ACCENT}" stroke-width="4" stroke-linecap="round"/>'
+    '<rect x="8.5" y="14" width="3" height="6" rx="1" fill="#E69F00"/>'
+    f'<rect x="12.6" y="10.5" width="3" height="9.5" rx="1" fill="{ACCENT}"/>'
+    '<rect x="16.7" y="7.5" width="3" height="12.5" rx="1" fill="#0072B2"/></svg>'
+)
+
+
+def title() -> None:
+    """The mark, the name and what the product does, in one line ."""
+    st.html(STYLE)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        st.image(ICON, width=36, alt="")
+        with st.container(gap=None):
+            st.title("Sightglass", anchor=False)
+            st.caption(t("frame.promise"))

@@ -1,0 +1,58 @@
+"""Download buttons of one model. A file is fetched from the API only when its button is pressed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import streamlit as st
+
+from frontend.answers import ResultsAnswer
+from frontend.client import ApiError, Client
+from frontend.i18n import t
+from frontend.widgets import problems
+
+
+class Format(NamedTuple):
+    """One way of taking the model home: its name in the API, the file's suffix and its media type."""
+
+    name: str
+    suffix: str
+    media_type: str
+
+
+FORMATS = [
+    Format("pth", ".pth", "application/octet-stream"),
+    Format("bundle", ".zip", "application/zip"),
+]
+
+
+def show_downloads(api: Client, results: ResultsAnswer) -> None:
+    """A button a format, and the one that makes this model the service's default."""
+    model_id = results["model_id"]
+    with st.container(horizontal=True):
+        for file_format in FORMATS:
+            st.download_button(
+                t(f"download.{file_format.name}"),
+                data=partial(api.download, model_id, file_format.name),
+                file_name=f"{results['best_model']['name'].replace(':', '_')}-{model_id}{file_format.suffix}",
+                mime=file_format.media_type,
+                key=f"download-{file_format.name}",
+                help=t(f"download.{file_format.name}_help"),
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        promoted = st.button(
+            t("download.promote"), key="promote", help=t("download.promote_help"), icon=":material/star:"
+        )
+    if promoted:
+        promote(api, model_id)
+
+
+def promote(api: Client, model_id: str) -> None:
+    try:
+        api.promote(model_id)
+    except ApiError as error:
+        problems.show_problem(error)
+    else:
+        st.success(t("download.promoted"), icon=":material/check_circle:")

@@ -1,0 +1,58 @@
+"""How long a run will take on this machine, judged from the last one that ended well. A measurement, not a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from frontend.answers import DatasetAnswer, ResultsAnswer
+from frontend.client import ApiError, Client
+from frontend.i18n import t
+from frontend.widgets.wording import seconds
+
+
+def sentence(api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any]) -> str:
+    """The estimate in words, or that there is nothing to judge by yet."""
+    guess = estimate(_last_results(api), images=dataset["total_images"], recipe=recipe)
+    return t("train.no_estimate") if guess is None else t("train.estimate", time=seconds(max(10.0, guess)))
+
+
+def estimate(last: ResultsAnswer | None, *, images: int, recipe: Mapping[str, Any]) -> float | None:
+    """Seconds, in proportion to images, networks and, for a fine-tune, epochs; None where no like run is known."""
+    if last is None or not last.get("total_seconds"):
+        return None
+    before = last.get("recipe") or {}
+    if _intent(before) != _intent(recipe):
+        return None
+    split = last["split"]
+    ratio = images / max(1, split["train"] + split["val"] + split["test"])
+    if _intent(recipe) != ("auto", "fast"):
+        ratio *= recipe.get("num_epochs", 2) / max(1, before.get("num_epochs", 2))
+    if before.get("models") and recipe.get("models"):
+        ratio *= len(recipe["models"]) / len(before["models"])
+    return float(last["total_seconds"] * ratio)
+
+
+def duration(started: str | None, ended: str | None) -> float | None:
+    """Seconds between two ISO 8601 times, or None where one is missing."""
+    if started is None or ended is None:
+        return None
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+
+
+def _intent(recipe: Mapping[str, Any]) -> tuple[str, str]:
+    strategy = recipe.get("strategy") or "auto"
+    return (strategy, (recipe.get("preset") or "fast") if strategy == "auto" else "")
+
+
+def _last_results(api: Client) -> ResultsAnswer | None:
+    """Results of the newest job that ended well, whichever dataset it was on."""
+    done = [job for job in api.jobs() if job["state"] == "succeeded" and job["ended_at"]]
+    if not done:
+        return None
+    newest = max(done, key=lambda job: job["ended_at"] or "")
+    try:
+        return api.job_results(newest["job_id"])
+    except ApiError:
+        return None  # its dataset may have been deleted meanwhile; then there is nothing to judge by

@@ -1,0 +1,102 @@
+"""A job while it runs: overall bar, a row a network, a live curve, Cancel. Redraws itself alone, once a second."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend import state
+from frontend.answers import CandidateProgress, JobAnswer
+from frontend.client import ApiError, Client
+from frontend.i18n import t
+from frontend.widgets import charts, problems
+from frontend.widgets.wording import name_of, percent, plain, seconds
+
+POLL_S = 1.0
+UNFINISHED = ("queued", "running")
+
+
+def watch(api: Client, job: JobAnswer) -> None:
+    """Show an unfinished job, live."""
+    st.fragment(_live, run_every=POLL_S)(api, job["job_id"])
+
+
+def show_rows(job: JobAnswer) -> None:
+    """One row for each network: name, state, bar, best score so far."""
+    for candidate in job["candidates"]:
+        with st.container(border=True):
+            _row(candidate)
+
+
+def _live(api: Client, job_id: str) -> None:
+    try:
+        job = api.job(job_id)
+    except ApiError as error:
+        problems.show_problem(error)  # the next poll tries again
+        return
+    if job["state"] not in UNFINISHED:
+        state.rerun()  # the whole page changes: results are there
+    _overall(job)
+    _cancel(api, job)
+    show_rows(job)
+    _curve(job)
+
+
+def _overall(job: JobAnswer) -> None:
+    st.progress(min(1.0, max(0.0, job["progress"])), text=_sentence(job))
+
+
+def _sentence(job: JobAnswer) -> str:
+    """What happens now, and how long it will take."""
+    if job["state"] == "queued":
+        place = job.get("queue_position")
+        return t("train.queued_at", place=place) if place else t("train.queued")
+    parts = [f"**{percent(job['progress'], digits=0)}**", plain(job["message"] or name_of("stage", job["stage"]))]
+    eta = job.get("eta_s")
+    if eta is not None:
+        parts.append(t("train.eta", time=seconds(eta)))
+    return " · ".join(parts)
+
+
+def _cancel(api: Client, job: JobAnswer) -> None:
+    if st.button(t("train.cancel"), key="cancel", icon=":material/cancel:"):
+        try:
+            api.cancel_job(job["job_id"])
+        except ApiError as error:
+            problems.show_problem(error)
+        else:
+            st.caption(t("train.cancelling"))
+
+
+def _row(candidate: CandidateProgress) -> None:
+    score = candidate["score"]
+    text = f"**{plain(candidate['name'])}** · {name_of('candidate', candidate['state'])}"
+    if candidate["state"] == "running" and candidate["stage"] not in ("", "running"):
+        text += f" · {plain(name_of('stage', candidate['stage']))}"
+    if candidate["epochs"]:
+        text += " · " + t("train.epoch", epoch=candidate["epoch"], epochs=candidate["epochs"])
+    if score is not None:
+        text += " · " + t("train.score", score=percent(score))
+    st.progress(_share(candidate), text=text)
+    reason = candidate.get("reason")
+    if reason:
+        st.caption(plain(reason))
+
+
+def _share(candidate: CandidateProgress) -> float:
+    """How full the bar of one network is; epochs where there are any, else only its state."""
+    if candidate["state"] in ("succeeded", "skipped", "failed"):
+        return 1.0
+    if candidate["epochs"]:
+        return min(1.0, candidate["epoch"] / candidate["epochs"])
+    return 0.5 if candidate["state"] == "running" else 0.0
+
+
+def _curve(job: JobAnswer) -> None:
+    """The scores seen since this browser tab began to watch, once there is a line to draw."""
+    for candidate in job["candidates"]:
+        if candidate["score"] is not None and candidate["epochs"]:
+            state.record_score(job["job_id"], candidate["name"], epoch=candidate["epoch"], score=candidate["score"])
+    seen = state.scores_seen(job["job_id"])
+    if any(len(points) > 1 for points in seen.values()):
+        st.subheader(t("train.curve"), anchor=False)
+        charts.draw(charts.live_scores(seen), key="live-curve", alt=t("train.curve_alt"))

@@ -1,0 +1,78 @@
+"""Numbers and names as people read them, the same way on every screen. Knows nothing of layout."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from frontend.i18n import has, t
+
+_CODE = re.compile(r"(`[^`\n]*`)")
+_SPECIAL = re.compile(r"([\\*_~$\[\]<>#:|])")
+NOTHING = "–"
+
+
+def plain(text: str) -> str:
+    """Escape Markdown outside of `code spans`, so that `__MACOSX/$1.png` looks as it is called."""
+    pieces = _CODE.split(text)
+    return "".join(piece if index % 2 else _SPECIAL.sub(r"\\\1", piece) for index, piece in enumerate(pieces))
+
+
+def percent(share: float | None, *, digits: int = 1) -> str:
+    return NOTHING if share is None else f"{100 * share:.{digits}f}%"
+
+
+def whole(share: float) -> int:
+    """A share as whole percent, as in '93 of 100'."""
+    return round(100 * share)
+
+
+def seconds(value: float | None) -> str:
+    """A duration: 0.4 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    if value is None:
+        return NOTHING
+    if value < 10:
+        return f"{value:.1f} s"
+    total = round(value)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60} s"
+    return f"{total // 3600} h {total % 3600 // 60} min"
+
+
+def milliseconds(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f} ms"
+
+
+def millions(count: int | None) -> str:
+    return NOTHING if count is None else f"{count / 1e6:.1f} M"
+
+
+def megabytes(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f} MB"
+
+
+def weights(kind: str | None, source: str | None) -> str:
+    """Where a network's weights came from, in words."""
+    if kind is None:
+        return NOTHING
+    if kind == "scratch":
+        return t("weights.scratch")
+    name = f"weights.{kind}.{source}"
+    return t(name) if has(name) else t("weights.imagenet")
+
+
+def name_of(kind: str, value: str) -> str:
+    """The text of a fixed word of the API (a state, a strategy), or the word itself where it is new."""
+    key = f"{kind}.{value}"
+    return t(key) if has(key) else value
+
+
+def when(stamp: str | None) -> str:
+    """An ISO 8601 time as local date and minute."""
+    if not stamp:
+        return NOTHING
+    moment = datetime.fromisoformat(stamp)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return f"{aware.astimezone():%Y-%m-%d %H:%M}"
