@@ -1,1 +1,1 @@
-"""Room, see docs/guide/architecture.md."""
+"""A saved bundle in, an answer out: predictions, heat maps, familiarity, files to take away."""

@@ -1,0 +1,106 @@
+"""Which part of a picture spoke for a label: Grad-CAM (Selvaraju et al. 2017) by the `grad-cam` library.
+
+It answers in the geometry of the picture that was sent, not of the square that the network saw. A heat map shows where
+a network looked, not why, and not whether it is right.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import nn
+
+from backend.contracts import Preprocessing
+from backend.data.images import placement, prepare_image
+from backend.data.transforms import normalise
+from backend.engine.bundle import Bundle
+from backend.errors import InputError
+from backend.inference.access import exclusive
+from backend.inference.cam_layers import reshape_for, target_layer
+from backend.inference.overlay import shown_size
+from backend.inference.predictor import Picture, as_picture
+
+Heat = npt.NDArray[np.float32]
+
+
+def heatmap(bundle: Bundle, image: Picture, class_name: str | None = None) -> Heat:
+    """Return how much each place of the picture spoke for a class, 0..1, [height, width].
+
+    The map has the picture's own size, or for very large pictures the size in which it is shown
+    (`overlay.LONGEST_SIDE`). What a crop left out is 0: the network never saw it. Without a `class_name` the map is
+    for the likeliest class.
+
+    Raises:
+        InputError: the model does not know this class, or the network has no map of features.
+    """
+    target = None if class_name is None else _class_index(bundle, class_name)
+    picture = as_picture(image)
+    preprocessing = bundle.info.preprocessing
+    prepared = torch.from_numpy(prepare_image(picture, preprocessing)[None])
+    batch = normalise(prepared.to(bundle.network.device), preprocessing)
+    seen = _grad_cam(bundle, batch, target)
+    return in_picture(seen, picture.size, preprocessing)
+
+
+def in_picture(seen: Heat, size: tuple[int, int], preprocessing: Preprocessing) -> Heat:
+    """Undo squash, letterbox or crop: a map [h, w] of the network's input becomes one of the picture.
+
+    `size` is the picture's (width, height); the map has the size in which such a picture is shown.
+    """
+    place = placement(size, preprocessing)
+    width, height = shown_size(size)
+    across, down = place.width / width, place.height / height
+    # The picture's frame in the input's pixels; outside of a crop's input there is nothing, which is 0.
+    scaled = Image.fromarray(np.asarray(seen, dtype=np.float32)).transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        (across, 0.0, place.left, 0.0, down, place.top),
+        resample=Image.Resampling.BILINEAR,
+    )
+    return np.clip(np.asarray(scaled, dtype=np.float32), 0.0, 1.0)
+
+
+def _grad_cam(bundle: Bundle, batch: torch.Tensor, target: int | None) -> Heat:
+    # Late: the library brings OpenCV, SciPy and matplotlib, which a prediction without a heat map does not need.
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    network = bundle.network
+    layer, reshape = target_layer(network.module, network.spec), reshape_for(network.module, network.spec)
+    targets = None if target is None else [ClassifierOutputTarget(target)]
+    with exclusive(network.module), _frozen(network.module), torch.enable_grad():
+        cam = GradCAM(model=network.module, target_layers=[layer], reshape_transform=reshape)
+        try:
+            # Not `with cam`: the library's own exit prints and swallows an IndexError.
+            heat: Heat = cam(input_tensor=batch.requires_grad_(), targets=targets)[0]
+        finally:
+            cam.activations_and_grads.release()
+    return np.nan_to_num(heat)
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Gradients for the activations only: none are computed, kept or left behind for the weights."""
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+def _class_index(bundle: Bundle, class_name: str) -> int:
+    names = bundle.info.class_names
+    if class_name in names:
+        return names.index(class_name)
+    close = difflib.get_close_matches(class_name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise InputError(f"The model knows no class '{class_name}'.{hint} Allowed: {', '.join(names)}.")

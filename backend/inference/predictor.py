@@ -1,0 +1,137 @@
+"""Pictures in, labels with confidence out. It reads no files but the bundle, and draws no heat maps.
+
+Serving computes in float32 and prepares pictures exactly as training did, so that it answers what the `.pth` answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from backend.config import Settings
+from backend.contracts import LabelConfidence, ModelRef, Prediction
+from backend.data.images import prepare_image
+from backend.data.transforms import normalise
+from backend.engine.bundle import Bundle, load_bundle
+from backend.errors import ImageError, InputError
+from backend.inference.access import exclusive
+from backend.inference.familiarity import assess, similar_images
+
+BATCH_SIZE = 32
+SIMILAR_SHOWN = 3
+
+Picture = Image.Image | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one forward pass says of a batch: probabilities [N, C] and the features [N, D] they come from."""
+
+    probabilities: npt.NDArray[np.float64]
+    features: npt.NDArray[np.float32]
+
+
+class Predictor:
+    """A loaded bundle that answers. Safe to share between threads; they take turns."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    @classmethod
+    def open(cls, folder: Path, *, settings: Settings | None = None) -> Predictor:
+        """Load a saved model.
+
+        Raises:
+            NotFoundError: there is no model in this folder.
+            InputError: the files are damaged.
+        """
+        return cls(load_bundle(folder, settings=settings or Settings()))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.bundle.info.class_names
+
+    def predict(self, images: Sequence[Picture], *, top_k: int = 3) -> list[Prediction]:
+        """Answer for each picture, best label first; `top_k` above the number of classes gives them all.
+
+        `latency_ms` is the time for the whole call divided by the number of pictures.
+
+        Raises:
+            InputError: `top_k` is below 1.
+            ImageError: an array has another shape or type than a picture.
+        """
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}; it must be at least 1. Ask for 3 to see the three likeliest labels.")
+        begun = time.perf_counter()
+        answers = [
+            (row, feature)
+            for answer in self._answers(images)
+            for row, feature in zip(answer.probabilities, answer.features, strict=True)
+        ]
+        latency = 1000 * (time.perf_counter() - begun) / max(1, len(answers))
+        return [self._prediction(row, feature, top_k=top_k, latency_ms=latency) for row, feature in answers]
+
+    def probabilities(self, images: Sequence[Picture]) -> npt.NDArray[np.float64]:
+        """Class probabilities [N, C] in the order of `class_names`; each row sums to 1."""
+        rows = [answer.probabilities for answer in self._answers(images)]
+        return np.concatenate(rows) if rows else np.zeros((0, len(self.class_names)))
+
+    def _answers(self, images: Sequence[Picture]) -> Iterator[_Answer]:
+        for start in range(0, len(images), BATCH_SIZE):
+            yield self._forward(self.prepare(images[start : start + BATCH_SIZE]))
+
+    def prepare(self, images: Sequence[Picture]) -> torch.Tensor:
+        """The network's input for some pictures: float [N, 3, H, W] on the network's device."""
+        preprocessing = self.bundle.info.preprocessing
+        prepared = np.stack([prepare_image(as_picture(image), preprocessing) for image in images])
+        return normalise(torch.from_numpy(prepared).to(self.bundle.network.device), preprocessing)
+
+    def _forward(self, batch: torch.Tensor) -> _Answer:
+        module = self.bundle.network.module
+        with exclusive(module), torch.inference_mode():
+            spatial = module.forward_features(batch)  # type: ignore[operator]
+            # The head is run twice, without and with its last layer: beside the backbone that costs nothing.
+            features = module.forward_head(spatial, pre_logits=True)  # type: ignore[operator]
+            scores = module.forward_head(spatial)  # type: ignore[operator]
+        probabilities = torch.softmax(scores.double(), dim=1)
+        return _Answer(probabilities.cpu().numpy(), features.float().cpu().numpy())
+
+    def _prediction(
+        self, row: npt.NDArray[np.float64], feature: npt.NDArray[np.float32], *, top_k: int, latency_ms: float
+    ) -> Prediction:
+        info, reference = self.bundle.info, self.bundle.reference
+        # Without a reference there is no yardstick; then nothing is called unfamiliar.
+        unfamiliarity, unfamiliar = (0.0, False) if reference is None else assess(reference, feature)
+        similar = () if reference is None else tuple(similar_images(reference, feature, SIMILAR_SHOWN))
+        best = np.argsort(-row, kind="stable")[:top_k]
+        return Prediction(
+            predictions=tuple(LabelConfidence(label=info.class_names[i], confidence=float(row[i])) for i in best),
+            model=ModelRef(model_id=info.model_id, name=info.name, accuracy=info.accuracy),
+            unfamiliar=unfamiliar,
+            unfamiliarity=unfamiliarity,
+            latency_ms=latency_ms,
+            similar=similar,
+        )
+
+
+def as_picture(image: Picture) -> Image.Image:
+    """Take a Pillow image as it is, and an array uint8 [H, W], [H, W, 3] (RGB) or [H, W, 4] (RGBA) as a picture.
+
+    Raises:
+        ImageError: the array has another shape or type.
+    """
+    if isinstance(image, Image.Image):
+        return image
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.dtype != np.uint8 or image.ndim not in {2, 3} or channels not in {1, 3, 4} or 0 in image.shape:
+        raise ImageError(
+            f"An array {image.dtype} {list(image.shape)} is no picture; send uint8 [height, width, 3] with RGB, 0..255."
+        )
+    return Image.fromarray(image[:, :, 0] if image.ndim == 3 and channels == 1 else image)

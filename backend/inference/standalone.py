@@ -1,0 +1,108 @@
+"""Classify pictures with a model that Sightglass trained. Needs torch, timm and Pillow; nothing of Sightglass.
+
+    pip install torch timm pillow
+    python predict.py picture.jpg other.png
+    python predict.py --model model.pth --top-k 5 --json picture.jpg
+
+From Python: `model = load("model.pth")`, then `model.predict("picture.jpg")`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from PIL import Image, ImageOps
+
+RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its class names and the way its pictures are prepared."""
+
+    network: torch.nn.Module
+    class_names: list[str]
+    preprocessing: dict[str, Any]
+
+    def predict(self, source: str | Path | Image.Image, top_k: int = 3) -> list[tuple[str, float]]:
+        """Labels with confidence 0..1, likeliest first."""
+        image = source if isinstance(source, Image.Image) else Image.open(source)
+        with torch.inference_mode():
+            scores = self.network(prepare(upright_rgb(image), self.preprocessing))
+        confidences, places = scores[0].double().softmax(0).topk(min(top_k, len(self.class_names)))
+        return [(self.class_names[place], value) for place, value in zip(places.tolist(), confidences.tolist())]  # noqa: B905 - equally long
+
+
+def load(path: str | Path) -> Model:
+    """Open a `.pth`. `weights_only=True` means that no code in the file can run."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    names = checkpoint["class_names"]
+    network = timm.create_model(checkpoint["timm_name"], num_classes=len(names), **checkpoint["model_args"])
+    network.load_state_dict(checkpoint["state_dict"])
+    return Model(network.eval(), names, checkpoint["preprocessing"])
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turn the picture as its camera held it, and lay transparency on white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "I" or image.mode.startswith("I;16"):  # 16-bit grey
+        image = image.convert("F").point(lambda value: value / 257 + 0.5).convert("L")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
+
+
+def prepare(image: Image.Image, how: dict[str, Any]) -> torch.Tensor:
+    """Make the network's input, float [1, 3, height, width], exactly as training did."""
+    picture = fit(image, how)
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    batch = pixels.view(1, how["height"], how["width"], 3).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(how[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    return (batch - mean) / std
+
+
+def fit(image: Image.Image, how: dict[str, Any]) -> Image.Image:
+    """Resize to width x height: squash stretches, letterbox fills up with the mean colour, crop keeps the centre."""
+    target = (how["width"], how["height"])
+    method = RESAMPLING[how["interpolation"]]
+    if how["resize"] == "squash":
+        return image.resize(target, method)
+    ratios = (target[0] / image.width, target[1] / image.height)
+    scale = min(ratios) if how["resize"] == "letterbox" else max(ratios)
+    scaled = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    left, top = (target[0] - scaled[0]) // 2, (target[1] - scaled[1]) // 2
+    if how["resize"] == "crop":
+        across, down = image.width / scaled[0], image.height / scaled[1]
+        begin = (-left * across, -top * down)
+        end = (min(begin[0] + target[0] * across, image.width), min(begin[1] + target[1] * down, image.height))
+        return image.resize(target, method, box=(*begin, *end))
+    canvas = Image.new("RGB", target, tuple(round(255 * channel) for channel in how["mean"]))
+    canvas.paste(image.resize(scaled, method), (left, top))
+    return canvas
+
+
+def main() -> None:
+    """Read the command line and print one line for each picture."""
+    parser = argparse.ArgumentParser(description="Classify pictures.")
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--model", type=Path, default=Path(__file__).with_name("model.pth"))
+    parser.add_argument("--top-k", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    model = load(options.model)
+    for path in options.pictures:
+        answer = model.predict(path, options.top_k)
+        words = ", ".join(f"{label} {confidence:.1%}" for label, confidence in answer)
+        line = json.dumps({"file": str(path), "predictions": answer}) if options.json else f"{path}: {words}"
+        print(line)  # noqa: T201 - a script's answer
+
+
+if __name__ == "__main__":
+    main()
