@@ -1,1 +1,21 @@
-"""Room, see docs/guide/architecture.md."""
+"""HTTP in, HTTP out. Every router is in this list; its order is the order of the documentation."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from backend.api.routes import datasets, health, jobs, models, predictions, training
+
+OPEN_ROUTERS: tuple[APIRouter, ...] = (health.open_router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    datasets.upload_router,
+    datasets.router,
+    training.router,
+    jobs.router,
+    predictions.router,
+    predictions.plain_router,
+    models.router,
+)
+
+__all__ = ["OPEN_ROUTERS", "ROUTERS"]

@@ -19,6 +19,7 @@ from typing import Any
 from backend.config import Settings
 from backend.contracts import Job, Progress, RunControl
 from backend.errors import JobCancelled, SightglassError
+from backend.execution.logs import configure_logging
 from backend.execution.protocol import Handler, Outcome
 
 logger = logging.getLogger(__name__)
@@ -36,24 +37,26 @@ def serve_jobs(
     stay_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     lower_priority()
-    logging.basicConfig(level=settings.log_level.upper())
+    configure_logging(settings.log_level)
     warm_quietly(warm_up)
     while (task := connection.recv()) is not None:
         handler, job = task
         connection.send(_run(handler, job, _control(connection, cancel), settings))
 
 
-def stay_with_parent() -> None:
-    """End this process as soon as its parent has ended, however that came."""
+def stay_with_parent(leave: Callable[[], None] | None = None) -> None:
+    """Call `leave` as soon as the parent process has ended, however that came; without it, end at once."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
-    def leave() -> None:
+    def watch() -> None:
         wait([parent.sentinel])
-        os._exit(1)
+        if leave is None:
+            os._exit(1)
+        leave()
 
-    threading.Thread(target=leave, name="stay-with-parent", daemon=True).start()
+    threading.Thread(target=watch, name="stay-with-parent", daemon=True).start()
 
 
 def lower_priority() -> None:

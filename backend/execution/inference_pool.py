@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 from backend.config import Settings
 from backend.errors import UnavailableError
 from backend.execution.child import stay_with_parent, warm_quietly
+from backend.execution.logs import configure_logging
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 def _initialise(log_level: str, warm_up: Callable[[], None]) -> None:
     stay_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=log_level.upper())
+    configure_logging(log_level)
     warm_quietly(warm_up)
 
 

@@ -1,0 +1,80 @@
+"""What routes ask for, as types: the services, and ids that can exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request
+
+from backend.api.services import Services
+from backend.config import Settings
+from backend.contracts import ID_PATTERN
+from backend.data.names import shown
+from backend.errors import NotFoundError
+from backend.jobs.queue import JobQueue
+from backend.storage.catalog import Catalog
+
+
+def get_services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def _settings(services: ServicesDep) -> Settings:
+    return services.settings
+
+
+def _catalog(services: ServicesDep) -> Catalog:
+    return services.catalog
+
+
+def _queue(services: ServicesDep) -> JobQueue:
+    return services.queue
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+CatalogDep = Annotated[Catalog, Depends(_catalog)]
+QueueDep = Annotated[JobQueue, Depends(_queue)]
+
+_ID = re.compile(ID_PATTERN.rstrip("$"))
+
+
+def check_id(value: str, *, noun: str, where: str) -> str:
+    """Return the id as it is.
+
+    Raises:
+        NotFoundError: nothing can have this id; asking the database is spared what it cannot store.
+    """
+    if _ID.fullmatch(value) is None:
+        raise NotFoundError(
+            f"There is no {noun} '{shown(value)}': an id has 3 to 64 of a-z, 0-9, '-' and '_'. {where} lists those "
+            "there are."
+        )
+    return value
+
+
+def _path_id(name: str, *, noun: str, where: str) -> Any:
+    """A path parameter that is an id; what cannot be one is not found."""
+
+    def dependency(value: str) -> str:
+        return check_id(value, noun=noun, where=where)
+
+    # The parameter's name in the path differs from route to route, so the annotation is made here.
+    annotation = Annotated[str, Path(alias=name, json_schema_extra={"pattern": ID_PATTERN})]
+    dependency.__annotations__["value"] = annotation
+    named: Callable[..., str] = dependency
+    return Depends(named)
+
+
+DatasetId = Annotated[str, _path_id("dataset_id", noun="dataset", where="GET /api/cv/datasets")]
+ImageId = Annotated[str, _path_id("image_id", noun="image", where="GET /api/cv/datasets/{dataset_id}/images")]
+JobId = Annotated[str, _path_id("job_id", noun="job", where="GET /api/cv/jobs")]
+ModelId = Annotated[str, _path_id("model_id", noun="model", where="GET /api/cv/models")]
+DatasetOrModelId = Annotated[
+    str, _path_id("dataset_or_model_id", noun="model or dataset", where="GET /api/cv/models or /api/cv/datasets")
+]

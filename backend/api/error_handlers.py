@@ -1,0 +1,116 @@
+"""Every error becomes a problem answer: our own tree, failed validation, the framework's, and what nobody foresaw."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from backend.api.problems import problem
+from backend.contracts import Recipe
+from backend.data.names import shown
+from backend.errors import AuthenticationError, InputError, SightglassError
+from backend.registry import nearest
+
+logger = logging.getLogger(__name__)
+
+MOST_ERRORS = 5
+LONGEST_VALUE = 60
+
+# What the framework says in one word, said so that somebody knows what to do.
+_PLAIN_DETAILS = {
+    400: "The body cannot be read. Send JSON with 'Content-Type: application/json', or files as multipart/form-data "
+    "with a boundary.",
+    404: "There is no such address here. GET /docs lists all of them.",
+}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Let the application answer all errors as problems."""
+    app.add_exception_handler(SightglassError, _own_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(Exception, _unforeseen_error)
+
+
+async def _own_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SightglassError)  # noqa: S101 - registered for this class alone
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request failed", extra={"path": request.url.path, "detail": error.detail})
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationError) else None
+    return problem(error.status, error.title, error.detail, headers=headers)
+
+
+async def _validation_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    found = error.errors()
+    sentences = [_sentence(one) for one in found[:MOST_ERRORS]]
+    if len(found) > MOST_ERRORS:
+        sentences.append(f"And {len(found) - MOST_ERRORS} more.")
+    fields = [{"field": _place(one["loc"]), "message": _sentence(one)} for one in found[:MOST_ERRORS]]
+    return problem(InputError.status, InputError.title, " ".join(sentences), errors=fields)
+
+
+async def _framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    title = HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = headers.get("allow") or headers.get("Allow", "")
+        detail = f"{shown(request.method)} is not possible here; allowed: {allowed}. GET /docs lists all addresses."
+    elif error.detail in (title, "There was an error parsing the body"):
+        detail = _PLAIN_DETAILS.get(error.status_code, f"{error.detail}.")
+    else:
+        detail = error.detail
+    return problem(error.status_code, title, detail, headers=headers)
+
+
+async def _unforeseen_error(request: Request, error: Exception) -> Response:
+    """A bug of ours. The log has the traceback; the answer names the request, so that the two can be matched."""
+    request_id = getattr(request.state, "request_id", "unknown")
+    logger.error("bug", exc_info=error, extra={"path": request.url.path, "request_id": request_id})
+    return problem(
+        500, SightglassError.title, f"The service made a mistake. Its log says more under request id {request_id}."
+    )
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """One failed check in plain words: the field, the value seen, what is allowed."""
+    place, kind = _place(error["loc"]), error["type"]
+    if kind == "json_invalid":
+        return f"The body is not valid JSON: {error.get('ctx', {}).get('error', 'syntax error')} at character {place}."
+    if kind == "extra_forbidden":
+        hint = nearest(place.rsplit(".", 1)[-1], list(Recipe.model_fields))
+        return f"There is no field '{place}'.{hint} Allowed: {', '.join(Recipe.model_fields)}."
+    if kind == "missing":
+        return _missing(place, error["loc"])
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return f"'{place}' does not fit: {message} (seen: {_seen(error.get('input'))})."
+
+
+def _missing(place: str, location: Sequence[Any]) -> str:
+    if place == "file":
+        return "'file' is missing: send multipart/form-data with the file in a field of that name."
+    if place == "body":
+        return "The body is missing: send JSON with 'Content-Type: application/json'."
+    return f"'{place}' is missing from the {location[0]}."
+
+
+def _place(location: Sequence[Any]) -> str:
+    inner = [str(part) for part in location[1:]] or [str(part) for part in location]
+    return shown(".".join(inner))
+
+
+def _seen(value: Any) -> str:
+    """The value as JSON, shortened; for what JSON has no word, its type."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return type(value).__name__
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

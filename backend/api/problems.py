@@ -1,0 +1,59 @@
+"""Problem answers (RFC 9457): their shape, how they are written, how OpenAPI lists them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """An error as a client sees it. `detail` tells a person what to do."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field("about:blank", description="A name of the kind of problem; about:blank: see `title`.")
+    title: str = Field(description="The kind of problem, the same each time.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong with this request, what is allowed, what to do next.")
+
+
+class ProblemResponse(JSONResponse):
+    """A JSON answer that can always be written: what UTF-8 cannot carry (lone surrogates) is replaced."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", errors="replace")
+
+
+def problem(
+    status: int, title: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+) -> ProblemResponse:
+    """Build the answer; `members` are added beside the standard ones."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    return ProblemResponse(content, status_code=status, headers=headers)
+
+
+_DESCRIPTIONS = {
+    400: "The body cannot be read.",
+    401: "An API key is needed, or the one sent is wrong.",
+    404: "No such thing; the detail says where to look.",
+    405: "The path exists, but not for this method.",
+    409: "A sound request at the wrong moment.",
+    413: "Larger than a stated limit.",
+    422: "Readable, but not usable; the detail says what to change.",
+    503: "A part of the service cannot be reached now.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: its problems, besides 401 and 503, which every route can answer with."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {
+        status: {"description": _DESCRIPTIONS[status], "content": content} for status in sorted({401, 503, *statuses})
+    }

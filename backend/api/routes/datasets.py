@@ -1,0 +1,105 @@
+"""Datasets: upload, list, look at, delete."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Response, UploadFile
+
+from backend.api.deps import CatalogDep, DatasetId, ImageId, ServicesDep
+from backend.api.problems import problems
+from backend.api.schemas import THUMBNAIL_SIZE, DatasetView, ImagePage, dataset_view, image_view
+from backend.api.shelf import thumbnail
+from backend.api.uploads import ArchiveRoute, file_router
+from backend.contracts import DatasetInfo
+from backend.data.names import clean_name
+from backend.errors import InputError
+from backend.registry import nearest
+from backend.storage.files import remove_tree
+
+router = APIRouter(prefix="/api/cv", tags=["datasets"])
+upload_router = file_router(ArchiveRoute, prefix="/api/cv", tag="datasets")
+
+LONGEST_NAME = 100
+# Images never change under their id, so a browser need not ask twice.
+IMMUTABLE = "private, max-age=31536000, immutable"
+
+
+@upload_router.post("/upload", status_code=201, responses=problems(400, 413, 422))
+def upload(
+    services: ServicesDep,
+    file: UploadFile,
+    name: Annotated[str | None, Form(max_length=LONGEST_NAME, description="Without it, the file's own name.")] = None,
+) -> DatasetView:
+    """Make a dataset of a ZIP: a folder for each class, or `labels.csv` (filename,label) beside the images."""
+    dataset = services.verbs.import_dataset(
+        file.file,
+        name=_dataset_name(name, file.filename),
+        settings=services.settings,
+        catalog=services.catalog,
+    )
+    return dataset_view(services.shelf.get(dataset.info.dataset_id))
+
+
+@router.get("/datasets", responses=problems())
+def list_datasets(catalog: CatalogDep) -> list[DatasetInfo]:
+    """All datasets, newest first."""
+    return catalog.datasets()
+
+
+@router.get("/datasets/{dataset_id}", responses=problems(404))
+def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> DatasetView:
+    """One dataset, with thumbnails of each class."""
+    return dataset_view(services.shelf.get(dataset_id))
+
+
+@router.get("/datasets/{dataset_id}/images", responses=problems(404, 422))
+def list_images(
+    dataset_id: DatasetId,
+    services: ServicesDep,
+    label: Annotated[str | None, Query(alias="class", description="Only images of this class.")] = None,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> ImagePage:
+    """The dataset's images, a part at a time."""
+    dataset = services.shelf.get(dataset_id).dataset
+    if label is not None and label not in dataset.info.class_counts:
+        names = list(dataset.class_names)
+        raise InputError(
+            f"The dataset has no class '{clean_name(label)}'.{nearest(label, names)} It has: {', '.join(names)}."
+        )
+    found = [item for item in dataset.items if label is None or item.label == label]
+    page = [image_view(dataset_id, item) for item in found[offset : offset + limit]]
+    return ImagePage(total=len(found), offset=offset, limit=limit, images=page)
+
+
+@router.get(
+    "/datasets/{dataset_id}/images/{image_id}",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 422)},
+)
+def get_image(
+    dataset_id: DatasetId,
+    image_id: ImageId,
+    services: ServicesDep,
+    size: Annotated[int, Query(ge=16, le=2048, description="Longest side, in pixels.")] = THUMBNAIL_SIZE,
+) -> Response:
+    """A thumbnail, as JPEG."""
+    opened = services.shelf.get(dataset_id)
+    path = opened.dataset.root / opened.item(image_id).path
+    content = thumbnail(path, size=size, max_pixels=services.settings.max_image_pixels)
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": IMMUTABLE})
+
+
+@router.delete("/datasets/{dataset_id}", status_code=204, responses=problems(404, 409))
+def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> None:
+    """Remove a dataset and its images; models trained on it stay. 409 while a job uses it."""
+    services.catalog.delete_dataset(dataset_id)
+    remove_tree(services.settings.datasets_dir / dataset_id)
+
+
+def _dataset_name(given: str | None, filename: str | None) -> str:
+    """The name that was given, else the file's without folders and suffix, else `dataset`."""
+    base = PurePosixPath(PureWindowsPath(clean_name(filename or "")).name).stem
+    return (clean_name(given or "") or base)[:LONGEST_NAME] or "dataset"

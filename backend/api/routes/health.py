@@ -1,0 +1,87 @@
+"""Is it up, can it work, what can be chosen."""
+
+from __future__ import annotations
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter
+
+from backend import __version__
+from backend.api.deps import ServicesDep, SettingsDep
+from backend.api.problems import problems
+from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
+from backend.api.services import Services
+from backend.contracts import Candidate, Recipe
+from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
+from backend.errors import UnavailableError
+from backend.storage.files import check_writable, free_bytes
+
+WORKER_SILENT_AFTER_S = 15.0
+
+open_router = APIRouter(tags=["service"])
+router = APIRouter(prefix="/api/cv", tags=["service"])
+
+PRESETS = [
+    Preset(
+        name="fast",
+        title="Fast",
+        description="Minutes: each network only looks, and a small classifier learns from what it sees.",
+    ),
+    Preset(
+        name="balanced",
+        title="Balanced",
+        description="The fast comparison first, then the best network is trained as a whole.",
+    ),
+    Preset(
+        name="best",
+        title="Best",
+        description="The fast comparison first, then several networks are trained as a whole. Takes longest.",
+    ),
+]
+
+
+@open_router.get("/health")
+@open_router.get("/api/health")
+async def health(services: ServicesDep) -> HealthView:
+    """Whether the API answers; fast, whatever else goes on."""
+    # A limiter of its own: when every ordinary thread is busy with an upload, this one is not.
+    return await to_thread.run_sync(_health, services, limiter=CapacityLimiter(1))
+
+
+def _health(services: Services) -> HealthView:
+    default = services.catalog.default_model()
+    return HealthView(
+        version=__version__,
+        device=str(services.environment.get("device", "unknown")),
+        torch_threads=services.settings.torch_threads,
+        jobs=services.queue.counts(),
+        default_model=None if default is None else default.model_id,
+    )
+
+
+@open_router.get("/ready", responses=problems())
+def ready(services: ServicesDep) -> ReadyView:
+    """Whether database, storage and a worker are there; 503 says which is not."""
+    services.database.check()
+    check_writable(services.settings.data_dir)
+    silence = services.presence.silence_s()
+    if silence is None or silence > WORKER_SILENT_AFTER_S:
+        heard = "No worker has been heard of" if silence is None else f"No worker has been heard of for {silence:.0f} s"
+        raise UnavailableError(f"{heard}; jobs wait. `python run_backend.py` starts one beside the API.")
+    return ReadyView(free_bytes=free_bytes(services.settings.data_dir))
+
+
+@router.get("/candidates", responses=problems())
+def candidates(services: ServicesDep) -> list[Candidate]:
+    """The networks that there are, and where each one's weights would come from."""
+    return list(services.verbs.list_candidates(services.settings))
+
+
+@router.get("/options", responses=problems())
+def options(settings: SettingsDep) -> OptionsView:
+    """What may be chosen for a run: augmentations, presets, limits, and the schema of a recipe."""
+    return OptionsView(
+        augmentations=list(AUGMENTATION_CATALOGUE),
+        presets=PRESETS,
+        limits={"max_upload_mb": settings.max_upload_mb, "max_image_pixels": settings.max_image_pixels},
+        recipe_schema=Recipe.model_json_schema(),
+    )

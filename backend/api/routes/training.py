@@ -1,0 +1,92 @@
+"""Start a training; read its results."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Query, Response
+
+from backend.api.deps import CatalogDep, DatasetId, JobId, ServicesDep
+from backend.api.problems import problems
+from backend.api.schemas import JobView, job_view
+from backend.api.services import Services
+from backend.api.uploads import LimitedRoute
+from backend.contracts import FINAL_STATES, Job, Recipe, Results
+from backend.errors import ConflictError
+
+router = APIRouter(prefix="/api/cv", tags=["training"], route_class=LimitedRoute)
+
+POLL_S = 0.2
+LONGEST_WAIT_S = 3600
+
+
+@router.post(
+    "/train/start",
+    status_code=202,
+    response_model=JobView,
+    responses={
+        200: {"model": Results, "description": "With `wait`: the job ended in time; its results."},
+        **problems(400, 404, 409, 413, 422),
+    },
+)
+async def start_training(
+    recipe: Recipe,
+    services: ServicesDep,
+    response: Response,
+    wait: Annotated[
+        float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the results; 0: not at all.")
+    ] = 0,
+) -> Response:
+    """Put a training in the queue; everything about the recipe that can be known now is checked now."""
+    del response
+    job = await to_thread.run_sync(_enqueue, recipe, services)
+    job = await _final(job, wait, services)
+    if job.state == "succeeded":
+        results = await to_thread.run_sync(services.catalog.results_for_job, job.job_id)
+        return Response(results.model_dump_json(), media_type="application/json")
+    if job.state in FINAL_STATES:
+        raise ConflictError(f"Job '{job.job_id}' {_how_it_ended(job)}")
+    view = await to_thread.run_sync(job_view, job, services)
+    return Response(
+        view.model_dump_json(), status_code=202, media_type="application/json", headers={"Location": view.links.self}
+    )
+
+
+@router.get("/results/{dataset_id}", responses=problems(404))
+def results_of_dataset(dataset_id: DatasetId, catalog: CatalogDep) -> Results:
+    """The results of the dataset's newest finished job."""
+    return catalog.results_for_dataset(dataset_id)
+
+
+@router.get("/jobs/{job_id}/results", responses=problems(404))
+def results_of_job(job_id: JobId, catalog: CatalogDep) -> Results:
+    """The results of one job."""
+    return catalog.results_for_job(job_id)
+
+
+def _enqueue(recipe: Recipe, services: Services) -> Job:
+    dataset = services.catalog.dataset(recipe.dataset_id)
+    services.verbs.check_recipe(recipe, dataset, settings=services.settings)
+    names = [name for name in recipe.models or () if name.startswith("timm:")]
+    if names:  # timm itself knows its names, and lives in the other process
+        services.pool.call(services.verbs.check_timm_names, names)
+    payload = recipe.model_dump(mode="json")
+    return services.queue.enqueue(services.verbs.train_kind, payload, dataset_id=recipe.dataset_id)
+
+
+async def _final(job: Job, wait_s: float, services: Services) -> Job:
+    """The job as it stands when it ends or the time is up."""
+    end = time.monotonic() + wait_s
+    while job.state not in FINAL_STATES and time.monotonic() < end:
+        await anyio.sleep(POLL_S)
+        job = await to_thread.run_sync(services.queue.get, job.job_id)
+    return job
+
+
+def _how_it_ended(job: Job) -> str:
+    if job.state == "failed":
+        return f"failed: {job.error}"
+    return "was cancelled before it had results. POST /api/cv/train/start begins a new one."

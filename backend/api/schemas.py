@@ -1,0 +1,164 @@
+"""Answers that are more than a record: what HTTP adds to datasets, jobs and images. Field names are the contract."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from backend.api.services import Services
+from backend.api.shelf import OpenDataset
+from backend.contracts import DatasetInfo, ImageItem, Job
+from backend.contracts.run import CandidateProgress
+from backend.data.augmentation_catalogue import AugmentationEntry
+from backend.jobs.events import PRIVATE_FIELDS
+
+THUMBNAIL_SIZE = 192
+
+
+class HealthView(BaseModel):
+    """Whether the API answers, and what the machine is. `device` is "unknown" until the networks are loaded."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    device: str
+    torch_threads: int
+    jobs: dict[str, int]
+    default_model: str | None
+
+
+class ReadyView(BaseModel):
+    """Everything that a training needs is there."""
+
+    status: Literal["ready"] = "ready"
+    database: Literal["ok"] = "ok"
+    storage: Literal["ok"] = "ok"
+    worker: Literal["ok"] = "ok"
+    free_bytes: int = Field(description="Free space on the disk of the data folder.")
+
+
+class DatasetVersion(BaseModel):
+    version: int
+    dataset_id: str
+    total_images: int
+    created_at: datetime
+
+
+class DatasetView(DatasetInfo):
+    """A dataset with a few of its images and its versions."""
+
+    samples: dict[str, list[str]] = Field(description="Addresses of a few thumbnails of each class.")
+    versions: list[DatasetVersion]
+
+
+class ImageView(BaseModel):
+    """One image of a dataset."""
+
+    image_id: str
+    label: str
+    width: int
+    height: int
+    url: str = Field(description="Address of a thumbnail; `size` there may be changed.")
+
+
+class ImagePage(BaseModel):
+    """Part of a dataset's images, in the dataset's order."""
+
+    total: int
+    offset: int
+    limit: int
+    images: list[ImageView]
+
+
+class JobLinks(BaseModel):
+    self: str
+    events: str
+    results: str
+    cancel: str
+
+
+class JobView(BaseModel):
+    """A job as everyone may see it."""
+
+    job_id: str
+    kind: str
+    dataset_id: str | None
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    progress: float
+    stage: str
+    message: str
+    candidates: tuple[CandidateProgress, ...]
+    attempts: int
+    cancel_requested: bool
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    eta_s: float | None
+    queue_position: int | None = Field(description="1 is next; null where the job does not wait.")
+    recipe: dict[str, Any] = Field(description="What was asked for.")
+    links: JobLinks
+
+
+class Preset(BaseModel):
+    name: str
+    title: str
+    description: str
+
+
+class OptionsView(BaseModel):
+    """What may be chosen for a run, for forms."""
+
+    augmentations: list[AugmentationEntry]
+    presets: list[Preset]
+    limits: dict[str, int]
+    recipe_schema: dict[str, Any] = Field(description="JSON schema of the body of train/start.")
+
+
+class PlainPrediction(BaseModel):
+    """The answer of `POST /predict`."""
+
+    pred_class: str
+    probs: dict[str, float] = Field(description="Every class's probability; they sum to 1.")
+
+
+def dataset_view(opened: OpenDataset) -> DatasetView:
+    info = opened.dataset.info
+    samples = {
+        label: [image_url(info.dataset_id, item.image_id) for item in items]
+        for label, items in opened.samples().items()
+    }
+    version = DatasetVersion(
+        version=info.version,
+        dataset_id=info.dataset_id,
+        total_images=info.total_images,
+        created_at=info.created_at,
+    )
+    return DatasetView(**info.model_dump(), samples=samples, versions=[version])
+
+
+def image_view(dataset_id: str, item: ImageItem) -> ImageView:
+    return ImageView(
+        image_id=item.image_id,
+        label=item.label,
+        width=item.width,
+        height=item.height,
+        url=image_url(dataset_id, item.image_id),
+    )
+
+
+def image_url(dataset_id: str, image_id: str) -> str:
+    return f"/api/cv/datasets/{dataset_id}/images/{image_id}?size={THUMBNAIL_SIZE}"
+
+
+def job_view(job: Job, services: Services) -> JobView:
+    """The job with its place in the queue, which costs one small query where it waits."""
+    own = f"/api/cv/jobs/{job.job_id}"
+    position = services.queue.position(job.job_id) if job.state == "queued" else None
+    return JobView(
+        **job.model_dump(exclude=set(PRIVATE_FIELDS)),
+        recipe=job.payload,
+        queue_position=position,
+        links=JobLinks(self=own, events=f"{own}/events", results=f"{own}/results", cancel=f"{own}/cancel"),
+    )

@@ -1,0 +1,96 @@
+"""What the routes work with, put together once by `main`: the seam between HTTP and the rooms below.
+
+The verbs that need torch run through `pool`, in another process; this one never imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from backend.api.shelf import DatasetShelf
+from backend.config import Settings
+from backend.contracts import Candidate, Dataset, Prediction
+from backend.jobs.events import EventLog
+from backend.jobs.presence import Presence
+from backend.jobs.queue import JobQueue
+from backend.storage.catalog import Catalog
+from backend.storage.database import Database
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Pool(Protocol):
+    """Runs top-level functions in a process that may hold torch."""
+
+    def start(self) -> None: ...
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def close(self) -> None: ...
+
+
+class FileToSend(Protocol):
+    """A file on the disk, and under which name and type it is sent."""
+
+    @property
+    def path(self) -> Any: ...
+
+    @property
+    def filename(self) -> str: ...
+
+    @property
+    def media_type(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """The workflows that routes call. Signatures: `backend.workflows`. Below the line: through the pool only."""
+
+    train_kind: str
+    import_dataset: Callable[..., Dataset]
+    check_recipe: Callable[..., object]
+    list_candidates: Callable[[Settings], Sequence[Candidate]]
+    # -- in the pool
+    check_timm_names: Callable[[Sequence[str]], None]
+    predict_image: Callable[..., Prediction]
+    predict_probabilities: Callable[..., dict[str, float]]
+    explain_image: Callable[..., bytes]
+    export_model: Callable[..., FileToSend]
+    warm_up: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that a request may need."""
+
+    settings: Settings
+    verbs: Verbs
+    pool: Pool
+    database: Database
+    catalog: Catalog
+    queue: JobQueue
+    events: EventLog
+    presence: Presence
+    shelf: DatasetShelf
+    # What the inference process found out about the machine; empty until it has warmed up.
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+def build_services(settings: Settings, verbs: Verbs, *, pool: Pool) -> Services:
+    """Put the parts together; opens no connection yet."""
+    database = Database(settings.resolved_database_url)
+    catalog = Catalog(database)
+    return Services(
+        settings=settings,
+        verbs=verbs,
+        pool=pool,
+        database=database,
+        catalog=catalog,
+        queue=JobQueue(database, max_attempts=settings.job_attempts),
+        events=EventLog(database),
+        presence=Presence(database),
+        shelf=DatasetShelf(settings.datasets_dir, catalog),
+    )

@@ -1,0 +1,205 @@
+"""Where the rooms are joined: the API, the worker, and both together. The only file that knows all of them.
+
+Nothing here imports torch: the API's process answers within a second of its start and stays small. What needs torch
+is named here and runs in other processes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from fastapi import Depends, FastAPI
+from fastapi.responses import RedirectResponse
+
+from backend import __version__
+from backend.api import OPEN_ROUTERS, ROUTERS
+from backend.api.error_handlers import add_error_handlers
+from backend.api.request_log import RequestLog
+from backend.api.security import BEARER_SCHEME, HEADER_SCHEME, KeyGuard
+from backend.api.services import Pool, Services, Verbs, build_services
+from backend.config import Settings
+from backend.errors import InputError, SightglassError
+from backend.execution.child import stay_with_parent
+from backend.execution.inference_pool import InferencePool
+from backend.execution.local import LocalExecutor
+from backend.execution.logs import configure_logging
+from backend.execution.protocol import Handler
+from backend.execution.supervisor import KeptProcess
+from backend.jobs.presence import Presence
+from backend.jobs.queue import JobQueue
+from backend.jobs.worker import Worker
+from backend.storage.database import Database
+from backend.storage.files import remove_leftovers
+from backend.workflows import candidates, explain, export_model, import_dataset, predict, train_images
+
+logger = logging.getLogger(__name__)
+
+VERBS = Verbs(
+    train_kind=train_images.JOB_KIND,
+    import_dataset=import_dataset.import_dataset,
+    check_recipe=train_images.check_recipe,
+    list_candidates=candidates.list_candidates,
+    check_timm_names=candidates.check_timm_names,
+    predict_image=predict.predict_image,
+    predict_probabilities=predict.predict_probabilities,
+    explain_image=explain.explain_image,
+    export_model=export_model.export_model,
+    warm_up=predict.warm_up,
+)
+HANDLERS: Mapping[str, Handler] = {train_images.JOB_KIND: train_images.run_job}
+
+DESCRIPTION = (
+    "A ZIP of pictures in, several networks compared, a model that you own out. "
+    "Every error is an RFC 9457 problem whose `detail` says what to do."
+)
+# A watcher of a job's events would otherwise keep a stopping server waiting for the job's end.
+SHUTDOWN_S = 3
+
+
+def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: Pool | None = None) -> FastAPI:
+    """Build the API. Files and the database are touched when it starts, not here."""
+    settings = settings or Settings()
+    services = build_services(settings, verbs, pool=pool or InferencePool(settings, warm_up=verbs.warm_up))
+    app = FastAPI(title="Sightglass", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
+    app.state.services = services
+    app.add_middleware(KeyGuard, keys=settings.api_keys)
+    app.add_middleware(RequestLog)
+    add_error_handlers(app)
+    for router in OPEN_ROUTERS:
+        app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(BEARER_SCHEME), Depends(HEADER_SCHEME)])
+    app.get("/", include_in_schema=False)(_to_documentation)
+    return app
+
+
+def create_worker(
+    settings: Settings | None = None,
+    *,
+    handlers: Mapping[str, Handler] = HANDLERS,
+    warm_up: Callable[[], None] = train_images.warm_up,
+) -> Worker:
+    """Build a worker; its process warms up when it runs."""
+    settings = settings or Settings()
+    database = Database(settings.resolved_database_url)
+    return Worker(
+        JobQueue(database, max_attempts=settings.job_attempts),
+        LocalExecutor(settings, warm_up=warm_up),
+        handlers=handlers,
+        presence=Presence(database),
+    )
+
+
+def run_worker(settings: Settings) -> None:
+    """The main function of a worker's process: works until told to stop or its parent is gone."""
+    configure_logging(settings.log_level)
+    prepare(settings)
+    worker = create_worker(settings)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    stay_with_parent(worker.stop)
+    worker.run()
+
+
+def serve(settings: Settings, *, reload: bool = False, with_worker: bool = True) -> None:
+    """Run the API, and a worker beside it that is started again when it dies; blocks until Ctrl-C or TERM.
+
+    Raises:
+        InputError: the address is open to others and no API key is set.
+    """
+    check_exposure(settings)
+    configure_logging(settings.log_level)
+    prepare(settings)
+    # The server passes a TERM on when it has ended; as an exception it lets the worker be stopped as well.
+    signal.signal(signal.SIGTERM, _raise_exit)
+    if not with_worker:
+        _run_server(settings, reload=reload)
+        return
+    with KeptProcess(run_worker, settings, name="sightglass-worker"):
+        _run_server(settings, reload=reload)
+
+
+def prepare(settings: Settings) -> None:
+    """Make the folders, bring the database up to date, clear what interrupted writes left."""
+    for folder in (settings.datasets_dir, settings.models_dir, settings.jobs_dir, settings.cache_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    database.close()
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to be reachable by others without a key.
+
+    Raises:
+        InputError: the host is not this machine alone, and SIGHTGLASS_API_KEYS is empty.
+    """
+    if settings.api_keys or _is_loopback(settings.host):
+        return
+    raise InputError(
+        f"'{settings.host}' can be reached from other machines, and no API key is set. Set SIGHTGLASS_API_KEYS "
+        "(for example SIGHTGLASS_API_KEYS=$(openssl rand -hex 24)), or use 127.0.0.1."
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await anyio.to_thread.run_sync(prepare, services.settings)
+    # A thread, not a task: nobody waits for it, at the start or at the end.
+    threading.Thread(target=_learn_environment, args=(services,), name="learn-environment", daemon=True).start()
+    try:
+        yield
+    finally:
+        services.pool.close()
+        services.database.close()
+
+
+def _learn_environment(services: Services) -> None:
+    """Let the inference process warm up, and keep what it says about the machine."""
+    try:
+        services.environment.update(services.pool.call(services.verbs.warm_up) or {})
+    except SightglassError as error:
+        logger.warning("inference process did not warm up", extra={"detail": error.detail})
+
+
+async def _to_documentation() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+def _run_server(settings: Settings, *, reload: bool) -> None:
+    import uvicorn
+
+    app = "backend.main:create_app" if reload else create_app(settings)
+    uvicorn.run(
+        app,
+        factory=reload,
+        reload=reload,
+        reload_dirs=[str(Path(__file__).parent)] if reload else None,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+
+
+def _raise_exit(*_: object) -> None:
+    raise SystemExit(0)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
