@@ -31,14 +31,9 @@ ERASED_ASPECT = (0.3, 3.3)  # Zhong et al. 2017, "Random Erasing Data Augmentati
 
 def normalise(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Return float32 [N, 3, H, W] in channels-last memory from uint8 [N, H, W, 3]: (x / 255 - mean) / std."""
-    return normalise_planes(batch.permute(0, 3, 1, 2), preprocessing)
-
-
-def normalise_planes(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """As `normalise`, from uint8 [N, 3, H, W]: what augmentation gives."""
     mean = torch.tensor(preprocessing.mean, device=batch.device).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std, device=batch.device).view(1, 3, 1, 1)
-    scaled = batch.to(torch.float32, memory_format=torch.channels_last).div(255.0)
+    scaled = batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last).div(255.0)
     return scaled.sub_(mean).div_(std)
 
 

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from backend.data.manifest import load_dataset, restrict_classes, save_dataset
+from backend.errors import DatasetError, NotFoundError, RecipeError
+
+
+def test_what_is_saved_is_what_is_loaded(listed, tmp_path):
+    dataset = listed(("猫", "a"), ("dog", "b"))
+    save_dataset(dataset, tmp_path)
+    loaded = load_dataset(tmp_path)
+    assert (loaded.info, loaded.items, loaded.root) == (dataset.info, dataset.items, tmp_path)
+
+
+def test_a_folder_without_a_dataset_is_not_found(tmp_path):
+    for folder in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(NotFoundError, match=r"dataset\.json"):
+            load_dataset(folder)
+
+
+@pytest.mark.parametrize(("name", "content"), [("dataset.json", "{"), ("items.jsonl", "{}\n"), ("items.jsonl", "")])
+def test_damaged_files_are_said_to_be_damaged(listed, tmp_path, name, content):
+    save_dataset(listed(("a", "a"), ("b", "b")), tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match="damaged"):
+        load_dataset(tmp_path)
+
+
+def test_some_classes_can_be_chosen_in_any_order(listed):
+    dataset = listed(("ship", "1"), ("cat", "2"), ("plane", "3"), ("ship", "4"))
+    chosen = restrict_classes(dataset, ["ship", "plane", "ship"])
+    assert chosen.info.class_counts == {"plane": 1, "ship": 2}
+    assert [item.digest for item in chosen.items] == ["1", "3", "4"]
+    assert chosen.targets == (1, 0, 1)
+    assert chosen.info.total_images == 3
+
+
+def test_an_unknown_class_is_refused_with_the_nearest_name(listed):
+    with pytest.raises(RecipeError, match=r"no class 'airplan'\. Did you mean 'Airplane'\?.*It has: Airplane, ship"):
+        restrict_classes(listed(("Airplane", "1"), ("ship", "2")), ["airplan", "ship"])
+
+
+def test_an_unknown_class_with_nothing_near_is_refused_without_a_guess(listed):
+    with pytest.raises(RecipeError, match=r"no class 'zzz'\. It has"):
+        restrict_classes(listed(("Airplane", "1"), ("ship", "2")), ["zzz", "ship"])
+
+
+def test_a_single_chosen_class_is_refused(listed):
+    with pytest.raises(RecipeError, match="at least 2"):
+        restrict_classes(listed(("a", "1"), ("b", "2")), ["a", "a"])
