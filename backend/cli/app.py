@@ -55,6 +55,8 @@ def run(arguments: list[str]) -> int:
         return BAD_INPUT if error.status < 500 else FAILED
     except TyperException as error:
         complain(f"{_sentence(error.format_message())} 'sightglass --help' lists what there is.")
+    except OSError as error:  # a folder that cannot be written, a full disk
+        complain(f"{error.filename or 'The file system'}: {error.strerror or error}.")
     except (Abort, KeyboardInterrupt):
         complain("Stopped.")
         return INTERRUPTED
