@@ -54,8 +54,8 @@ def reachable(timeout_s: float) -> bool:
 
 
 def _answers(endpoint: str, timeout_s: float) -> bool:
-    request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - the endpoint is the deployment's choice
     try:
+        request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - the endpoint is the deployment's choice
         with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310
             return bool(response.status < 400)
     except urllib.error.HTTPError as error:

@@ -120,17 +120,22 @@ class _Problem:
         """Weight [C, D] and bias [C] on plain features, learned from the images at `places`."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         chosen = self.features[places].astype(np.float64)
         mean, scale = chosen.mean(axis=0), _scale(chosen)
         model = LogisticRegression(
             C=strength, tol=1e-4, max_iter=MAX_STEPS, class_weight="balanced" if self.balanced else None
         )
-        with warnings.catch_warnings():
+        # One thread: the solver takes thousands of small steps, and two threads that wait for each other at every one
+        # took 30-80 times as long (1.7-6 s instead of 0.06-0.12 s a fit) once another process wanted a core.
+        with warnings.catch_warnings(), threadpool_limits(limits=1):
             # a head that is near its optimum after 1,000 steps is good enough to use
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit((chosen - mean) / scale, self.targets[places])
-        weight, bias = _every_class(model.coef_, model.intercept_, model.classes_, num_classes=self.num_classes)
+            rows, basis = _compact((chosen - mean) / scale)
+            model.fit(rows, self.targets[places])
+        coefficients = model.coef_ if basis is None else model.coef_ @ basis
+        weight, bias = _every_class(coefficients, model.intercept_, model.classes_, num_classes=self.num_classes)
         weight = weight / scale
         return weight, bias - weight @ mean
 
@@ -143,6 +148,18 @@ def _scale(features: Floats) -> Floats:
     spread = features.std(axis=0)
     least = LEAST_RELATIVE_SCALE * spread.mean()
     return np.asarray(np.maximum(spread, least if least > 0 else 1.0))
+
+
+def _compact(features: Floats) -> tuple[Floats, Floats | None]:
+    """Fewer columns where there are more features than images: [N, D] to [N, R] and the basis [R, D] that leads back.
+
+    An L2-regularised solution lies in the span of the images (representer theorem), so nothing is lost; a fit on 160
+    images of 1,280 features takes half the time.
+    """
+    if features.shape[0] >= features.shape[1]:
+        return features, None
+    left, singular, basis = np.linalg.svd(features, full_matrices=False)
+    return left * singular, basis
 
 
 def _every_class(weight: Floats, bias: Floats, classes: Ints, *, num_classes: int) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ class Reference:
             InputError: the file is damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(
                     features=arrays["features"],
                     image_ids=tuple(arrays["image_ids"].tolist()),
@@ -62,7 +63,7 @@ class Reference:
                     threshold=float(arrays["threshold"]),
                     neighbours=int(arrays["neighbours"]),
                 )
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise InputError(f"'{path.name}' is not a reference of training images: {error}. Train again.") from error
 
 

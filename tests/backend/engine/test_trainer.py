@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from backend.contracts import Deadline, FinetuneSettings, RunControl
+from backend.engine import trainer
+from backend.engine.batches import TrainingBatches, loss_weights
+from backend.engine.features import extract_features, predict_probabilities
+from backend.engine.metrics import log_loss
+from backend.engine.probe import fit_probe, install_head
+from backend.engine.schedule import make_optimiser, make_scheduler, plan_phases
+from backend.engine.trainer import FinetunePlan, TrainingData, finetune
+from backend.errors import DeadlineExceeded, JobCancelled, RecipeError
+
+SETTINGS = FinetuneSettings(backbone_lr=1e-3)
+
+
+@pytest.fixture
+def data(pictures, preprocessing):
+    images, targets = pictures
+    return TrainingData(
+        images=images, targets=targets, train=np.arange(24), val=np.arange(24, 36), preprocessing=preprocessing
+    )
+
+
+def plan(epochs=2, **kwargs):
+    return FinetunePlan(num_epochs=epochs, batch_size=8, seed=3, **kwargs)
+
+
+def scripted(monkeypatch, accuracies):
+    """Let validation see these accuracies in turn, whatever the network learned."""
+    wanted = iter(accuracies)
+    monkeypatch.setattr(trainer, "accuracy", lambda probabilities, targets: next(wanted))
+    monkeypatch.setattr(trainer, "log_loss", lambda probabilities, targets: 1.0)
+
+
+def states_by_epoch(network, states):
+    """A callback that keeps the weights after each epoch."""
+
+    def keep(record):
+        states[record.epoch] = copy.deepcopy(network.module.state_dict())
+
+    return keep
+
+
+def same(left, right):
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_training_learns_and_says_how_each_epoch_went(lite0, data):
+    told, settings = [], FinetuneSettings(head_lr=1e-3, backbone_lr=3e-4)
+    outcome = finetune(lite0, data, settings=settings, plan=plan(3), on_epoch=told.append)
+    assert [record.epoch for record in outcome.history] == [1, 2, 3]
+    assert tuple(told) == outcome.history
+    assert outcome.history[-1].train_loss < outcome.history[0].train_loss
+    assert max(record.val_accuracy for record in outcome.history) > 0.8
+    assert outcome.stopped_early is None
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_state_alone(tiny, data):
+    twin = copy.deepcopy(tiny)
+    torch.manual_seed(9)
+    before = torch.random.get_rng_state()
+    names = ("horizontal_flip",)
+    first = finetune(tiny, data, settings=SETTINGS, plan=plan(2, augmentations=names))
+    second = finetune(twin, data, settings=SETTINGS, plan=plan(2, augmentations=names))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first.history == second.history
+    assert same(tiny.module.state_dict(), twin.module.state_dict())
+
+
+def test_another_seed_takes_another_order(data):
+    batches = [
+        next(iter(TrainingBatches(data, batch_size=24, augmentations=(), seed=seed, device=torch.device("cpu"))))[1]
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(batches[0], batches[1])
+    assert not torch.equal(batches[0], batches[2])
+
+
+def test_the_weights_of_the_best_epoch_come_back_with_their_predictions(tiny, data, monkeypatch):
+    scripted(monkeypatch, [0.2, 0.9, 0.5])
+    states = {}
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(3), on_epoch=states_by_epoch(tiny, states))
+    assert outcome.best_epoch == 2
+    assert same(tiny.module.state_dict(), states[2])
+    assert not same(states[2], states[3])
+    again = predict_probabilities(tiny, data.images, preprocessing=data.preprocessing, places=data.val, exact=False)
+    np.testing.assert_allclose(outcome.val_probabilities, again, atol=1e-6)
+
+
+def test_it_stops_when_validation_no_longer_improves(tiny, data, monkeypatch):
+    scripted(monkeypatch, [0.5, 0.4, 0.4, 0.9])
+    settings = SETTINGS.model_copy(update={"patience": 2})
+    outcome = finetune(tiny, data, settings=settings, plan=plan(10))
+    assert len(outcome.history) == 3
+    assert outcome.best_epoch == 1
+    assert "No better validation score for 2 epochs" in outcome.stopped_early
+
+
+def test_among_equal_accuracies_the_smaller_loss_wins(tiny, data, monkeypatch):
+    scripted(monkeypatch, [0.5, 0.5])
+    losses = iter([1.0, 0.8])
+    monkeypatch.setattr(trainer, "log_loss", lambda probabilities, targets: next(losses))
+    assert finetune(tiny, data, settings=SETTINGS, plan=plan(2)).best_epoch == 2
+
+
+def test_the_first_epoch_moves_the_head_alone_and_the_next_everything(tiny, data):
+    states = {0: copy.deepcopy(tiny.module.state_dict())}
+    finetune(tiny, data, settings=SETTINGS, plan=plan(2), on_epoch=states_by_epoch(tiny, states))
+    moved = [{name for name in states[0] if not torch.equal(states[e][name], states[e + 1][name])} for e in (0, 1)]
+    assert moved[0] == {"classifier.weight", "classifier.bias"}
+    assert "conv_stem.weight" in moved[1]
+
+
+def test_pretrained_batchnorm_statistics_stay_and_scratch_ones_learn(tiny, data):
+    before = tiny.module.bn1.running_mean.clone()
+    finetune(tiny, data, settings=SETTINGS, plan=plan(2))
+    assert torch.equal(tiny.module.bn1.running_mean, before)
+    tiny.weights = "scratch"
+    finetune(tiny, data, settings=SETTINGS, plan=plan(1))
+    assert not torch.equal(tiny.module.bn1.running_mean, before)
+
+
+def test_cancelling_stops_at_the_next_batch(tiny, data):
+    calls = iter([False, False, True])
+    with pytest.raises(JobCancelled):
+        finetune(tiny, data, settings=SETTINGS, plan=plan(), control=RunControl(cancelled=lambda: next(calls)))
+    assert next(calls, "all asked") == "all asked"
+
+
+class Expiring(Deadline):
+    """A deadline that passes when it is told to."""
+
+    over = False
+
+    def __init__(self):
+        super().__init__(None)
+
+    def expired(self):
+        return self.over
+
+
+class Strict(RunControl):
+    """A control whose check minds the deadline too, as the search room's does."""
+
+    def check(self):
+        super().check()
+        if self.deadline.expired():
+            raise DeadlineExceeded("The time budget is used up.")
+
+
+@pytest.mark.parametrize("kind", [RunControl, Strict])
+def test_at_the_deadline_the_best_epoch_so_far_is_kept(tiny, data, kind):
+    deadline, states = Expiring(), {}
+    keep = states_by_epoch(tiny, states)
+
+    def on_epoch(record):
+        keep(record)
+        deadline.over = True
+
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(5), control=kind(deadline=deadline), on_epoch=on_epoch)
+    assert (outcome.best_epoch, len(outcome.history)) == (1, 1)
+    assert "time budget" in outcome.stopped_early
+    assert same(tiny.module.state_dict(), states[1])
+
+
+def test_a_deadline_within_the_first_epoch_keeps_what_there_is(tiny, data):
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(5), control=RunControl(deadline=Deadline(0.0)))
+    assert outcome.history[0].train_loss is None
+    assert outcome.val_probabilities.shape == (12, 3)
+
+
+def test_a_control_that_minds_the_deadline_ends_a_training_that_has_nothing_yet(tiny, data):
+    with pytest.raises(DeadlineExceeded):
+        finetune(tiny, data, settings=SETTINGS, plan=plan(5), control=Strict(deadline=Deadline(0.0)))
+    assert all(parameter.requires_grad for parameter in tiny.module.parameters())
+
+
+def test_a_solved_head_counts_as_best_until_training_beats_it(tiny, data, monkeypatch):
+    features = extract_features(tiny, data.images, preprocessing=data.preprocessing)
+    install_head(tiny, fit_probe(features[data.train], data.targets[data.train], num_classes=3))
+    start = copy.deepcopy(tiny.module.state_dict())
+    scripted(monkeypatch, [0.9, 0.1, 0.2])
+    settings = SETTINGS.model_copy(update={"head_epochs": 0})
+    outcome = finetune(tiny, data, settings=settings, plan=plan(2, warm_start=True))
+    assert [record.epoch for record in outcome.history] == [0, 1, 2]
+    assert outcome.best_epoch == 0
+    assert same(tiny.module.state_dict(), start)
+
+
+def test_a_loss_that_explodes_is_an_error_with_advice_where_nothing_was_learned(tiny, data):
+    with torch.no_grad():
+        tiny.module.conv_stem.weight.fill_(float("nan"))
+    with pytest.raises(RecipeError, match="backbone_lr"):
+        finetune(tiny, data, settings=SETTINGS, plan=plan())
+
+
+def test_a_last_batch_of_one_joins_its_neighbour(data):
+    batches = TrainingBatches(data, batch_size=23, augmentations=(), seed=0, device=torch.device("cpu"))
+    assert len(batches) == 1
+    assert [len(targets) for _, targets in batches] == [24]
+
+
+def test_every_training_image_comes_once_an_epoch(data):
+    batches = TrainingBatches(data, batch_size=7, augmentations=(), seed=0, device=torch.device("cpu"))
+    assert sum(torch.bincount(targets, minlength=3) for _, targets in batches).tolist() == [8, 8, 8]
+    assert len(batches) == 4
+
+
+def test_rare_classes_weigh_more_only_beyond_three_to_one(data):
+    assert loss_weights(data, 3) is None
+    skewed = TrainingData(
+        images=data.images,
+        targets=np.array([0] * 20 + [1] * 2 + [2] * 2 + [0] * 12),
+        train=data.train,
+        val=data.val,
+        preprocessing=data.preprocessing,
+    )
+    np.testing.assert_allclose(loss_weights(skewed, 3).numpy(), [0.4, 4.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "head_epochs", "expected"), [(1, 1, [1]), (2, 1, [1, 1]), (5, 2, [2, 3]), (3, 0, [3]), (2, 9, [1, 1])]
+)
+def test_at_least_one_epoch_goes_to_the_whole_network(epochs, head_epochs, expected):
+    phases = plan_phases(epochs, head_epochs=head_epochs)
+    assert [phase.epochs for phase in phases] == expected
+    assert phases[-1].whole_network
+
+
+def test_the_rate_rises_and_then_falls_to_zero_on_half_a_cosine():
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make_scheduler(optimiser, steps=20, warmup_fraction=0.2)
+    rates = []
+    for _ in range(20):
+        rates.append(scheduler.get_last_lr()[0])
+        optimiser.step()
+        scheduler.step()
+    np.testing.assert_allclose(rates[:5], [0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[12] == pytest.approx(0.5)
+    assert scheduler.get_last_lr()[0] == pytest.approx(0.0)
+
+
+def test_head_and_rest_have_their_own_rates_and_biases_do_not_decay(tiny):
+    groups = make_optimiser(tiny, FinetuneSettings(head_lr=0.5, backbone_lr=0.25, weight_decay=0.125)).param_groups
+    assert sorted((group["lr"], group["weight_decay"]) for group in groups) == [
+        (0.25, 0.0),
+        (0.25, 0.125),
+        (0.5, 0.0),
+        (0.5, 0.125),
+    ]
+    assert sum(len(group["params"]) for group in groups) == len(list(tiny.module.parameters()))
+
+
+def test_validation_loss_is_the_log_loss_of_the_kept_predictions(tiny, data):
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(1))
+    assert outcome.history[0].val_loss == pytest.approx(
+        log_loss(outcome.val_probabilities, data.targets[data.val]), abs=1e-9
+    )
