@@ -193,3 +193,60 @@ def die_always():
 
 def sleep_long():
     time.sleep(60)
+
+
+# -- verbs, as backend.workflows has them
+
+
+class ExportedFile:
+    def __init__(self, path, filename, media_type):
+        self.path, self.filename, self.media_type = path, filename, media_type
+
+
+def predict_image(settings, model_folder, image, *, top_k=3, explain=False):
+    from backend.contracts import LabelConfidence, ModelRef, Prediction
+    from backend.data.images import open_image
+
+    open_image(image, max_pixels=settings.max_image_pixels)
+    labels = [LabelConfidence(label="circle", confidence=0.7), LabelConfidence(label="square", confidence=0.3)]
+    return Prediction(
+        predictions=tuple(labels[:top_k]),
+        model=ModelRef(model_id=model_folder.name, name="resnet18", accuracy=0.9),
+        unfamiliar=False,
+        unfamiliarity=0.1,
+        latency_ms=1.0,
+        heatmap_png="cG5n" if explain else None,
+    )
+
+
+def predict_probabilities(settings, model_folder, image):
+    from backend.data.images import open_image
+
+    open_image(image, max_pixels=settings.max_image_pixels)
+    return {"circle": 0.25, "square": 0.75}
+
+
+def explain_image(settings, model_folder, image, *, class_name=None):
+    if class_name not in (None, "circle", "square"):
+        raise RecipeError(f"The model has no class '{class_name}'.")
+    return b"\x89PNG fake"
+
+
+def export_model(settings, model, *, format):  # noqa: A002
+    from backend.errors import InputError
+
+    if format != "pth":
+        raise InputError(f"There is no format '{format}'. Allowed: pth.")
+    path = settings.models_dir / f"{model.model_id}.pth"
+    path.write_bytes(b"weights")
+    return ExportedFile(path, f"{model.name}.pth", "application/octet-stream")
+
+
+def check_timm_names(names):
+    for name in names:
+        if name != "timm:resnet10t":
+            raise RecipeError(f"timm has no network '{name}'.")
+
+
+def describe_machine():
+    return {"device": "cpu"}

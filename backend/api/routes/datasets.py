@@ -26,7 +26,7 @@ LONGEST_NAME = 100
 IMMUTABLE = "private, max-age=31536000, immutable"
 
 
-@upload_router.post("/upload", status_code=201, responses=problems(400, 413, 422))
+@upload_router.post("/upload", status_code=201, responses=problems(400, 413))
 def upload(
     services: ServicesDep,
     file: UploadFile,
@@ -54,7 +54,7 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> DatasetView:
     return dataset_view(services.shelf.get(dataset_id))
 
 
-@router.get("/datasets/{dataset_id}/images", responses=problems(404, 422))
+@router.get("/datasets/{dataset_id}/images", responses=problems(404))
 def list_images(
     dataset_id: DatasetId,
     services: ServicesDep,
@@ -77,7 +77,7 @@ def list_images(
 @router.get(
     "/datasets/{dataset_id}/images/{image_id}",
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}, **problems(404, 422)},
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(404)},
 )
 def get_image(
     dataset_id: DatasetId,

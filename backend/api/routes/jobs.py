@@ -27,7 +27,7 @@ RETRY_MS = 1000
 EVENT_STREAM = "text/event-stream"
 
 
-@router.get("/jobs", responses=problems(422))
+@router.get("/jobs", responses=problems())
 def list_jobs(
     services: ServicesDep,
     state: JobState | None = None,
@@ -58,7 +58,7 @@ def cancel_job(job_id: JobId, services: ServicesDep) -> JobView:
     responses={
         200: {"content": {EVENT_STREAM: {}}, "description": "Events `state` and `progress`; `data` is the job."},
         204: {"description": "The job has ended and there is nothing after Last-Event-ID: do not come back."},
-        **problems(404, 422),
+        **problems(404),
     },
 )
 async def watch_job(

@@ -35,7 +35,7 @@ def promote_model(model_id: ModelId, catalog: CatalogDep) -> ModelInfo:
 @router.get(
     "/models/{dataset_or_model_id}/download",
     response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}, **problems(404, 422)},
+    responses={200: {"content": {"application/octet-stream": {}}}, **problems(404)},
 )
 def download_model(
     dataset_or_model_id: DatasetOrModelId,

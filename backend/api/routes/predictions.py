@@ -18,7 +18,7 @@ from backend.errors import NotFoundError
 router = file_router(ImageRoute, prefix="/api/cv", tag="predictions")
 plain_router = file_router(ImageRoute, tag="predictions")
 
-PROBLEMS = problems(400, 404, 413, 422)
+PROBLEMS = problems(400, 404, 413)
 
 
 @router.post("/predict/{dataset_or_model_id}", response_model_exclude_none=True, responses=PROBLEMS)

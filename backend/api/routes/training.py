@@ -29,7 +29,7 @@ LONGEST_WAIT_S = 3600
     response_model=JobView,
     responses={
         200: {"model": Results, "description": "With `wait`: the job ended in time; its results."},
-        **problems(400, 404, 409, 413, 422),
+        **problems(400, 404, 409, 413),
     },
 )
 async def start_training(

@@ -1,0 +1,110 @@
+import dataclasses
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from backend.config import Settings
+from backend.main import VERBS, create_app
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # service_fakes
+
+
+class InlinePool:
+    """Calls at once in this process: what crosses the process boundary is tested in tests/backend/execution."""
+
+    def start(self):
+        pass
+
+    def call(self, function, *args, **kwargs):
+        return function(*args, **kwargs)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="session")
+def make_app():
+    import service_fakes
+
+    verbs = dataclasses.replace(
+        VERBS,
+        check_timm_names=service_fakes.check_timm_names,
+        predict_image=service_fakes.predict_image,
+        predict_probabilities=service_fakes.predict_probabilities,
+        explain_image=service_fakes.explain_image,
+        export_model=service_fakes.export_model,
+        warm_up=service_fakes.describe_machine,
+    )
+
+    def make(settings):
+        return create_app(settings, verbs=verbs, pool=InlinePool())
+
+    return make
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=tmp_path / "data", max_upload_mb=1, offline=True)
+
+
+@pytest.fixture
+def app(settings, make_app):
+    return make_app(settings)
+
+
+@pytest.fixture
+def client(app):
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def services(app, client):
+    return app.state.services
+
+
+@pytest.fixture(scope="session")
+def png():
+    return picture((200, 30, 30))
+
+
+def picture(colour, size=(40, 20)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def shapes_zip():
+    """Two classes of ten images each, every one different."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(10):
+            archive.writestr(f"shapes/circle/{number}.png", picture((number * 20, 10, 10)))
+            archive.writestr(f"shapes/square/{number}.png", picture((10, number * 20, 200)))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def dataset_id(client, shapes_zip):
+    answer = client.post("/api/cv/upload", files={"file": ("shapes.zip", shapes_zip)})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["dataset_id"]
+
+
+@pytest.fixture
+def trained(services, dataset_id):
+    """A finished job with its model; returns (dataset_id, job_id, model_id)."""
+    from service_fakes import model_info, results_record
+
+    job = services.queue.enqueue("train_images", {"dataset_id": dataset_id}, dataset_id=dataset_id)
+    services.queue.claim("w")
+    outcome = results_record(job.job_id, dataset_id=dataset_id, model_id="md-1")
+    services.catalog.publish(outcome, model_info("md-1", dataset_id=dataset_id, job_id=job.job_id))
+    services.queue.finish(job.job_id, worker_id="w")
+    return dataset_id, job.job_id, "md-1"

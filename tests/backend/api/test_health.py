@@ -1,0 +1,84 @@
+import time
+
+import pytest
+
+from backend import __version__
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/health"])
+def test_health_tells_version_machine_and_jobs(client, settings, path):
+    answer = client.get(path).json()
+    assert answer == {
+        "status": "ok",
+        "version": __version__,
+        "device": "cpu",
+        "torch_threads": settings.torch_threads,
+        "jobs": {"queued": 0, "running": 0},
+        "default_model": None,
+    }
+
+
+def test_health_names_the_default_model_and_counts_jobs(client, services, trained):
+    services.queue.enqueue("train_images", {})
+    answer = client.get("/health").json()
+    assert answer["default_model"] == "md-1"
+    assert answer["jobs"] == {"queued": 1, "running": 0}
+
+
+def test_health_answers_fast(client):
+    client.get("/health")
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        client.get("/health")
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.05
+
+
+def test_ready_needs_a_worker(client, services):
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "No worker" in answer.json()["detail"]
+    services.presence.sign("w1")
+    assert client.get("/ready").json()["status"] == "ready"
+
+
+def test_ready_needs_a_folder_that_can_be_written_to(client, services, settings, monkeypatch):
+    from backend.api.routes import health
+    from backend.errors import UnavailableError
+
+    def refuse(folder):
+        raise UnavailableError(f"The data folder cannot be written to: {folder.name}.")
+
+    services.presence.sign("w1")
+    monkeypatch.setattr(health, "check_writable", refuse)
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "written" in answer.json()["detail"]
+
+
+def test_candidates_are_the_registry(client):
+    answer = client.get("/api/cv/candidates").json()
+    by_name = {row["name"]: row for row in answer}
+    assert {"mobilenetv3_large", "resnet18", "efficientnet_b0", "vit_base"} <= set(by_name)
+    assert by_name["resnet18"]["timm_name"]
+    assert by_name["efficientnet_lite0"]["weights_source"] == "bundled"
+
+
+def test_options_hold_what_a_form_needs(client, settings):
+    answer = client.get("/api/cv/options").json()
+    assert "horizontal_flip" in [row["name"] for row in answer["augmentations"]]
+    schema_presets = answer["recipe_schema"]["properties"]["preset"]["enum"]
+    assert [row["name"] for row in answer["presets"]] == schema_presets
+    assert answer["limits"]["max_upload_mb"] == settings.max_upload_mb
+
+
+def test_the_root_leads_to_the_documentation(client):
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+def test_every_answer_has_a_request_id_and_a_harmless_one_is_taken_over(client):
+    assert len(client.get("/health").headers["x-request-id"]) == 16
+    assert client.get("/health", headers={"X-Request-ID": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert client.get("/health", headers={"X-Request-ID": "a b"}).headers["x-request-id"] != "a b"

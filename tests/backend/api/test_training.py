@@ -1,0 +1,154 @@
+import threading
+import time
+
+import pytest
+
+PROBLEM = "application/problem+json"
+
+
+def start(client, dataset_id, **options):
+    wait = options.pop("wait", None)
+    params = {} if wait is None else {"wait": wait}
+    return client.post("/api/cv/train/start", json={"dataset_id": dataset_id, **options}, params=params)
+
+
+def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
+    answer = start(client, dataset_id, models=["resnet18"], num_epochs=1)
+    body = answer.json()
+    assert answer.status_code == 202
+    assert (body["state"], body["kind"], body["dataset_id"]) == ("queued", "train_images", dataset_id)
+    assert body["queue_position"] == 1
+    assert body["recipe"]["models"] == ["resnet18"]
+    assert body["links"]["self"] == answer.headers["location"] == f"/api/cv/jobs/{body['job_id']}"
+    assert client.get(body["links"]["self"]).json() == body
+    assert client.get(body["links"]["results"]).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"models": ["resnet-18"]}, "Did you mean 'resnet18'"),
+        ({"models": []}, "models"),
+        ({"models": ["timm:nonsense"]}, "timm has no network"),
+        ({"models": ["\x00"]}, "resnet18"),
+        ({"classes": ["circle", "trinagle"]}, "trinagle"),
+        ({"classes": ["circle"]}, "classes"),
+        ({"augmentations": ["horizontal_flop"]}, "horizontal_flip"),
+        ({"overrides": {"finetune.backbone_rl": 1}}, "finetune.backbone_lr"),
+        ({"overrides": {"finetune.backbone_lr": 10**400}}, "backbone_lr"),
+        ({"num_epochs": 0}, "'num_epochs' does not fit"),
+        ({"num_epochs": 10**30}, "'num_epochs' does not fit"),
+        ({"num_epochs": "many"}, 'seen: "many"'),
+        ({"num_epochs": None}, "num_epochs"),
+        ({"test_size": 1.5}, "'test_size' does not fit"),
+        ({"epochs": 3}, "Did you mean 'num_epochs'"),
+        ({"seed": -1}, "seed"),
+        ({"time_budget_s": 0}, "time_budget_s"),
+        ({"strategy": "magic"}, "strategy"),
+        ({"dataset_id": 5}, "dataset_id"),
+        ({"dataset_id": "A B"}, "dataset_id"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_refused_and_named(client, dataset_id, options, said):
+    answer = client.post("/api/cv/train/start", json={"dataset_id": dataset_id, **options})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+    assert said in answer.json()["detail"]
+    assert client.get("/api/cv/jobs").json() == []
+
+
+def test_a_timm_name_is_checked_by_timm(client, dataset_id):
+    assert start(client, dataset_id, models=["timm:resnet10t"]).status_code == 202
+
+
+def test_an_unknown_dataset_is_not_found(client):
+    answer = start(client, "ds-none")
+    assert answer.status_code == 404
+    assert "ds-none" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        ({"Content-Type": "application/json"}, b"{"),
+        ({"Content-Type": "application/json"}, b""),
+        ({"Content-Type": "application/json"}, b"\xff\xfe\xfa"),
+        ({"Content-Type": "application/json"}, b"[" * 100_000),
+        ({"Content-Type": "application/json"}, b'{"seed": ' + b"9" * 10_000 + b"}"),
+        ({"Content-Type": "application/json"}, b'{"dataset_id": "\\ud800", "\\udfff": "\\ud800"}'),
+        ({"Content-Type": "application/json"}, b'{"dataset_id": "ds-1", "test_size": NaN}'),
+        ({"Content-Type": "application/json"}, b'{"dataset_id": "ds-1", "time_budget_s": Infinity}'),
+        ({"Content-Type": "application/json"}, b"null"),
+        ({"Content-Type": "application/json"}, b"[1]"),
+        ({"Content-Type": "application/json; charset=nonsense"}, b"{}"),
+        ({"Content-Type": "text/plain"}, b"{}"),
+        ({"Content-Type": "application/xml"}, b"<a/>"),
+        ({}, b"\x00"),
+    ],
+)
+def test_a_body_that_is_no_recipe_is_a_problem(client, headers, content):
+    answer = client.post("/api/cv/train/start", content=content, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == PROBLEM
+    assert len(answer.json()["detail"]) > 10
+
+
+def test_a_json_body_larger_than_a_mebibyte_is_refused(client):
+    answer = client.post("/api/cv/train/start", json={"dataset_id": "x" * 2 * 1024 * 1024})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("wait", ["-1", "nan", "inf", "99999999", "x", ""])
+def test_an_impossible_wait_is_refused(client, dataset_id, wait):
+    assert start(client, dataset_id, wait=wait).status_code == 422
+
+
+class Inline(threading.Thread):
+    """A worker's part, played in a thread: claims the one job and ends it."""
+
+    def __init__(self, services, end):
+        super().__init__()
+        self.services, self.end = services, end
+
+    def run(self):
+        while (job := self.services.queue.claim("w")) is None:
+            time.sleep(0.02)
+        self.end(job)
+
+
+def test_with_wait_the_results_come_with_the_answer(client, services, dataset_id):
+    from service_fakes import model_info, results_record
+
+    def publish(job):
+        outcome = results_record(job.job_id, dataset_id=dataset_id)
+        services.catalog.publish(outcome, model_info(dataset_id=dataset_id, job_id=job.job_id))
+        services.queue.finish(job.job_id, worker_id="w")
+
+    worker = Inline(services, publish)
+    worker.start()
+    answer = start(client, dataset_id, wait=10)
+    worker.join()
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["best_model"]["name"] == "resnet18"
+    assert client.get(f"/api/cv/results/{dataset_id}").json() == body
+    assert client.get(f"/api/cv/jobs/{body['job_id']}/results").json() == body
+
+
+def test_with_wait_a_job_that_takes_longer_is_answered_as_a_job(client, dataset_id):
+    answer = start(client, dataset_id, wait=0.3)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+
+
+def test_with_wait_a_failed_job_says_why(client, services, dataset_id):
+    worker = Inline(services, lambda job: services.queue.fail(job.job_id, "too few images", worker_id="w"))
+    worker.start()
+    answer = start(client, dataset_id, wait=10)
+    worker.join()
+    assert answer.status_code == 409
+    assert "too few images" in answer.json()["detail"]
+
+
+def test_missing_results_say_where_the_job_stands(client, dataset_id):
+    job_id = start(client, dataset_id).json()["job_id"]
+    assert job_id in client.get(f"/api/cv/results/{dataset_id}").json()["detail"]
+    assert "is queued" in client.get(f"/api/cv/jobs/{job_id}/results").json()["detail"]
