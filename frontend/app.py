@@ -37,7 +37,7 @@ TABS = [
 ]
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=Client.close)
 def service() -> Client:
     """One connection for all browser tabs."""
     return connect()

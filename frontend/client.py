@@ -50,6 +50,10 @@ class Client:
         headers = {"X-API-Key": api_key} if api_key else {}
         self._http = httpx2.Client(base_url=self.base_url, headers=headers, timeout=TIMEOUT, transport=transport)
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
     # --- service
     def health(self) -> HealthAnswer:
         return cast(HealthAnswer, self._json("GET", "/health"))

@@ -50,6 +50,8 @@ def find_results(api: Client) -> ResultsAnswer | None:
     except ApiError as error:
         if error.status != 404:
             raise
+        if dataset_id is not None:
+            api.dataset(dataset_id)  # raises where not only the results but the dataset itself is missing
         problems.first_do(t("results.first_train"), button=t("results.go_train"), action=_go_train)
         return None
 

@@ -1,0 +1,263 @@
+"""Believable answers of the service, in api.md's shapes, and drawings for its pictures. No state, no HTTP."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+CLASSES = {"circle": 60, "square": 54, "triangle": 46}
+COLOURS = {"circle": "#0072B2", "square": "#E69F00", "triangle": "#009E73"}
+IMAGES_A_CLASS = 8
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def candidates_at(progress: float) -> list[dict[str, Any]]:
+    """Three networks, one after the other: a fine-tune, a probe, and one that is skipped."""
+    first = min(1.0, progress * 2)
+    epochs = round(5 * first)
+    second = max(0.0, min(1.0, progress * 2 - 1))
+    return [
+        {
+            "name": "efficientnet_lite0",
+            "state": "succeeded" if first == 1 else ("running" if first else "queued"),
+            "stage": "fine-tuning" if 0 < first < 1 else "",
+            "epoch": epochs,
+            "epochs": 5,
+            "score": round(0.70 + 0.05 * epochs, 3) if epochs else None,
+        },
+        {
+            "name": "resnet18",
+            "state": "succeeded" if second == 1 else ("running" if second else "queued"),
+            "stage": "features" if 0 < second < 1 else "",
+            "epoch": 0,
+            "epochs": 0,
+            "score": 0.71 if second == 1 else None,
+        },
+        {
+            "name": "vit_base",
+            "state": "skipped" if progress > 0.5 else "queued",
+            "stage": "",
+            "epoch": 0,
+            "epochs": 0,
+            "score": None,
+            "reason": "The time budget was used up." if progress > 0.5 else None,
+        },
+    ]
+
+
+def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+    labels = sorted(dataset["class_counts"])
+    matrix = [[0] * len(labels) for _ in labels]
+    for place in range(len(labels)):
+        matrix[place][place] = 10
+    if len(labels) > 2:
+        matrix[1] = [1, 8, 2, *[0] * (len(labels) - 3)]
+    total = sum(map(sum, matrix))
+    right = sum(matrix[i][i] for i in range(len(labels)))
+    accuracy = right / total
+    per_class = []
+    for place, label in enumerate(labels):
+        support, answered = sum(matrix[place]), sum(row[place] for row in matrix)
+        recall, precision = matrix[place][place] / support, matrix[place][place] / answered
+        f1 = 2 * recall * precision / (recall + precision)
+        per_class.append({"label": label, "precision": precision, "recall": recall, "f1": f1, "support": support})
+    macro_f1 = sum(score["f1"] for score in per_class) / len(per_class)
+    return {
+        "job_id": job["job_id"],
+        "dataset_id": dataset["dataset_id"],
+        "model_id": f"model-{job['job_id'][4:]}",
+        "best_model": {
+            "name": "efficientnet_lite0",
+            "timm_name": "tf_efficientnet_lite0",
+            "strategy": "finetune",
+            "weights": "imagenet",
+            "weights_source": "bundled",
+            "accuracy": accuracy,
+            "macro_f1": macro_f1,
+            "val_accuracy": 0.953,
+            "input_size": 224,
+        },
+        "leaderboard": [
+            row(1, "efficientnet_lite0", "finetune", accuracy, [0.77, 0.97]),
+            row(2, "efficientnet_lite1", "probe", accuracy - 0.032, [0.73, 0.95]),
+            row(3, "resnet18", "probe", 0.62, [0.44, 0.77], weights="scratch", weights_source=None),
+            row(
+                4,
+                "baseline",
+                "baseline",
+                0.375,
+                [0.23, 0.55],
+                weights=None,
+                weights_source=None,
+                parameters=None,
+                size_mb=None,
+                train_seconds=None,
+                predict_ms_per_image=None,
+                reason=None,
+            ),
+            row(
+                None,
+                "vit_base",
+                "finetune",
+                None,
+                None,
+                status="skipped",
+                reason="The time budget was used up.",
+                weights="scratch",
+                weights_source=None,
+                macro_f1=None,
+                val_accuracy=None,
+                train_seconds=None,
+                predict_ms_per_image=None,
+                size_mb=None,
+            ),
+        ],
+        "test": {
+            "accuracy": accuracy,
+            "accuracy_ci95": [0.7718, 0.9684],
+            "macro_f1": macro_f1,
+            "log_loss": 0.31,
+            "expected_calibration_error": 0.05,
+        },
+        "confusion_matrix": {"labels": labels, "matrix": matrix},
+        "per_class": per_class,
+        "history": {
+            "efficientnet_lite0": [
+                {"epoch": e, "train_loss": 1.1 / e, "val_loss": 1.2 / e + 0.05, "val_accuracy": 0.70 + 0.05 * e}
+                for e in range(1, 6)
+            ],
+            "resnet18": [],
+        },
+        "split": {"train": 102, "val": 26, "test": total, "seed": 42, "strategy": "stratified"},
+        "preprocessing": {
+            "height": 224,
+            "width": 224,
+            "resize": "squash",
+            "interpolation": "bicubic",
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "reason": "All images are square (aspect ratio 1.00), so nothing is distorted.",
+        },
+        "class_names": labels,
+        "recipe": {"dataset_id": dataset["dataset_id"], "num_epochs": 2, "strategy": "auto", "preset": "fast"},
+        "environment": {"device": "cpu"},
+        "notes": ["resnet18 and vit_base had no ImageNet weights here, so they started from scratch."],
+        "tracking": {"status": "ok", "uri": "sqlite:///mlflow.db", "run_id": "0f3a"},
+        "suspect_labels": [],
+        "learning_curve": [],
+        "total_seconds": 42.0,
+    }
+
+
+def row(rank: int | None, name: str, strategy: str, accuracy: float | None, ci: Any, **fields: Any) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "name": name,
+        "weights": "imagenet",
+        "weights_source": "bundled",
+        "strategy": strategy,
+        "status": "ok",
+        "reason": None,
+        "accuracy": accuracy,
+        "accuracy_ci95": ci,
+        "macro_f1": accuracy,
+        "val_accuracy": accuracy,
+        "train_seconds": 12.4,
+        "predict_ms_per_image": 18.3,
+        "parameters": 4_652_008,
+        "size_mb": 13.5,
+    } | fields
+
+
+def model_of(job: dict[str, Any], dataset: dict[str, Any], *, promoted: bool) -> dict[str, Any]:
+    results = results_of(job, dataset)
+    return {
+        "model_id": results["model_id"],
+        "dataset_id": dataset["dataset_id"],
+        "job_id": job["job_id"],
+        "name": results["best_model"]["name"],
+        "accuracy": results["best_model"]["accuracy"],
+        "class_names": results["class_names"],
+        "created_at": job["ended_at"] or now(),
+        "promoted": promoted,
+    }
+
+
+def drawing(label: str, number: int, *, side: int) -> bytes:
+    """A shape in its class's colour; unknown labels are circles."""
+    image = Image.new("RGB", (side, side), (244, 242, 238))
+    draw, low, high = ImageDraw.Draw(image), side * (0.1 + 0.03 * (number % 5)), side * (0.9 - 0.02 * (number % 7))
+    colour = COLOURS.get(label, "#CC79A7")
+    if label == "square":
+        draw.rectangle((low, low, high, high), fill=colour)
+    elif label == "triangle":
+        draw.polygon([((low + high) / 2, low), (high, high), (low, high)], fill=colour)
+    else:
+        draw.ellipse((low, low, high, high), fill=colour)
+    return png(image)
+
+
+def heat(image: bytes) -> bytes:
+    """The picture with a warm patch in its middle."""
+    opened = Image.open(io.BytesIO(image)).convert("RGB")
+    glow = Image.radial_gradient("L").resize(opened.size)
+    return png(Image.composite(opened, Image.new("RGB", opened.size, "#d7301f"), glow))
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+OPTIONS = {
+    "augmentations": [
+        {"name": "horizontal_flip", "description": "Mirror half of the images.", "default": True},
+        {"name": "rotation", "description": "Turn by up to 15 degrees.", "default": False},
+        {"name": "solarize_new", "description": "An entry that the texts do not know yet.", "default": False},
+    ],
+    "presets": [
+        {"name": "fast", "title": "Fast", "description": "Probes."},
+        {"name": "balanced", "title": "Balanced", "description": "Probes, then fine-tunes."},
+        {"name": "best", "title": "Best", "description": "Fine-tunes more."},
+    ],
+    "limits": {"max_upload_mb": 2048, "max_image_pixels": 100_000_000},
+    "recipe_schema": {
+        "properties": {
+            "num_epochs": {"type": "integer", "default": 2, "minimum": 1, "maximum": 1000, "description": "Passes."},
+            "batch_size": {"type": "integer", "default": 16, "minimum": 1, "maximum": 1024, "description": "Images."},
+            "test_size": {"type": "number", "default": 0.2, "minimum": 0.05, "maximum": 0.5, "description": "Share."},
+            "seed": {"type": "integer", "default": 42, "minimum": 0, "maximum": 4294967295, "description": "Seed."},
+            "models": {"description": "Networks."},
+            "classes": {"description": "Classes."},
+            "augmentations": {"description": "Changes."},
+            "time_budget_s": {"description": "Seconds."},
+        }
+    },
+}
+
+CANDIDATES = [
+    {
+        "name": name,
+        "family": name.partition("_")[0],
+        "timm_name": name,
+        "parameters": parameters,
+        "input_size": 224,
+        "weights": "imagenet" if bundled else "scratch",
+        "weights_source": "bundled" if bundled else None,
+        "default": default,
+        "description": "",
+    }
+    for name, parameters, bundled, default in [
+        ("mobilenetv3_large", 5_483_032, False, True),
+        ("resnet18", 11_689_512, False, True),
+        ("vit_base", 86_567_656, False, False),
+        ("efficientnet_lite0", 4_652_008, True, True),
+    ]
+]
