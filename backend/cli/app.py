@@ -27,6 +27,7 @@ app = typer.Typer(
     help="A ZIP of pictures in, several networks compared, a model that you own out.",
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 for command in COMMANDS:
     app.command()(command)

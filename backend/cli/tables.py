@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +22,9 @@ def number(value: float | None, pattern: str = "{:.1f}") -> str:
 
 def _table(title: str, columns: Mapping[str, bool]) -> Table:
     """An empty table; a column's value says whether it holds numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
+    )
     for name, numeric in columns.items():
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     return table
@@ -29,16 +32,15 @@ def _table(title: str, columns: Mapping[str, bool]) -> Table:
 
 def leaderboard(rows: Rows) -> Table:
     """One line a candidate, in the order of the ranking; a row without a rank says why."""
-    columns = {"": True, "network": False, "weights": False, "strategy": False, "validation": True, "test": True}
-    table = _table("Leaderboard", {**columns, "macro F1": True, "train s": True, "ms/image": True, "MB": True})
+    words = ("network", "weights", "strategy")
+    numbers = ("valid.", "test", "F1", "train s", "ms/image", "MB")  # short, so that a line fits into 80 columns
+    table = _table("Leaderboard", {"": True, **dict.fromkeys(words, False), **dict.fromkeys(numbers, True)})
     for row in rows:
         name = row["name"] if row["status"] == "ok" else f"{row['name']} ({row['status']}: {row.get('reason')})"
-        source = row.get("weights_source")
-        weights = " / ".join(part for part in (row.get("weights"), source) if part)
         table.add_row(
             number(row["rank"], "{:d}"),
             Text(name),
-            weights,
+            row.get("weights_source") or row.get("weights") or "",
             row["strategy"],
             percent(row["val_accuracy"]),
             percent(row["accuracy"]),

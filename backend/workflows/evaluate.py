@@ -85,11 +85,12 @@ def evaluate_folder(
         DatasetError: the pictures carry a label that the model does not know.
         ArchiveError, ImageError: the data cannot be read.
     """
+    found = find_model(model_folder)
     from backend.data import open_dataset
     from backend.engine.metrics import evaluate
     from backend.inference.predictor import Predictor
 
-    predictor = Predictor.open(find_model(model_folder), settings=settings)
+    predictor = Predictor.open(found, settings=settings)
     names = predictor.class_names
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(data, into=Path(folder), settings=settings)

@@ -1,0 +1,171 @@
+"""`sightglass train`: what is typed becomes options; what comes back is printed."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from backend.cli import tables
+from backend.cli.app import run
+from backend.cli.following import Bars, following
+from backend.cli.train import default_out, listed, parse_overrides
+from backend.contracts import CandidateProgress, Progress
+from backend.errors import InputError
+from backend.workflows import train_images
+
+ROW = {
+    "rank": 1,
+    "name": "efficientnet_lite0",
+    "weights": "imagenet",
+    "weights_source": "bundled",
+    "strategy": "probe",
+    "status": "ok",
+    "val_accuracy": 0.9,
+    "accuracy": 0.875,
+    "macro_f1": 0.87,
+    "train_seconds": 3.21,
+    "predict_ms_per_image": 12.3,
+    "size_mb": 13.0,
+}
+FAILED = dict.fromkeys(ROW) | {"name": "vit_base", "strategy": "probe", "status": "failed", "reason": "out of [memory]"}
+
+
+def printed(*things):
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=140)
+    for thing in things:
+        console.print(thing)
+    return buffer.getvalue()
+
+
+def test_what_is_typed_reaches_the_workflow_and_nothing_else(monkeypatch, make_zip, tmp_path, capsys):
+    seen = {}
+
+    def train_archive(archive, options, *, out, settings, control):
+        seen.update(archive=archive, options=options, out=out)
+        raise InputError("Enough.")
+
+    monkeypatch.setattr(train_images, "train_archive", train_archive)
+    archive = make_zip({"circle": 3, "square": 3})
+    typed = ["--models", "resnet18, timm:resnet10t", "--classes", "circle,square", "--epochs", "3", "--seed", "7"]
+    out = tmp_path / "out"
+    assert run(["train", str(archive), "finetune.backbone_lr=1e-4", "probe.folds=3", *typed, "--out", str(out)]) == 2
+    assert capsys.readouterr().err == "Enough.\n"
+    assert seen["archive"] == archive
+    assert seen["out"] == out
+    assert seen["options"] == {
+        "models": ["resnet18", "timm:resnet10t"],
+        "classes": ["circle", "square"],
+        "num_epochs": 3,
+        "seed": 7,
+        "overrides": {"finetune.backbone_lr": 0.0001, "probe.folds": 3},
+    }
+
+
+def test_lists_are_split_at_commas():
+    assert listed(" a, b,") == ["a", "b"]
+    assert listed(None) is None
+
+
+def test_overrides_keep_their_kind():
+    assert parse_overrides(["a.b=1", "a.c=0.5", "a.d=true", "a.e=cosine", 'a.f={"x": 1}']) == {
+        "a.b": 1,
+        "a.c": 0.5,
+        "a.d": True,
+        "a.e": "cosine",
+        "a.f": '{"x": 1}',
+    }
+
+
+@pytest.mark.parametrize("text", ["a.b", "=1", "a.b="])
+def test_half_an_override_is_refused(text):
+    with pytest.raises(InputError, match="is no expert setting"):
+        parse_overrides([text])
+
+
+def test_each_run_has_a_folder_named_for_its_data():
+    assert default_out(Path("somewhere/cats.zip")).parent == Path("runs")
+    assert default_out(Path("somewhere/cats.zip")).name.startswith("cats-")
+
+
+def test_the_leaderboard_shows_scores_and_why_a_row_failed():
+    text = printed(tables.leaderboard([ROW, FAILED]))
+    assert "bundled" in text
+    assert "90.0%" in text
+    assert "87.5%" in text
+    assert "out of [memory]" in " ".join(text.split())
+    assert "None" not in text
+
+
+def test_the_answer_in_one_sentence_counts_images():
+    sentence = tables.in_words("Lite0", {"accuracy": 0.93, "accuracy_ci95": [0.88, 0.96]}, 100)
+    assert sentence == ("Lite0 is right on 93 of 100 images it never saw: 93.0%, with 95% confidence 88.0% to 96.0%.")
+
+
+@pytest.fixture
+def rich_progress():
+    return RichProgress(console=Console(file=io.StringIO()))
+
+
+def test_a_bar_says_what_the_run_is_doing(rich_progress):
+    Bars(rich_progress).show(Progress(stage="training", message="Comparing [2] networks", progress=0.25))
+    [whole] = rich_progress.tasks
+    assert whole.percentage == 25
+    assert Text.from_markup(whole.fields["note"]).plain == "Comparing [2] networks"
+
+
+def test_a_bar_says_how_well_a_network_does(rich_progress):
+    network = CandidateProgress(name="lite0", state="running", stage="probing", epoch=1, epochs=2, score=0.9)
+    Bars(rich_progress).show(Progress(stage="training", message="", candidate=network))
+    assert rich_progress.tasks[1].fields["note"] == "probing, validation 90.0%"
+    assert rich_progress.tasks[1].percentage == 50
+
+
+def test_a_network_that_ended_has_a_full_bar_and_its_reason(rich_progress):
+    network = CandidateProgress(name="vit", state="skipped", reason="no time left")
+    Bars(rich_progress).show(Progress(stage="training", message="", progress=0.5, candidate=network))
+    assert rich_progress.tasks[1].finished
+    assert rich_progress.tasks[1].fields["note"] == "no time left"
+
+
+def test_a_run_that_is_followed_prints_its_bars():
+    console = Console(file=io.StringIO(), width=140)
+    with following(console, shown=True) as control:
+        control.report(Progress(stage="done", message="Best: lite0", progress=1.0))
+    assert "Whole run" in console.file.getvalue()
+    assert "Best: lite0" in console.file.getvalue()
+
+
+def test_a_silent_run_prints_nothing():
+    console = Console(file=io.StringIO())
+    with following(console, shown=False) as control:
+        control.report(Progress(stage="training", message="Comparing", progress=0.25))
+    assert console.file.getvalue() == ""
+
+
+def test_a_network_has_one_bar_however_often_it_reports(rich_progress):
+    bars = Bars(rich_progress)
+    for epoch in range(3):
+        network = CandidateProgress(name="lite0", state="running", stage="training", epoch=epoch, epochs=3)
+        bars.show(Progress(stage="training", message="", candidate=network))
+    assert [task.description.strip() for task in rich_progress.tasks] == ["Whole run", "lite0"]
+    assert (rich_progress.tasks[1].completed, rich_progress.tasks[1].total) == (2, 3)
+
+
+def test_json_is_json(capsys):
+    from backend.cli.console import print_json
+
+    print_json({"label": "[bold]käse[/bold]", "text": "x" * 500})
+    assert json.loads(capsys.readouterr().out)["label"] == "[bold]käse[/bold]"
+
+
+def test_a_leaderboard_fits_into_eighty_columns():
+    longest = ROW | {"name": "mobilenetv3_large", "strategy": "finetune", "train_seconds": 123.4, "size_mb": 330.1}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.leaderboard([longest]))
+    lines = console.file.getvalue().splitlines()
+    assert any("mobilenetv3_large" in line and "330.1" in line for line in lines)
