@@ -28,6 +28,7 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C; on 160 images all came 
 IMBALANCE_RATIO = 3.0  # above it rare classes weigh as much as frequent ones
 CHOOSING_IMAGES = 4000  # more do not change the choice of C, and cost len(STRENGTHS) x folds fits each
 MAX_STEPS = 1000
+SOLVE_FOLDS = 3  # a start needs no finer choice
 # Features that hardly ever move (a dead channel) would get a huge weight, and rounding would drive the answer.
 LEAST_RELATIVE_SCALE = 1e-2
 
@@ -72,25 +73,33 @@ def fit_probe(
         JobCancelled: through `control`, between fits.
     """
     control = control or RunControl()
-    targets = np.asarray(targets, dtype=np.int64)
-    counts = np.bincount(targets, minlength=num_classes)
-    if len(counts) > num_classes or counts.min() < 2:
-        raise DatasetError(
-            f"Class number {int(counts.argmin())} has {int(counts.min())} images to learn from; each class needs at "
-            "least 2. Add images or leave the class out."
-        )
-    problem = _Problem(features, targets, num_classes, balanced=counts.max() > IMBALANCE_RATIO * counts.min())
+    problem = _pose(features, targets, num_classes)
     strength = _choose_strength(problem, folds=folds, seed=seed, control=control)
     out_of_fold = _out_of_fold(problem, strength, folds=folds, seed=seed, control=control)
     control.check()
-    weight, bias = problem.fit(np.arange(len(targets)), strength)
+    weight, bias = problem.fit(np.arange(len(problem.targets)), strength)
     return LinearHead(
         weight=weight,
         bias=bias,
         regularisation=strength,
-        cv_accuracy=accuracy(out_of_fold, targets),
+        cv_accuracy=accuracy(out_of_fold, problem.targets),
         out_of_fold=out_of_fold,
     )
+
+
+def solve_head(
+    network: Network, features: Floats, targets: Ints, *, seed: int = 42, control: RunControl | None = None
+) -> None:
+    """Fit a head and install it, without the out-of-fold answers that `fit_probe` gives: a fine-tune's good start.
+
+    Raises:
+        DatasetError: a class has fewer than two images.
+        JobCancelled: through `control`, between fits.
+    """
+    control = control or RunControl()
+    problem = _pose(features, targets, network.num_classes)
+    strength = _choose_strength(problem, folds=SOLVE_FOLDS, seed=seed, control=control)
+    _copy_into(network, *problem.fit(np.arange(len(problem.targets)), strength))
 
 
 def install_head(network: Network, head: LinearHead) -> None:
@@ -99,12 +108,27 @@ def install_head(network: Network, head: LinearHead) -> None:
     Raises:
         ValueError: the head is for another number of classes or features.
     """
+    _copy_into(network, head.weight, head.bias)
+
+
+def _copy_into(network: Network, weight: Floats, bias: Floats) -> None:
     classifier = network.head
-    if tuple(head.weight.shape) != tuple(classifier.weight.shape):
-        raise ValueError(f"a head {head.weight.shape} does not fit a classifier {tuple(classifier.weight.shape)}")
+    if tuple(weight.shape) != tuple(classifier.weight.shape):
+        raise ValueError(f"a head {weight.shape} does not fit a classifier {tuple(classifier.weight.shape)}")
     with torch.no_grad():
-        classifier.weight.copy_(torch.from_numpy(head.weight))
-        classifier.bias.copy_(torch.from_numpy(head.bias))
+        classifier.weight.copy_(torch.from_numpy(weight))
+        classifier.bias.copy_(torch.from_numpy(bias))
+
+
+def _pose(features: Floats, targets: Ints, num_classes: int) -> _Problem:
+    targets = np.asarray(targets, dtype=np.int64)
+    counts = np.bincount(targets, minlength=num_classes)
+    if len(counts) > num_classes or counts.min() < 2:
+        raise DatasetError(
+            f"Class number {int(counts.argmin())} has {int(counts.min())} images to learn from; each class needs at "
+            "least 2. Add images or leave the class out."
+        )
+    return _Problem(features, targets, num_classes, balanced=counts.max() > IMBALANCE_RATIO * counts.min())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +144,7 @@ class _Problem:
         """Weight [C, D] and bias [C] on plain features, learned from the images at `places`."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         chosen = self.features[places].astype(np.float64)
         mean, scale = chosen.mean(axis=0), _scale(chosen)

@@ -2,6 +2,10 @@
 
 A ladder of small steps: `run` > `_run_phase` > `_run_epoch` > `_train_step`. It reports epochs and obeys `control`; it
 does not choose networks, data or settings.
+
+The head comes first because a random one distorts good features (Kumar et al. 2022, "Fine-Tuning can Distort
+Pretrained Features and Underperform Out-of-Distribution"). It is solved, not stepped: on 130 Fashion-MNIST images one
+epoch of steps leaves Lite0's head at 43% of the validation images, the solved one stands near 80%.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +24,10 @@ from torch import nn
 from backend.contracts import EpochRecord, FinetuneSettings, RunControl
 from backend.engine.arithmetic import autocast
 from backend.engine.batches import TrainingBatches, TrainingData, loss_weights
-from backend.engine.features import predict_probabilities
+from backend.engine.features import extract_features, predict_probabilities
 from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
+from backend.engine.probe import solve_head
 from backend.engine.schedule import Phase, freeze_below_head, make_optimiser, make_scheduler, plan_phases
 from backend.errors import DeadlineExceeded, RecipeError
 
@@ -29,25 +35,34 @@ __all__ = ["FinetuneOutcome", "FinetunePlan", "TrainingData", "finetune"]
 
 log = logging.getLogger(__name__)
 
+HeadStart = Literal["solve", "train", "keep"]
+
 GRADIENT_NORM = 5.0  # longer gradients are cut: one odd batch must not undo an epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetunePlan:
-    """How long and how. `warm_start`: the head is solved already, so the state before the first step counts as best."""
+    """How long and how.
+
+    `head` says how the head begins: "solve" by logistic regression on the training images' features; "train" by
+    gradient steps for `FinetuneSettings.head_epochs`; "keep" the one that is there. Solved and kept heads are
+    validated as epoch 0, which counts as best until training beats it, and then move no faster than the rest. Only
+    keep a head that never saw the validation images. A network from scratch has no features to solve a head on: all
+    its epochs train everything.
+    """
 
     num_epochs: int
     batch_size: int
     seed: int
     augmentations: tuple[str, ...] = ()
-    warm_start: bool = False
+    head: HeadStart = "solve"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOutcome:
     """The network itself holds the weights of `best_epoch`; `val_probabilities` [V, C] are theirs.
 
-    Epoch 0 is the state before training, validated on a warm start only. `stopped_early` says why, or is None.
+    Epoch 0 is the state before training, with a head that was solved or kept. `stopped_early` says why, or is None.
     """
 
     history: tuple[EpochRecord, ...]
@@ -111,8 +126,7 @@ class _Finetune:
     def run(self, on_epoch: Callable[[EpochRecord], None]) -> FinetuneOutcome:
         stopped: str | None = None
         try:
-            if self._plan.warm_start:
-                self._validate(0, None, on_epoch)
+            self._prepare_head(on_epoch)
             for phase in self._phases():
                 self._run_phase(phase, on_epoch)
         except _Stop as stop:
@@ -133,10 +147,32 @@ class _Finetune:
             stopped_early=stopped,
         )
 
+    def _prepare_head(self, on_epoch: Callable[[EpochRecord], None]) -> None:
+        start = self._head_start()
+        if start == "train":
+            return
+        if start == "solve":
+            data, control = self._data, self._control
+            features = extract_features(
+                self._network, data.images, preprocessing=data.preprocessing, places=data.train, control=control
+            )
+            solve_head(self._network, features, data.targets[data.train], seed=self._plan.seed, control=control)
+        gentle = min(self._settings.head_lr, self._settings.backbone_lr)
+        self._settings = self._settings.model_copy(update={"head_epochs": 0, "head_lr": gentle})
+        self._validate(0, None, on_epoch)
+
+    def _head_start(self) -> HeadStart:
+        if self._plan.head != "solve":
+            return self._plan.head
+        counts = np.bincount(self._data.targets[self._data.train], minlength=self._network.num_classes)
+        return "solve" if self._pretrained and counts.min() >= 2 else "train"
+
+    @property
+    def _pretrained(self) -> bool:
+        return self._network.weights != "scratch"
+
     def _phases(self) -> list[Phase]:
-        # features that were never trained are not worth fitting a head to
-        learned = self._network.weights != "scratch"
-        return plan_phases(self._plan.num_epochs, head_epochs=self._settings.head_epochs if learned else 0)
+        return plan_phases(self._plan.num_epochs, head_epochs=self._settings.head_epochs if self._pretrained else 0)
 
     def _run_phase(self, phase: Phase, on_epoch: Callable[[EpochRecord], None]) -> None:
         freeze_below_head(self._network, frozen=not phase.whole_network)
@@ -180,7 +216,7 @@ class _Finetune:
     def _training_mode(self) -> None:
         """Train mode, but pretrained BatchNorm statistics stay: small batches would only blur them."""
         self._network.module.train()
-        if self._network.weights == "scratch":
+        if not self._pretrained:
             return
         for part in self._network.module.modules():
             if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the common base of all BatchNorms

@@ -17,6 +17,7 @@ from backend.errors import ConflictError, InputError, NotFoundError
 # What a user does with the download: nothing of ours, three lines for the network.
 PLAIN_TIMM = """
 import sys, numpy as np, torch, timm
+torch.set_num_threads(1)
 ckpt = torch.load(sys.argv[1], weights_only=True)
 net = timm.create_model(ckpt["timm_name"], num_classes=len(ckpt["class_names"]))
 net.load_state_dict(ckpt["state_dict"])

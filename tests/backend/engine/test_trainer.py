@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -27,8 +28,8 @@ def data(pictures, preprocessing):
     )
 
 
-def plan(epochs=2, **kwargs):
-    return FinetunePlan(num_epochs=epochs, batch_size=8, seed=3, **kwargs)
+def plan(epochs=2, *, head="train", **kwargs):
+    return FinetunePlan(num_epochs=epochs, batch_size=8, seed=3, head=head, **kwargs)
 
 
 def scripted(monkeypatch, accuracies):
@@ -59,6 +60,36 @@ def test_training_learns_and_says_how_each_epoch_went(lite0, data):
     assert outcome.history[-1].train_loss < outcome.history[0].train_loss
     assert max(record.val_accuracy for record in outcome.history) > 0.8
     assert outcome.stopped_early is None
+
+
+def test_a_solved_head_knows_the_classes_before_the_first_step(lite0, data):
+    outcome = finetune(lite0, data, settings=SETTINGS, plan=plan(1, head="solve"))
+    assert [record.epoch for record in outcome.history] == [0, 1]
+    assert outcome.history[0].val_accuracy > 0.9
+
+
+def test_a_head_is_solved_without_the_validation_images(tiny, data):
+    blank = data.images.copy()
+    blank[data.val] = 0
+    heads = []
+    for network, images in ((tiny, data.images), (copy.deepcopy(tiny), blank)):
+        states = {}
+        keep = states_by_epoch(network, states)
+        changed = dataclasses.replace(data, images=images)
+        finetune(network, changed, settings=SETTINGS, plan=plan(1, head="solve"), on_epoch=keep)
+        heads.append(states[0])
+    assert same(*heads)
+    assert not torch.equal(heads[0]["classifier.weight"], states[1]["classifier.weight"])
+
+
+@pytest.mark.parametrize("reason", ["scratch", "one image of a class"])
+def test_a_head_that_cannot_be_solved_is_trained(tiny, data, reason):
+    if reason == "scratch":
+        tiny.weights = "scratch"
+    else:
+        data = dataclasses.replace(data, train=np.array([0, 1, 3, 4, 6, 7, 2]))
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(2, head="solve"))
+    assert [record.epoch for record in outcome.history] == [1, 2]
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_state_alone(tiny, data):
@@ -181,13 +212,12 @@ def test_a_control_that_minds_the_deadline_ends_a_training_that_has_nothing_yet(
     assert all(parameter.requires_grad for parameter in tiny.module.parameters())
 
 
-def test_a_solved_head_counts_as_best_until_training_beats_it(tiny, data, monkeypatch):
+def test_a_kept_head_counts_as_best_until_training_beats_it(tiny, data, monkeypatch):
     features = extract_features(tiny, data.images, preprocessing=data.preprocessing)
     install_head(tiny, fit_probe(features[data.train], data.targets[data.train], num_classes=3))
     start = copy.deepcopy(tiny.module.state_dict())
     scripted(monkeypatch, [0.9, 0.1, 0.2])
-    settings = SETTINGS.model_copy(update={"head_epochs": 0})
-    outcome = finetune(tiny, data, settings=settings, plan=plan(2, warm_start=True))
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(2, head="keep"))
     assert [record.epoch for record in outcome.history] == [0, 1, 2]
     assert outcome.best_epoch == 0
     assert same(tiny.module.state_dict(), start)
