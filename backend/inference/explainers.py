@@ -23,8 +23,10 @@ from backend.engine.bundle import Bundle
 from backend.errors import InputError
 from backend.inference.access import exclusive
 from backend.inference.cam_layers import reshape_for, target_layer
-from backend.inference.overlay import shown_size
+from backend.inference.overlay import overlay_png, shown_size
 from backend.inference.predictor import Picture, as_picture
+
+__all__ = ["heatmap", "in_picture", "overlay_png"]
 
 Heat = npt.NDArray[np.float32]
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from backend.config import Settings
-from backend.contracts import LabelConfidence, ModelRef, Prediction
+from backend.contracts import LabelConfidence, ModelInfo, ModelRef, Prediction
 from backend.data.images import prepare_image
 from backend.data.transforms import normalise
 from backend.engine.bundle import Bundle, load_bundle
@@ -55,7 +55,12 @@ class Predictor:
         return cls(load_bundle(folder, settings=settings or Settings()))
 
     @property
+    def info(self) -> ModelInfo:
+        return self.bundle.info
+
+    @property
     def class_names(self) -> tuple[str, ...]:
+        """In the order of the columns of `probabilities`."""
         return self.bundle.info.class_names
 
     def predict(self, images: Sequence[Picture], *, top_k: int = 3) -> list[Prediction]:

@@ -75,6 +75,7 @@ def pictures(tmp_path, picture, predictor) -> list[Path]:
     return paths
 
 
+@pytest.mark.acceptance
 def test_a_stranger_with_torch_timm_and_pillow_gets_the_answers_of_the_service(unpacked, pictures, predictor) -> None:
     command = [sys.executable, "-c", STRANGER, *map(str, pictures)]
     ran = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, check=False)
