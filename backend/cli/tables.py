@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -22,34 +22,31 @@ def number(value: float | None, pattern: str = "{:.1f}") -> str:
 
 def _table(title: str, columns: Mapping[str, bool]) -> Table:
     """An empty table; a column's value says whether it holds numbers."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
-    )
-    for name, numeric in columns.items():
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for place, (name, numeric) in enumerate(columns.items()):
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=place > 1)
     return table
 
 
-def leaderboard(rows: Rows) -> Table:
-    """One line a candidate, in the order of the ranking; a row without a rank says why."""
+def leaderboard(rows: Rows) -> Group:
+    """One line a candidate, in the order of the ranking; why a row has no rank stands below."""
     words = ("network", "weights", "strategy")
-    numbers = ("valid.", "test", "F1", "train s", "ms/image", "MB")  # short, so that a line fits into 80 columns
+    numbers = ("valid.", "test", "F1", "train s", "ms/img")  # short, so that a line fits into 80 columns
     table = _table("Leaderboard", {"": True, **dict.fromkeys(words, False), **dict.fromkeys(numbers, True)})
     for row in rows:
-        name = row["name"] if row["status"] == "ok" else f"{row['name']} ({row['status']}: {row.get('reason')})"
         table.add_row(
             number(row["rank"], "{:d}"),
-            Text(name),
+            Text(row["name"]),
             row.get("weights_source") or row.get("weights") or "",
-            row["strategy"],
+            row["strategy"] if row["status"] == "ok" else row["status"],
             percent(row["val_accuracy"]),
             percent(row["accuracy"]),
             number(row["macro_f1"], "{:.3f}"),
             number(row["train_seconds"]),
             number(row["predict_ms_per_image"]),
-            number(row["size_mb"]),
         )
-    return table
+    reasons = [Text(f"{row['name']}: {row['reason']}") for row in rows if row["status"] != "ok"]
+    return Group(table, *reasons)
 
 
 def per_class(rows: Rows) -> Table:
