@@ -1,0 +1,179 @@
+"""A person's way through the real product in a real Chromium; what stands on screen is compared with the API."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+TRAINING_MS = 300_000
+
+
+def parameter(page, name):
+    return parse_qs(urlsplit(page.url).query)[name][0]
+
+
+def answer(product, path):
+    response = httpx2.get(product.api_url + path, timeout=30)
+    response.raise_for_status()
+    return response.json()
+
+
+def open_tab(page, name):
+    page.get_by_role("radio", name=re.compile(name)).or_(
+        page.get_by_role("button", name=re.compile(f"{name}$"))
+    ).click()
+
+
+def upload_sample(page):
+    page.get_by_role("button", name=re.compile("Shapes")).click()
+    expect(page.get_by_role("button", name=re.compile("Train on these images"))).to_be_visible()
+
+
+def start_training(page, *, networks):
+    """Open Train and start with only these networks, so that the test stays short."""
+    page.get_by_role("button", name=re.compile("Train on these images")).click()
+    expect(page.get_by_role("heading", name="Train on shapes")).to_be_visible()
+    page.get_by_text("Advanced", exact=True).click()
+    chosen = page.get_by_test_id("stMultiSelect").filter(has_text="Networks")
+    chosen.get_by_label(re.compile("Clear all")).click()
+    for network in networks:
+        field = chosen.get_by_role("combobox")
+        field.click()
+        field.fill(network)
+        page.get_by_role("option", name=re.compile(f"^{network} ")).click()
+        expect(chosen).to_contain_text(network)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=re.compile("Start training")).click()
+    expect(page.get_by_role("heading", name="Training on shapes")).to_be_visible()
+
+
+def assert_no_traceback(page):
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+@pytest.fixture(scope="module")
+def trained(product):
+    """The ids of a dataset and a job that the walk below has trained; the tests after it look at them."""
+    return {}
+
+
+def test_the_way_from_a_zip_to_an_answer_shows_the_api_s_numbers(page, product, trained):
+    upload_sample(page)
+    dataset = answer(product, f"/api/cv/datasets/{parameter(page, 'dataset')}")
+    expect(page.get_by_text(f"{dataset['total_images']} images in {dataset['num_classes']} classes.")).to_be_visible()
+    expect(page.get_by_role("img", name="Sample images of the class circle")).to_have_count(8)
+
+    start_training(page, networks=["efficientnet_lite0"])
+    expect(page.get_by_role("button", name=re.compile("See the results"))).to_be_visible(timeout=TRAINING_MS)
+    trained |= {"dataset": parameter(page, "dataset"), "job": parameter(page, "job")}
+    page.get_by_role("button", name=re.compile("See the results")).click()
+
+    results = answer(product, f"/api/cv/jobs/{trained['job']}/results")
+    compare_results(page, results)
+
+    page.get_by_role("button", name=re.compile("Try it on a picture")).click()
+    compare_prediction(page, product, dataset, results)
+    assert_no_traceback(page)
+
+
+def compare_results(page, results):
+    test = results["test"]
+    low, high = (round(100 * bound) for bound in test["accuracy_ci95"])
+    sentence = f"{results['best_model']['name']} is right on {round(100 * test['accuracy'])} of 100 images"
+    expect(
+        page.get_by_role("heading", name=f"{sentence} it never saw, {low}–{high} with 95% confidence.")
+    ).to_be_visible()
+    table = page.get_by_test_id("stTable")
+    rows = sorted(results["leaderboard"], key=lambda row: (row["rank"] is None, row["rank"] or 0))
+    for place, row in enumerate(rows, start=1):
+        shown = table.get_by_role("row").nth(place)
+        expect(shown).to_contain_text("Baseline" if row["strategy"] == "baseline" else row["name"])
+        if row["accuracy"] is not None:
+            expect(shown).to_contain_text(f"{100 * row['accuracy']:.1f}%")
+    matrix = results["confusion_matrix"]["matrix"]
+    chart = page.get_by_test_id("stPlotlyChart").first
+    expect(chart.locator(".annotation-text")).to_have_text([str(cell) for line in matrix for cell in line])
+
+
+def compare_prediction(page, product, dataset, results):
+    label, addresses = min(dataset["samples"].items())
+    picture = httpx2.get(product.api_url + addresses[0].partition("?")[0]).content
+    page.get_by_label("One or several pictures").or_(page.locator("input[type=file]")).last.set_input_files(
+        {"name": "question.png", "mimeType": "image/png", "buffer": picture}
+    )
+    expect(page.get_by_role("img", name="Heat map over the picture question.png")).to_be_visible(timeout=120_000)
+    told = httpx2.post(
+        f"{product.api_url}/api/cv/predict/{results['model_id']}", files={"file": picture}, timeout=120
+    ).json()
+    best = told["predictions"][0]
+    expect(page.get_by_role("heading", name=f"{best['label']} · {100 * best['confidence']:.1f}%")).to_be_visible()
+    for entry in told["predictions"]:
+        bar = page.get_by_role("img", name=f"{entry['label']}: {100 * entry['confidence']:.1f}%")
+        expect(bar).to_be_visible()
+    assert label in results["class_names"]
+
+
+def test_the_pth_downloads_from_the_page(page, product, trained):
+    page.goto(f"{product.page_url}/?tab=results&job={trained['job']}&dataset={trained['dataset']}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("Download .pth")).click()
+    assert download.value.suggested_filename.endswith(".pth")
+    assert download.value.path().read_bytes()[:2] == b"PK"  # torch's format is a ZIP
+
+
+def test_a_reload_in_the_middle_of_training_reattaches(page, product):
+    upload_sample(page)
+    start_training(page, networks=["efficientnet_lite0", "efficientnet_lite1"])
+    job = parameter(page, "job")
+    page.reload()
+    expect(page.get_by_role("heading", name="Training on shapes")).to_be_visible()
+    assert parameter(page, "job") == job
+
+    page.goto(product.page_url)  # a second browser tab knows nothing of the job; the banner offers it
+    page.get_by_role("button", name="Open").first.click()
+    expect(page.get_by_role("heading", name="Training on shapes")).to_be_visible()
+    assert parameter(page, "job") == job
+
+    page.get_by_role("button", name=re.compile("Cancel$")).click()
+    expect(page.get_by_text("This run was cancelled.")).to_be_visible(timeout=30_000)
+    assert answer(product, f"/api/cv/jobs/{job}")["state"] == "cancelled"
+    assert_no_traceback(page)
+
+
+def test_a_bad_zip_gives_a_red_box_with_the_api_s_detail(page, product):
+    bad = b"this is no archive"
+    told = httpx2.post(f"{product.api_url}/api/cv/upload", files={"file": ("bad.zip", bad)}).json()["detail"]
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "bad.zip", "mimeType": "application/zip", "buffer": bad}
+    )
+    alert = page.get_by_test_id("stAlert")
+    expect(alert).to_be_visible()
+    shown = alert.inner_text()
+    assert told.replace("`", "") in shown
+    assert_no_traceback(page)
+
+
+def test_the_page_fits_a_phone(browser, product):
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for tab in ("upload", "train", "results", "predictions"):
+        page.goto(f"{product.page_url}/?tab={tab}")
+        expect(page.get_by_role("heading", name="Sightglass")).to_be_visible()
+        expect(page.locator(".st-key-tab-control")).to_be_visible()
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= 390, tab
+    context.close()
+
+
+def test_streamlit_has_nothing_to_complain_about(product):
+    log = product.page_log.read_text(encoding="utf-8", errors="replace")
+    complaints = [
+        line for line in log.splitlines() if re.search(r"deprecat|Traceback|Error\b|WARNING", line, re.IGNORECASE)
+    ]
+    assert complaints == []
