@@ -34,7 +34,7 @@ class Study:
     settings: Settings
     control: RunControl
     split: Split
-    _images: dict[tuple[int, int, str], npt.NDArray[np.uint8]] = field(default_factory=dict)
+    _images: dict[tuple[object, ...], npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     @cached_property
     def targets(self) -> Ints:
@@ -95,7 +95,7 @@ class Study:
 
     def images(self, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
         """All images as the networks see them, [N, H, W, 3]; decoded once for each input size."""
-        key = (preprocessing.height, preprocessing.width, preprocessing.resize)
+        key = (preprocessing.height, preprocessing.width, preprocessing.resize, preprocessing.mean)
         if key not in self._images:
             self._images[key] = decoded_images(
                 self.dataset, preprocessing, cache_dir=self.settings.cache_dir, control=self.control

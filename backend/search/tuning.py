@@ -42,9 +42,7 @@ def run_finetune(study: Study, candidate: Candidate, *, start: Start, watch: Tri
     outcome = _train(study, network, start=start, watch=watch)
     seconds = time.perf_counter() - started
     watch.stage("predicting the test images")
-    test = predict_probabilities(
-        network, images, preprocessing=preprocessing, places=study.test, control=study.control
-    )
+    test = predict_probabilities(network, images, preprocessing=preprocessing, places=study.test, control=study.control)
     return Trial(
         candidate=actual(candidate, network),
         strategy="finetune",
