@@ -130,7 +130,7 @@ def _take_place(temporary: Path, target: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Flush a folder to the disk. Many at once: for 600 small files one after another took 2.5 s, 16 at a time 0.1 s."""
+    """Flush a folder to the disk. 600 small files took 2.5 s one after another, 0.1 s sixteen at a time."""
     walked = list(os.walk(folder))
     files = [Path(root) / name for root, _, names in walked for name in names]
     with ThreadPoolExecutor(max_workers=SYNC_THREADS) as pool:
