@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from backend.config import Settings
 from backend.errors import SightglassError
-from backend.main import serve
+from backend.main import run_worker, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name: getattr(flags, name) for name in ("host", "port", "data_dir") if getattr(flags, name) is not None
     }
     try:
-        serve(Settings(**chosen), reload=flags.reload, with_worker=not flags.no_worker)
+        serve(Settings(**chosen), reload=flags.reload, worker=None if flags.no_worker else run_worker)
     except ValidationError as error:
         first = error.errors()[0]
         sys.stderr.write(

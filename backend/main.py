@@ -97,19 +97,26 @@ def create_worker(
     )
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(
+    settings: Settings,
+    *,
+    handlers: Mapping[str, Handler] = HANDLERS,
+    warm_up: Callable[[], None] = train_images.warm_up,
+) -> None:
     """The main function of a worker's process: works until told to stop or its parent is gone."""
     configure_logging(settings.log_level)
     prepare(settings)
-    worker = create_worker(settings)
+    worker = create_worker(settings, handlers=handlers, warm_up=warm_up)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     stay_with_parent(worker.stop)
     worker.run()
 
 
-def serve(settings: Settings, *, reload: bool = False, with_worker: bool = True) -> None:
+def serve(settings: Settings, *, reload: bool = False, worker: Callable[[Settings], None] | None = run_worker) -> None:
     """Run the API, and a worker beside it that is started again when it dies; blocks until Ctrl-C or TERM.
+
+    `worker` is the main function of the worker's process; None: only the API, workers run elsewhere.
 
     Raises:
         InputError: the address is open to others and no API key is set.
@@ -119,10 +126,10 @@ def serve(settings: Settings, *, reload: bool = False, with_worker: bool = True)
     prepare(settings)
     # The server passes a TERM on when it has ended; as an exception it lets the worker be stopped as well.
     signal.signal(signal.SIGTERM, _raise_exit)
-    if not with_worker:
+    if worker is None:
         _run_server(settings, reload=reload)
         return
-    with KeptProcess(run_worker, settings, name="sightglass-worker"):
+    with KeptProcess(worker, settings, name="sightglass-worker"):
         _run_server(settings, reload=reload)
 
 

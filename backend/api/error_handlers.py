@@ -42,7 +42,7 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _own_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SightglassError)  # noqa: S101 - registered for this class alone
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("request failed", extra={"path": request.url.path, "detail": error.detail})
+        logger.warning("request failed", extra={"path": request.url.path, "detail": error.detail})
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationError) else None
     return problem(error.status, error.title, error.detail, headers=headers)
 

@@ -55,5 +55,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: its problems, besides 401, 422 and 503, which the documentation lists everywhere."""
     content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
     return {
-        status: {"description": _DESCRIPTIONS[status], "content": content} for status in sorted({401, 422, 503, *statuses})
+        status: {"description": _DESCRIPTIONS[status], "content": content}
+        for status in sorted({401, 422, 503, *statuses})
     }

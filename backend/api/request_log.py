@@ -41,7 +41,10 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            logger.info(
+            # Pages that poll would fill the log: what was only read, and read well, is logged for debugging alone.
+            quiet = scope["method"] in ("GET", "HEAD") and 0 < status < 400
+            logger.log(
+                logging.DEBUG if quiet else logging.INFO,
                 "request",
                 extra={
                     "method": scope["method"],

@@ -41,6 +41,7 @@ class InferencePool:
         self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Begin warming up; returns at once."""
@@ -81,13 +82,17 @@ class InferencePool:
             raise UnavailableError("The service is shutting down.") from error
 
     def close(self) -> None:
+        """End the process; calls that wait, and all later ones, raise `UnavailableError`."""
         with self._lock:
+            self._closed = True  # else a waiting call would take the end for a death and start a new process
             pool, self._pool = self._pool, None
         if pool is not None:
             _stop(pool)
 
     def _submit(self, task: Callable[[], R]) -> tuple[ProcessPoolExecutor, Future[R]]:
         with self._lock:
+            if self._closed:
+                raise UnavailableError("The service is shutting down.")
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
                     max_workers=1,

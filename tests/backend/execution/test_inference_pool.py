@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 
 import pytest
@@ -14,6 +15,26 @@ def pool(settings):
     pool.start()
     yield pool
     pool.close()
+
+
+def test_closing_ends_a_waiting_call_and_starts_nothing_new(settings):
+    pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
+    failures = []
+
+    def wait():
+        try:
+            pool.call(service_fakes.sleep_long)
+        except UnavailableError as error:
+            failures.append(error.detail)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)
+    pool.close()
+    waiting.join(10)
+    assert failures == ["The service is shutting down."]
+    with pytest.raises(UnavailableError, match="shutting down"):
+        pool.call(service_fakes.add, 1, right=1)
 
 
 def test_calls_are_answered_by_one_other_process(pool):
