@@ -99,8 +99,9 @@ def follow(service: Service, job_id: str) -> None:
     Raises:
         SightglassError: it ended without results; the detail is the job's own.
     """
-    columns = (TextColumn("Comparing networks"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=answers()) as bars:
+    columns = (TextColumn("Training"), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"))
+    note = TextColumn("{task.fields[note]}", markup=False)
+    with Progress(*columns, TimeElapsedColumn(), note, console=answers()) as bars:
         bar = bars.add_task("", total=1.0, note="")
         while True:
             job = service.json("GET", f"/api/cv/jobs/{job_id}")

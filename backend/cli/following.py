@@ -52,6 +52,7 @@ def following(console: Console, *, shown: bool) -> Iterator[RunControl]:
     if not shown:
         yield RunControl()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=console) as bars:
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
+    note = TextColumn("{task.fields[note]}")
+    with Progress(*columns, note, console=console) as bars:
         yield RunControl(report=Bars(bars).show)

@@ -39,10 +39,12 @@ class Processes:
     ) -> None:
         self.stop()
 
-    def start(self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+    def start(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
         """Start a child in a session of its own, so that Ctrl-C reaches it once, through `stop`."""
         self._children[name] = subprocess.Popen(  # noqa: S603 -- commands are written below, no shell is involved
-            list(command), env={**os.environ, **(env or {})}, start_new_session=True
+            list(command), cwd=cwd, env={**os.environ, **(env or {})}, start_new_session=True
         )
 
     def ended(self) -> str | None:

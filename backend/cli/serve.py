@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from backend.cli.console import FAILED, answers, complain, read_settings
-from backend.cli.processes import Processes, backend_command, reachable, ui_command
+from backend.cli.processes import ROOT, Processes, backend_command, reachable, ui_command
 
 
 def serve(
@@ -28,7 +28,8 @@ def serve(
             processes.start("API", backend_command(host=host, port=port))
             if ui:
                 env = {"SIGHTGLASS_API_URL": os.environ.get("SIGHTGLASS_API_URL", api)}
-                processes.start("browser half", ui_command(host=host, port=ui_port), env=env)
+                # Streamlit reads .streamlit/config.toml from the folder it is started in.
+                processes.start("browser half", ui_command(host=host, port=ui_port), env=env, cwd=ROOT)
             processes.wait_for(f"{api}/health")
             if ui:
                 processes.wait_for(f"{browser}/_stcore/health")
