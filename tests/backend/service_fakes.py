@@ -227,6 +227,9 @@ def predict_probabilities(settings, model_folder, image):
 
 
 def explain_image(settings, model_folder, image, *, class_name=None):
+    from backend.data.images import open_image
+
+    open_image(image, max_pixels=settings.max_image_pixels)
     if class_name not in (None, "circle", "square"):
         raise RecipeError(f"The model has no class '{class_name}'.")
     return b"\x89PNG fake"

@@ -69,6 +69,28 @@ def services(app, client):
 
 
 @pytest.fixture(scope="session")
+def shared_client(make_app, tmp_path_factory):
+    """One application for all tests that are only refused: starting one takes longer than they do."""
+    app = make_app(Settings(data_dir=tmp_path_factory.mktemp("shared") / "data", max_upload_mb=1, offline=True))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shared_dataset_id(shared_client, shapes_zip):
+    return shared_client.post("/api/cv/upload", files={"file": ("shapes.zip", shapes_zip)}).json()["dataset_id"]
+
+
+@pytest.fixture(scope="session")
+def shared_model_id(shared_client, shared_dataset_id):
+    from service_fakes import model_info, results_record
+
+    catalog = shared_client.app.state.services.catalog
+    catalog.publish(results_record(dataset_id=shared_dataset_id), model_info(dataset_id=shared_dataset_id))
+    return "md-1"
+
+
+@pytest.fixture(scope="session")
 def png():
     return picture((200, 30, 30))
 

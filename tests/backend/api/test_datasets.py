@@ -108,7 +108,7 @@ def test_what_is_no_dataset_is_refused_and_leaves_nothing(client, settings, cont
     assert list(settings.datasets_dir.iterdir()) == []
 
 
-def test_an_upload_that_declares_too_much_is_refused_before_it_is_read(client):
+def test_an_upload_that_declares_too_much_is_refused_before_it_is_read(shared_client):
     read = []
 
     def body():
@@ -117,7 +117,7 @@ def test_an_upload_that_declares_too_much_is_refused_before_it_is_read(client):
             yield b"x" * 1024
 
     headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(50 * 1024 * 1024)}
-    answer = client.post("/api/cv/upload", content=body(), headers=headers)
+    answer = shared_client.post("/api/cv/upload", content=body(), headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (413, PROBLEM)
     assert "1 MiB" in answer.json()["detail"]
 
@@ -147,15 +147,17 @@ def test_an_upload_that_does_not_say_its_size_is_refused_while_it_is_read(client
         ({}, b"x"),
     ],
 )
-def test_a_malformed_form_is_a_problem_that_names_the_field_or_the_fault(client, headers, content):
-    answer = client.post("/api/cv/upload", content=content, headers=headers)
+def test_a_malformed_form_is_a_problem_that_names_the_field_or_the_fault(shared_client, headers, content):
+    answer = shared_client.post("/api/cv/upload", content=content, headers=headers)
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == PROBLEM
     assert len(answer.json()["detail"]) > 10
 
 
-def test_a_form_with_two_files_is_refused(client, shapes_zip):
-    answer = client.post("/api/cv/upload", files=[("file", ("a.zip", shapes_zip)), ("file", ("b.zip", shapes_zip))])
+def test_a_form_with_two_files_is_refused(shared_client, shapes_zip):
+    answer = shared_client.post(
+        "/api/cv/upload", files=[("file", ("a.zip", shapes_zip)), ("file", ("b.zip", shapes_zip))]
+    )
     assert answer.status_code == 400
     assert "files" in answer.json()["detail"]
 
@@ -173,11 +175,11 @@ def test_a_name_that_no_database_can_hold_is_refused(client, shapes_zip):
 
 
 @pytest.mark.parametrize("size", ["0", "-5", "99999", "x", "9" * 5000, "nan", "1e3"])
-def test_an_impossible_thumbnail_size_is_refused(client, dataset_id, size):
-    url = client.get(f"/api/cv/datasets/{dataset_id}").json()["samples"]["circle"][0].partition("?")[0]
-    assert client.get(url, params={"size": size}).status_code == 422
+def test_an_impossible_thumbnail_size_is_refused(shared_client, shared_dataset_id, size):
+    url = shared_client.get(f"/api/cv/datasets/{shared_dataset_id}").json()["samples"]["circle"][0].partition("?")[0]
+    assert shared_client.get(url, params={"size": size}).status_code == 422
 
 
 @pytest.mark.parametrize("params", [{"offset": -1}, {"limit": 0}, {"limit": -1}, {"offset": 10**30}, {"limit": "a"}])
-def test_an_impossible_part_of_the_images_is_refused(client, dataset_id, params):
-    assert client.get(f"/api/cv/datasets/{dataset_id}/images", params=params).status_code == 422
+def test_an_impossible_part_of_the_images_is_refused(shared_client, shared_dataset_id, params):
+    assert shared_client.get(f"/api/cv/datasets/{shared_dataset_id}/images", params=params).status_code == 422

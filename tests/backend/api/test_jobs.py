@@ -34,8 +34,8 @@ def test_jobs_are_listed_newest_first_and_can_be_narrowed(client, services, job_
 @pytest.mark.parametrize(
     "query", ["limit=-1", "limit=0", "limit=" + "9" * 400, "offset=-1", "offset=1e99", "state=odd", "dataset_id=%00"]
 )
-def test_an_impossible_list_is_refused(client, query):
-    assert client.get(f"/api/cv/jobs?{query}").status_code == 422
+def test_an_impossible_list_is_refused(shared_client, query):
+    assert shared_client.get(f"/api/cv/jobs?{query}").status_code == 422
 
 
 def test_a_running_job_shows_its_candidates(client, services, job_id):

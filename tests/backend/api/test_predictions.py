@@ -41,27 +41,25 @@ def test_without_a_model_the_next_step_is_said(client, dataset_id, png):
 
 @pytest.mark.parametrize("path", ["/predict", "/api/cv/predict/md-1", "/api/cv/explain/md-1"])
 @pytest.mark.parametrize("image", [b"", b"no image", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "torn"])
-def test_what_is_no_picture_is_refused(client, trained, path, image):
-    if path.endswith("explain/md-1") and image:
-        pytest.skip("the fake behind explain opens no pictures; the real one is tested with the engine")
-    answer = send(client, path, image)
+def test_what_is_no_picture_is_refused(shared_client, shared_model_id, path, image):
+    answer = send(shared_client, path, image)
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
 
 
 @pytest.mark.parametrize("top_k", ["0", "-1", "x", "9" * 500, "1.5"])
-def test_an_impossible_top_k_is_refused(client, trained, png, top_k):
-    answer = send(client, "/api/cv/predict/md-1", png, top_k=top_k)
+def test_an_impossible_top_k_is_refused(shared_client, shared_model_id, png, top_k):
+    answer = send(shared_client, "/api/cv/predict/md-1", png, top_k=top_k)
     assert answer.status_code == 422
     assert "top_k" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/predict", "/api/cv/predict/md-1"])
-def test_a_picture_over_the_limit_is_too_large(client, trained, path):
-    assert send(client, path, b"x" * 2 * 1024 * 1024).status_code == 413
+def test_a_picture_over_the_limit_is_too_large(shared_client, shared_model_id, path):
+    assert send(shared_client, path, b"x" * 2 * 1024 * 1024).status_code == 413
 
 
-def test_a_file_sent_as_text_is_refused(client, trained):
-    answer = client.post("/predict", data={"file": "text"})
+def test_a_file_sent_as_text_is_refused(shared_client, shared_model_id):
+    answer = shared_client.post("/predict", data={"file": "text"})
     assert answer.status_code == 422
     assert "file" in answer.json()["detail"]
 

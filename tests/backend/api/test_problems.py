@@ -20,8 +20,8 @@ PATHS = [
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 @pytest.mark.parametrize("odd", ["none-such", "%00", "A", "%ED%A0%80", "a%0A", "x" * 5000, "..%5c..", "' OR 1=1"])
-def test_an_id_that_is_not_there_or_cannot_be_is_not_found(client, method, path, odd):
-    answer = client.request(method, path.format(odd))
+def test_an_id_that_is_not_there_or_cannot_be_is_not_found(shared_client, method, path, odd):
+    answer = shared_client.request(method, path.format(odd))
     assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
     body = answer.json()
     assert (body["status"], body["title"]) == (404, "Not found")
@@ -30,21 +30,21 @@ def test_an_id_that_is_not_there_or_cannot_be_is_not_found(client, method, path,
 
 @pytest.mark.parametrize("path", ["/api/cv/predict/{}", "/api/cv/explain/{}"])
 @pytest.mark.parametrize("odd", ["none-such", "%00", "A"])
-def test_predicting_with_an_unknown_id_is_not_found(client, png, path, odd):
-    assert client.post(path.format(odd), files={"file": png}).status_code == 404
+def test_predicting_with_an_unknown_id_is_not_found(shared_client, png, path, odd):
+    assert shared_client.post(path.format(odd), files={"file": png}).status_code == 404
 
 
-def test_an_unknown_image_names_where_to_look(client, dataset_id):
-    answer = client.get(f"/api/cv/datasets/{dataset_id}/images/none-such")
+def test_an_unknown_image_names_where_to_look(shared_client, shared_dataset_id):
+    answer = shared_client.get(f"/api/cv/datasets/{shared_dataset_id}/images/none-such")
     assert answer.status_code == 404
-    assert f"GET /api/cv/datasets/{dataset_id}/images" in answer.json()["detail"]
+    assert f"GET /api/cv/datasets/{shared_dataset_id}/images" in answer.json()["detail"]
 
 
-def test_an_unknown_address_and_a_wrong_method_are_problems(client):
-    missing = client.get("/nothing/here")
+def test_an_unknown_address_and_a_wrong_method_are_problems(shared_client):
+    missing = shared_client.get("/nothing/here")
     assert (missing.status_code, missing.headers["content-type"]) == (404, PROBLEM)
     assert "/docs" in missing.json()["detail"]
-    wrong = client.put("/api/cv/datasets")
+    wrong = shared_client.put("/api/cv/datasets")
     assert (wrong.status_code, wrong.headers["content-type"]) == (405, PROBLEM)
     assert "GET" in wrong.headers["allow"]
     assert "GET" in wrong.json()["detail"]
@@ -61,24 +61,24 @@ def test_a_bug_is_a_problem_that_names_the_request_and_hides_the_rest(client, se
     assert "request id" in answer.json()["detail"]
 
 
-def test_many_faults_are_all_named_up_to_five(client):
-    answer = client.post("/api/cv/train/start", json={f"odd{number}": 1 for number in range(9)})
+def test_many_faults_are_all_named_up_to_five(shared_client):
+    answer = shared_client.post("/api/cv/train/start", json={f"odd{number}": 1 for number in range(9)})
     body = answer.json()
     assert len(body["errors"]) == 5
     assert "And 5 more." in body["detail"]
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "text/html", "\x7f", "a/b;q=x", "x" * 5000])
-def test_odd_accept_headers_change_nothing(client, accept):
-    assert client.get("/api/cv/datasets", headers={"Accept": accept}).status_code == 200
+def test_odd_accept_headers_change_nothing(shared_client, accept):
+    assert shared_client.get("/api/cv/datasets", headers={"Accept": accept}).status_code == 200
 
 
 class TestKeys:
     @pytest.fixture
     def guarded(self, settings, make_app):
         app = make_app(settings.model_copy(update={"api_keys": ("first-key", "zweiter-schlüssel")}))
-        with TestClient(app, raise_server_exceptions=False) as client:
-            yield client
+        with TestClient(app, raise_server_exceptions=False) as shared_client:
+            yield shared_client
 
     @pytest.mark.parametrize(
         "path", ["/api/cv/datasets", "/api/cv/candidates", "/predict", "/api/cv/nothing", "/nothing"]

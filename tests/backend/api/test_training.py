@@ -49,19 +49,19 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"dataset_id": "A B"}, "dataset_id"),
     ],
 )
-def test_a_recipe_that_does_not_fit_is_refused_and_named(client, dataset_id, options, said):
-    answer = client.post("/api/cv/train/start", json={"dataset_id": dataset_id, **options})
+def test_a_recipe_that_does_not_fit_is_refused_and_named(shared_client, shared_dataset_id, options, said):
+    answer = shared_client.post("/api/cv/train/start", json={"dataset_id": shared_dataset_id, **options})
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
     assert said in answer.json()["detail"]
-    assert client.get("/api/cv/jobs").json() == []
+    assert shared_client.get("/api/cv/jobs").json() == []
 
 
 def test_a_timm_name_is_checked_by_timm(client, dataset_id):
     assert start(client, dataset_id, models=["timm:resnet10t"]).status_code == 202
 
 
-def test_an_unknown_dataset_is_not_found(client):
-    answer = start(client, "ds-none")
+def test_an_unknown_dataset_is_not_found(shared_client):
+    answer = start(shared_client, "ds-none")
     assert answer.status_code == 404
     assert "ds-none" in answer.json()["detail"]
 
@@ -85,21 +85,21 @@ def test_an_unknown_dataset_is_not_found(client):
         ({}, b"\x00"),
     ],
 )
-def test_a_body_that_is_no_recipe_is_a_problem(client, headers, content):
-    answer = client.post("/api/cv/train/start", content=content, headers=headers)
+def test_a_body_that_is_no_recipe_is_a_problem(shared_client, headers, content):
+    answer = shared_client.post("/api/cv/train/start", content=content, headers=headers)
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == PROBLEM
     assert len(answer.json()["detail"]) > 10
 
 
-def test_a_json_body_larger_than_a_mebibyte_is_refused(client):
-    answer = client.post("/api/cv/train/start", json={"dataset_id": "x" * 2 * 1024 * 1024})
+def test_a_json_body_larger_than_a_mebibyte_is_refused(shared_client):
+    answer = shared_client.post("/api/cv/train/start", json={"dataset_id": "x" * 2 * 1024 * 1024})
     assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "99999999", "x", ""])
-def test_an_impossible_wait_is_refused(client, dataset_id, wait):
-    assert start(client, dataset_id, wait=wait).status_code == 422
+def test_an_impossible_wait_is_refused(shared_client, shared_dataset_id, wait):
+    assert start(shared_client, shared_dataset_id, wait=wait).status_code == 422
 
 
 class Inline(threading.Thread):
