@@ -14,7 +14,9 @@ LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 
 # path or path::function -> why it may be longer. An entry that is no longer needed fails a test below.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "tests/frontend/stand_in_answers.py::results_of": "one answer of the API written out as data; there is no logic in it",
+}
 
 
 def python_files(folders):
