@@ -28,13 +28,26 @@ def target_layer(module: nn.Module, spec: ModelSpec) -> nn.Module:
     Raises:
         InputError: the network does not say where its features are.
     """
+    return module.get_submodule(_path(module, spec))
+
+
+def reads_attention(module: nn.Module, spec: ModelSpec) -> bool:
+    """Whether the layer feeds an attention, whose gradients differ from place to place.
+
+    Raises:
+        InputError: the network does not say where its features are.
+    """
+    return _path(module, spec).endswith(".norm1")
+
+
+def _path(module: nn.Module, spec: ModelSpec) -> str:
     path = spec.cam_layer or _derived_path(module)
     if path is None:
         raise InputError(
             f"'{spec.name}' does not tell where its last features are, so no heat map can be drawn for it. "
             "Every network of the catalogue has one."
         )
-    return module.get_submodule(path)
+    return path
 
 
 def _derived_path(module: nn.Module) -> str | None:
