@@ -59,7 +59,7 @@ def form(api: Client, dataset: DatasetAnswer) -> None:
     options = api.options()
     recipe = {"dataset_id": dataset["dataset_id"], **intent_choice(options["presets"])}
     start_place = st.container()
-    with st.expander(t("train.advanced"), icon=":material/tune:"):
+    with st.expander(t("train.advanced"), icon=":material/tune:", key="advanced"):
         recipe |= advanced_fields(options, api.candidates(), dataset)
     with start_place:
         st.caption(estimate.sentence(api, dataset, recipe))

@@ -24,10 +24,9 @@ def answer(product, path):
     return response.json()
 
 
-def open_tab(page, name):
-    page.get_by_role("radio", name=re.compile(name)).or_(
-        page.get_by_role("button", name=re.compile(f"{name}$"))
-    ).click()
+def settle(page):
+    """Wait until the page has been drawn to its end."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def upload_sample(page):
@@ -39,15 +38,18 @@ def start_training(page, *, networks):
     """Open Train and start with only these networks, so that the test stays short."""
     page.get_by_role("button", name=re.compile("Train on these images")).click()
     expect(page.get_by_role("heading", name="Train on shapes")).to_be_visible()
+    settle(page)
     page.get_by_text("Advanced", exact=True).click()
     chosen = page.get_by_test_id("stMultiSelect").filter(has_text="Networks")
     chosen.get_by_label(re.compile("Clear all")).click()
+    settle(page)
     for network in networks:
         field = chosen.get_by_role("combobox")
         field.click()
         field.fill(network)
         page.get_by_role("option", name=re.compile(f"^{network} ")).click()
         expect(chosen).to_contain_text(network)
+        settle(page)
     page.keyboard.press("Escape")
     page.get_by_role("button", name=re.compile("Start training")).click()
     expect(page.get_by_role("heading", name="Training on shapes")).to_be_visible()
