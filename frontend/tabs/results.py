@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from frontend import state
@@ -130,8 +132,10 @@ def class_table(results: ResultsAnswer) -> None:
 
 def curves(results: ResultsAnswer) -> None:
     """Training curves, where anything was trained by epochs, and the learning curve, where there is one."""
-    trained = {name: epochs for name, epochs in results["history"].items() if epochs}
-    if trained:
+    trained = {name: epochs for name, epochs in results["history"].items() if len(epochs) > 1}
+    if not trained:
+        st.caption(t("results.no_curves"))
+    else:
         st.subheader(t("results.curves"), anchor=False)
         left, right = st.columns(2, gap="large")
         with left:
@@ -168,13 +172,16 @@ def how_it_was_done(results: ResultsAnswer) -> None:
         t("results.split_strategy", strategy=plain(split["strategy"])),
     ]
     if preprocessing:
-        resize = name_of("resize", preprocessing["resize"])
-        size = t("results.size", resize=resize, width=preprocessing["width"], height=preprocessing["height"])
-        lines.append(" ".join([size, plain(preprocessing.get("reason", ""))]))
+        lines.append(plain(preprocessing.get("reason") or _size_line(preprocessing)))
     if results.get("total_seconds"):
         lines.append(t("results.time", time=seconds(results["total_seconds"])))
     lines.append(_tracking_line(results))
     st.markdown("\n".join(f"- {line}" for line in lines if line))
+
+
+def _size_line(preprocessing: dict[str, Any]) -> str:
+    resize = name_of("resize", preprocessing["resize"])
+    return t("results.size", resize=resize, width=preprocessing["width"], height=preprocessing["height"])
 
 
 def _tracking_line(results: ResultsAnswer) -> str:

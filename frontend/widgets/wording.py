@@ -42,7 +42,8 @@ def seconds(value: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1f} ms"
+    """A short time; from 100 ms on, tenths say nothing."""
+    return NOTHING if value is None else f"{value:.{1 if value < 100 else 0}f} ms"
 
 
 def millions(count: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import stand_in_api
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_the_classes_are_sorted_by_weakness(page):
 def test_split_preparation_and_tracking_are_said(page):
     how = page.main.markdown[-1].value
     assert "102 to train on, 26 to choose by (validation), 31 for the final test; seed 42" in how
-    assert "stretched to 224 × 224 pixels. All images are square" in how
+    assert "All images are square" in how
     assert "MLflow has the run `0f3a`" in how
 
 
@@ -107,3 +108,15 @@ def test_an_older_run_can_be_chosen(open_page, service, dataset):
     page.selectbox(key="run-picker").set_value(old["job_id"]).run()
     assert old["job_id"] in page.query_params["job"]
     assert not page.exception
+
+
+def test_a_single_step_draws_no_curve_and_says_why(open_page, service, dataset, monkeypatch):
+    one_step = [{"epoch": 1, "train_loss": 0.1, "val_loss": 0.2, "val_accuracy": 0.9}]
+    answered = stand_in_api.results_of
+    monkeypatch.setattr(
+        stand_in_api, "results_of", lambda *args: answered(*args) | {"history": {"efficientnet_lite0": one_step}}
+    )
+    service.add_job(dataset["dataset_id"], state="succeeded")
+    page = open_page(tab="results", dataset=dataset["dataset_id"])
+    assert any(caption.value.startswith("No training curves") for caption in page.caption)
+    assert "Training curves" not in [element.value for element in page.subheader]

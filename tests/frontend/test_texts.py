@@ -78,7 +78,8 @@ def test_durations_read_like_this(value, text):
 
 def test_shares_and_sizes_read_like_this():
     assert (percent(0.9032), percent(1.0, digits=0), percent(None)) == ("90.3%", "100%", "–")
-    assert (millions(4_652_008), milliseconds(18.34), megabytes(None)) == ("4.7 M", "18.3 ms", "–")
+    assert (millions(4_652_008), milliseconds(18.34), milliseconds(1247.04)) == ("4.7 M", "18.3 ms", "1247 ms")
+    assert megabytes(None) == "–"
 
 
 def test_a_moment_without_a_zone_is_utc():
