@@ -253,3 +253,27 @@ def check_timm_names(names):
 
 def describe_machine():
     return {"device": "cpu"}
+
+
+# -- targets for the supervisor
+
+
+def note_and_sleep(folder):
+    _note(folder)
+    time.sleep(60)
+
+
+def note_and_die(folder):
+    _note(folder)
+    os._exit(5)
+
+
+def note_and_ignore_term(folder):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _note(folder)
+    time.sleep(60)
+
+
+def _note(folder):
+    with open(f"{folder}/{os.getpid()}", "w"):  # noqa: PTH123
+        pass

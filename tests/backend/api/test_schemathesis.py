@@ -19,7 +19,7 @@ from backend.config import Settings
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # Bounded to stay below 20 s on two cores; derandomized, so that a failure comes back.
 bounded = settings(
-    max_examples=int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6")),
+    max_examples=int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5")),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

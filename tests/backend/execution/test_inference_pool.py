@@ -63,10 +63,12 @@ def test_a_process_killed_while_idle_is_replaced_unnoticed(pool):
     assert pool.call(service_fakes.add, 2, right=2) == 4
 
 
-def test_a_call_that_hangs_is_given_up_and_the_next_one_works(settings):
-    pool = InferencePool(settings, warm_up=service_fakes.do_nothing, timeout_s=2.5)
+def test_a_call_that_hangs_is_given_up_and_the_next_one_works(settings, monkeypatch):
+    pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
     pool.call(service_fakes.add, 0, right=0)
+    monkeypatch.setattr(pool, "_timeout_s", 0.3)
     with pytest.raises(UnavailableError, match="no answer within"):
         pool.call(service_fakes.sleep_long)
+    monkeypatch.undo()
     assert pool.call(service_fakes.add, 1, right=1) == 2
     pool.close()

@@ -5,6 +5,7 @@ import pytest
 import service_fakes
 
 from backend.contracts import Job
+from backend.execution import local
 from backend.execution.local import LocalExecutor
 from backend.execution.protocol import Watch
 
@@ -69,10 +70,13 @@ def test_a_cancelled_job_stops_at_its_next_check_and_keeps_the_process(executor)
     assert before.reports[0].message == after.reports[0].message
 
 
-def test_a_job_that_hears_nothing_is_cancelled_within_five_seconds(executor):
+def test_a_job_that_hears_nothing_is_cancelled_soon_after_the_last_warning(executor, monkeypatch):
+    assert local.TERMINATE_AFTER_S < local.KILL_AFTER_S < 5.0
+    monkeypatch.setattr(local, "TERMINATE_AFTER_S", 0.3)
+    monkeypatch.setattr(local, "KILL_AFTER_S", 0.6)
     began = time.monotonic()
     assert run(executor, service_fakes.run_deaf, Watched(cancel=True)).state == "cancelled"
-    assert 4.0 < time.monotonic() - began < 6.0
+    assert 0.6 < time.monotonic() - began < 2.0
 
 
 @pytest.mark.parametrize(
