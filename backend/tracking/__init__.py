@@ -1,6 +1,6 @@
 """Where a run is written down for people who compare experiments. A run never waits for it and never fails by it."""
 
-from backend.tracking.factory import create_tracker
+from backend.tracking.mlflow_tracker import create_tracker
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
 
 __all__ = ["NullTracker", "Tracker", "TrackingInfo", "create_tracker"]

@@ -20,12 +20,13 @@ from urllib.parse import urlsplit
 from backend.contracts import EpochRecord, LeaderboardRow, Results
 from backend.tracking.background import BackgroundSteps
 from backend.tracking.plots import draw_confusion_matrix, draw_training_curves
+from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
 from backend.tracking.wording import explain_failure, flatten, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from backend.tracking.protocol import TrackingInfo
+    from backend.config import Settings
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,14 @@ QUICK_HTTP = {
 DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 RUN_STATUS = {"ok": "FINISHED", "skipped": "KILLED", "failed": "FAILED"}
 SCORES = ("rank", "accuracy", "macro_f1", "val_accuracy", "val_macro_f1", "train_seconds", "predict_ms_per_image")
+
+
+def create_tracker(settings: Settings) -> Tracker:
+    """Return a fresh tracker for one run: MLflow, or one that does nothing where `mlflow_tracking_uri` is `off`."""
+    uri = settings.resolved_mlflow_uri
+    if uri is None:
+        return NullTracker()
+    return MlflowTracker(uri, artifact_root=settings.data_dir.resolve() / "mlflow-artifacts")
 
 
 class MlflowTracker:
