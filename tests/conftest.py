@@ -13,6 +13,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from backend.config import Settings
+from backend.execution.native import prepare_native_libraries
+
+prepare_native_libraries()  # before any test loads torch: its threads would spin against each other's processes
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -20,6 +20,7 @@ from backend.config import Settings
 from backend.contracts import Job, Progress, RunControl
 from backend.errors import JobCancelled, SightglassError
 from backend.execution.logs import configure_logging
+from backend.execution.native import prepare_native_libraries
 from backend.execution.protocol import Handler, Outcome
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def serve_jobs(
     stay_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     lower_priority()
+    prepare_native_libraries()
     configure_logging(settings.log_level)
     warm_quietly(warm_up)
     while (task := connection.recv()) is not None:

@@ -20,6 +20,7 @@ from backend.config import Settings
 from backend.errors import UnavailableError
 from backend.execution.child import stay_with_parent, warm_quietly
 from backend.execution.logs import configure_logging
+from backend.execution.native import prepare_native_libraries
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 def _initialise(log_level: str, warm_up: Callable[[], None]) -> None:
     stay_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare_native_libraries()
     configure_logging(log_level)
     warm_quietly(warm_up)
 

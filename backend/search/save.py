@@ -13,6 +13,7 @@ from backend.engine.reference import Reference, build_reference
 from backend.search.report import TestReading
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
+from backend.storage.files import remove_tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 
 
 def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReading, ids: tuple[str, str]) -> ModelInfo:
-    """Write the bundle of the winning trial; the folder appears whole or not at all."""
+    """Write the bundle of the winning trial; the folder appears whole or not at all.
+
+    A job that is run again after its worker was lost replaces the model that the first attempt may have left.
+    """
     if winner.model is None:
         raise ValueError("a winner holds its network")
     info = _describe(study, winner, winner.model, reading=reading, ids=ids)
     reference = _reference(study, winner.model)
+    if folder.exists():
+        remove_tree(folder)
     save_bundle(folder, winner.model.network, info=info, reference=reference)
     return info
 

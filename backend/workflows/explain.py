@@ -9,7 +9,7 @@ from backend.data.images import open_image
 
 
 def explain_image(settings: Settings, model_folder: Path, image: bytes, *, class_name: str | None = None) -> bytes:
-    """Return a PNG, as large as the picture: its Grad-CAM heat map for one class over it. None: the likeliest class.
+    """Return a PNG in the proportions of the picture: its Grad-CAM heat map for one class over it. None: the likeliest.
 
     Raises:
         ImageError: the picture cannot be opened.

@@ -75,7 +75,7 @@ def warm_up() -> dict[str, object]:
     from backend.engine.arithmetic import set_threads
     from backend.engine.environment import environment
 
-    for module in ("backend.inference.predictor", "backend.inference.explainers"):
+    for module in ("backend.inference.predictor", "backend.inference.explainers", "pytorch_grad_cam"):
         importlib.import_module(module)
     settings = Settings()
     set_threads(settings.torch_threads)

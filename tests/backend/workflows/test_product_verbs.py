@@ -117,7 +117,9 @@ def test_an_unknown_timm_network_is_refused_with_the_nearest():
 
 def test_training_without_a_service_leaves_results_and_a_model(make_zip, settings, tmp_path):
     options = {"models": [LITE], "strategy": "probe"}
-    results, folder = train_archive(make_zip({"circle": 9, "square": 9}), options, out=tmp_path / "out", settings=settings)
+    results, folder = train_archive(
+        make_zip({"circle": 9, "square": 9}), options, out=tmp_path / "out", settings=settings
+    )
     assert (tmp_path / "out" / "results.json").exists()
     assert (folder / "model.pth").exists()
     assert folder.name == results.model_id
