@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from backend.contracts import Candidate, CandidateProgress, Progress, RunControl
+from backend.contracts import Candidate, CandidateProgress, Progress, RunControl, TrialStrategy
 from backend.errors import DeadlineExceeded, Interruption, SightglassError
 from backend.search.candidates import cost
 from backend.search.leaderboard import preview, rank, ranking_metric
@@ -16,6 +16,8 @@ from backend.search.tuning import Start, run_finetune
 from backend.search.watch import TrialControl, TrialWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backend.contracts.run import CandidateState
     from backend.tracking import Tracker
 
@@ -59,7 +61,7 @@ class Contest:
         pairs = list(zip((trial.candidate for trial in probes), starts, strict=True))
         self._try_all(pairs, span=(begin, TRAINED))
 
-    def _try_all(self, pairs: list[tuple[Candidate, Start | None]], *, span: tuple[float, float]) -> None:
+    def _try_all(self, pairs: Sequence[tuple[Candidate, Start | None]], *, span: tuple[float, float]) -> None:
         begin, end = span
         total = sum(cost(candidate) for candidate, _ in pairs)
         for candidate, start in pairs:
@@ -82,7 +84,7 @@ class Contest:
         watch.done(STATES[trial.status], score=row.val_accuracy, reason=trial.reason)
 
     def _run_trial(self, candidate: Candidate, start: Start | None, *, watch: TrialWatch) -> Trial:
-        strategy = "probe" if start is None else "finetune"
+        strategy: TrialStrategy = "probe" if start is None else "finetune"
         try:
             if start is None:
                 return run_probe(self._study, candidate, watch=watch)

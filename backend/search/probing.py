@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from backend.contracts import Candidate, EpochRecord
 from backend.engine.features import extract_features
+from backend.engine.metrics import accuracy
 from backend.engine.network import Network, count_parameters, create_network
 from backend.engine.probe import LinearHead, fit_probe, install_head
 from backend.search.leaderboard import log_loss
@@ -87,5 +88,5 @@ def _probe_history(study: Study, head: LinearHead, features: npt.NDArray[np.floa
         epoch=1,
         train_loss=log_loss(head.probabilities(features[study.train]), study.targets[study.train]),
         val_loss=log_loss(val, val_targets),
-        val_accuracy=float((val.argmax(axis=1) == val_targets).mean()),
+        val_accuracy=accuracy(val, val_targets),
     )
