@@ -77,7 +77,8 @@ def actual(candidate: Candidate, network: Network) -> Candidate:
 def size_mb(network: Network) -> float:
     """Size of the weights on disk, in megabytes (10^6 bytes)."""
     tensors = network.module.state_dict().values()
-    return round(sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6, 2)
+    size: int = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return round(size / 1e6, 2)
 
 
 def _probe_history(study: Study, head: LinearHead, features: npt.NDArray[np.float32]) -> EpochRecord:

@@ -17,6 +17,8 @@ from backend.registry import nearest
 from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
+from backend.storage.files import atomic_write
+from backend.tracking import create_tracker
 
 JOB_KIND = "train_images"
 
@@ -44,7 +46,6 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         SightglassError: what a person can mend; the worker writes its detail on the row.
     """
     from backend.search.compare import Run, compare
-    from backend.tracking.mlflow_tracker import create_tracker
 
     recipe = Recipe.model_validate(job.payload)
     dataset = load_dataset(settings.datasets_dir / recipe.dataset_id)
@@ -97,13 +98,14 @@ def train_archive(
         SightglassError: what a person can mend.
     """
     from backend.data import open_dataset
-    from backend.search.compare import Run, compare
-    from backend.storage.files import atomic_write
-    from backend.tracking.mlflow_tracker import create_tracker
 
+    # everything that a person may have got wrong is found before torch's seconds of loading
     dataset = open_dataset(archive, into=out / "dataset", settings=settings)
     recipe = recipe_from(options, dataset.info.dataset_id)
     check_recipe(recipe, dataset.info, settings=settings)
+
+    from backend.search.compare import Run, compare
+
     run = Run(
         settings=settings, control=control or RunControl(), tracker=create_tracker(settings), models_dir=out / "models"
     )
