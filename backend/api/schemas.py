@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.services import Services
 from backend.api.shelf import OpenDataset
-from backend.contracts import DatasetInfo, ImageItem, Job
+from backend.contracts import DatasetInfo, ImageItem, Job, OverrideKey, TestPrediction
 from backend.contracts.run import CandidateProgress
 from backend.data.augmentation_catalogue import AugmentationEntry
 from backend.jobs.events import PRIVATE_FIELDS
@@ -71,6 +71,25 @@ class ImagePage(BaseModel):
     images: list[ImageView]
 
 
+class AnswerView(BaseModel):
+    """One test image and the best model's answer to it."""
+
+    image_id: str
+    url: str = Field(description="Address of a thumbnail; `size` there may be changed.")
+    label: str = Field(description="The truth, as the dataset says it.")
+    predicted: str
+    confidence: float = Field(description="The probability that the model gave its answer.")
+
+
+class AnswerPage(BaseModel):
+    """Part of a job's test images, the most confident answer first."""
+
+    total: int
+    offset: int
+    limit: int
+    images: list[AnswerView]
+
+
 class JobLinks(BaseModel):
     self: str
     events: str
@@ -114,6 +133,7 @@ class OptionsView(BaseModel):
     presets: list[Preset]
     limits: dict[str, int]
     recipe_schema: dict[str, Any] = Field(description="JSON schema of the body of train/start.")
+    override_keys: list[OverrideKey] = Field(description="Expert settings that the recipe's `overrides` take.")
 
 
 class PlainPrediction(BaseModel):
@@ -146,6 +166,10 @@ def image_view(dataset_id: str, item: ImageItem) -> ImageView:
         height=item.height,
         url=image_url(dataset_id, item.image_id),
     )
+
+
+def answer_view(dataset_id: str, answer: TestPrediction) -> AnswerView:
+    return AnswerView(**answer.model_dump(), url=image_url(dataset_id, answer.image_id))
 
 
 def image_url(dataset_id: str, image_id: str) -> str:

@@ -4,7 +4,14 @@ from backend.contracts.base import ID_PATTERN, Id, Record, utc_now
 from backend.contracts.dataset import Dataset, DatasetInfo, ImageItem, Preprocessing, ResizeMode, SkippedFile, Split
 from backend.contracts.job import FINAL_STATES, Job, JobEvent, JobState
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
-from backend.contracts.recipe import FinetuneSettings, ProbeSettings, Recipe, override_keys
+from backend.contracts.recipe import (
+    FinetuneSettings,
+    OverrideKey,
+    ProbeSettings,
+    Recipe,
+    override_entries,
+    override_keys,
+)
 from backend.contracts.result import (
     BestModel,
     Candidate,
@@ -15,6 +22,8 @@ from backend.contracts.result import (
     ModelInfo,
     Results,
     SplitSizes,
+    TestPrediction,
+    TestPredictions,
     TestScores,
     TrialStrategy,
     WeightsKind,
@@ -44,6 +53,7 @@ __all__ = [
     "LeaderboardRow",
     "ModelInfo",
     "ModelRef",
+    "OverrideKey",
     "Prediction",
     "Preprocessing",
     "ProbeSettings",
@@ -57,10 +67,13 @@ __all__ = [
     "SkippedFile",
     "Split",
     "SplitSizes",
+    "TestPrediction",
+    "TestPredictions",
     "TestScores",
     "TrialStrategy",
     "WeightsKind",
     "WeightsSource",
+    "override_entries",
     "override_keys",
     "utc_now",
 ]

@@ -86,3 +86,20 @@ SECTIONS: dict[str, type[Record]] = {"finetune": FinetuneSettings, "probe": Prob
 def override_keys() -> list[str]:
     """Every dotted key that `Recipe.overrides` takes."""
     return [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]
+
+
+class OverrideKey(Record):
+    """One expert setting, as a form or a table shows it."""
+
+    name: str
+    description: str
+    default: float | int | str | bool
+
+
+def override_entries() -> list[OverrideKey]:
+    """Every dotted key with its meaning and its default."""
+    return [
+        OverrideKey(name=f"{section}.{name}", description=field.description or "", default=field.default)
+        for section, model in SECTIONS.items()
+        for name, field in model.model_fields.items()
+    ]

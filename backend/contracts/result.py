@@ -67,6 +67,26 @@ class TestScores(Record):
     expected_calibration_error: float
 
 
+class TestPrediction(Record):
+    """One test image: the truth, the best model's answer, and the probability that it gave its answer."""
+
+    __test__ = False
+
+    image_id: Id
+    label: str
+    predicted: str
+    confidence: float
+
+
+class TestPredictions(Record):
+    """The images behind a confusion matrix. `test_predictions.json` in the bundle: too long for a results record."""
+
+    __test__ = False
+
+    class_names: tuple[str, ...]
+    images: tuple[TestPrediction, ...]
+
+
 class LeaderboardRow(Record):
     """One candidate. `accuracy` and `macro_f1` are on test, read once after the ranking by validation stood."""
 

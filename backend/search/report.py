@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backend.contracts import BestModel, LeaderboardRow, ModelInfo, Results, SplitSizes
+from backend.contracts import (
+    BestModel,
+    LeaderboardRow,
+    ModelInfo,
+    Results,
+    SplitSizes,
+    TestPrediction,
+    TestPredictions,
+)
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
 from backend.search.leaderboard import RankBy, rows
@@ -46,6 +54,25 @@ def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, metric: R
 def winning_row(reading: TestReading) -> LeaderboardRow:
     """The winner's own row of the leaderboard."""
     return reading.leaderboard[reading.ranked.index(reading.winner)]
+
+
+def answers(study: Study, winner: Trial) -> TestPredictions:
+    """The winner's answer to each test image: what the counts of the confusion matrix are made of."""
+    if winner.test_probabilities is None:
+        raise ValueError("a winner has test probabilities")
+    names, items = study.dataset.class_names, study.dataset.items
+    images = []
+    for place, probabilities in zip(study.test, winner.test_probabilities, strict=True):
+        best = int(probabilities.argmax())
+        images.append(
+            TestPrediction(
+                image_id=items[place].image_id,
+                label=items[place].label,
+                predicted=names[best],
+                confidence=round(float(probabilities[best]), 6),
+            )
+        )
+    return TestPredictions(class_names=names, images=tuple(images))
 
 
 def build_results(study: Study, reading: TestReading, *, model: ModelInfo, seconds: float) -> Results:

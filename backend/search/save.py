@@ -1,4 +1,4 @@
-"""The winner on disk: its features for familiarity, its metadata, its bundle."""
+"""The winner on disk: its features for familiarity, its metadata, its bundle, its answers to the test images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from backend.engine.bundle import save_bundle
 from backend.engine.environment import versions
 from backend.engine.features import extract_features
 from backend.engine.reference import Reference, build_reference
-from backend.search.report import TestReading
+from backend.search.report import TestReading, answers
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
+from backend.storage.answers import write_answers
 from backend.storage.files import remove_tree
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReadi
     if folder.exists():
         remove_tree(folder)
     save_bundle(folder, winner.model.network, info=info, reference=reference)
+    write_answers(folder, answers(study, winner))
     return info
 
 

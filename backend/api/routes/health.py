@@ -10,7 +10,7 @@ from backend.api.deps import ServicesDep, SettingsDep
 from backend.api.problems import problems
 from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
 from backend.api.services import Services
-from backend.contracts import Candidate, Recipe
+from backend.contracts import Candidate, Recipe, override_entries
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.errors import UnavailableError
 from backend.storage.files import check_writable, free_bytes
@@ -78,10 +78,11 @@ def candidates(services: ServicesDep) -> list[Candidate]:
 
 @router.get("/options", responses=problems())
 def options(settings: SettingsDep) -> OptionsView:
-    """What may be chosen for a run: augmentations, presets, limits, and the schema of a recipe."""
+    """What may be chosen for a run: augmentations, presets, limits, expert settings, the recipe's schema."""
     return OptionsView(
         augmentations=list(AUGMENTATION_CATALOGUE),
         presets=PRESETS,
         limits={"max_upload_mb": settings.max_upload_mb, "max_image_pixels": settings.max_image_pixels},
         recipe_schema=Recipe.model_json_schema(),
+        override_keys=override_entries(),
     )

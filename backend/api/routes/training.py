@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import anyio
@@ -11,11 +12,14 @@ from fastapi import APIRouter, Query, Response
 
 from backend.api.deps import CatalogDep, DatasetId, JobId, ServicesDep
 from backend.api.problems import problems
-from backend.api.schemas import JobView, job_view
+from backend.api.schemas import AnswerPage, JobView, answer_view, job_view
 from backend.api.services import Services
 from backend.api.uploads import LimitedRoute
 from backend.contracts import FINAL_STATES, Job, Recipe, Results
-from backend.errors import ConflictError
+from backend.data.names import clean_name
+from backend.errors import ConflictError, InputError
+from backend.registry import nearest
+from backend.storage.answers import read_answers
 
 router = APIRouter(prefix="/api/cv", tags=["training"], route_class=LimitedRoute)
 
@@ -65,6 +69,37 @@ def results_of_dataset(dataset_id: DatasetId, catalog: CatalogDep) -> Results:
 def results_of_job(job_id: JobId, catalog: CatalogDep) -> Results:
     """The results of one job."""
     return catalog.results_for_job(job_id)
+
+
+@router.get("/jobs/{job_id}/test-predictions", responses=problems(404))
+def answers_of_job(
+    job_id: JobId,
+    services: ServicesDep,
+    label: Annotated[str | None, Query(description="Only images that are of this class.")] = None,
+    predicted: Annotated[str | None, Query(description="Only images that were taken for this class.")] = None,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> AnswerPage:
+    """The test images behind the confusion matrix, with the best model's answers, the most confident first."""
+    results = services.catalog.results_for_job(job_id)
+    answers = read_answers(services.settings.models_dir / results.model_id)
+    for name in (label, predicted):
+        if name is not None:
+            _check_class(name, answers.class_names)
+    found = [
+        answer for answer in answers.images if label in (None, answer.label) and predicted in (None, answer.predicted)
+    ]
+    found.sort(key=lambda answer: (-answer.confidence, answer.image_id))
+    page = [answer_view(results.dataset_id, answer) for answer in found[offset : offset + limit]]
+    return AnswerPage(total=len(found), offset=offset, limit=limit, images=page)
+
+
+def _check_class(name: str, class_names: Sequence[str]) -> None:
+    if name not in class_names:
+        known = list(class_names)
+        raise InputError(
+            f"The job knows no class '{clean_name(name)}'.{nearest(name, known)} It has: {', '.join(known)}."
+        )
 
 
 def _enqueue(recipe: Recipe, services: Services) -> Job:

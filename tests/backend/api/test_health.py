@@ -73,6 +73,15 @@ def test_options_hold_what_a_form_needs(client, settings):
     assert answer["limits"]["max_upload_mb"] == settings.max_upload_mb
 
 
+def test_options_list_the_expert_settings_that_a_recipe_takes(client, dataset_id):
+    keys = client.get("/api/cv/options").json()["override_keys"]
+    assert {"name": "probe.folds", "default": 5} in [{k: row[k] for k in ("name", "default")} for row in keys]
+    assert all(row["description"] for row in keys)
+    overrides = {row["name"]: row["default"] for row in keys}
+    answer = client.post("/api/cv/train/start", json={"dataset_id": dataset_id, "overrides": overrides})
+    assert answer.status_code == 202, answer.text
+
+
 def test_the_root_leads_to_the_documentation(client):
     answer = client.get("/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, "/docs")

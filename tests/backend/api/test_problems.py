@@ -10,6 +10,7 @@ PATHS = [
     ("GET", "/api/cv/jobs/{}"),
     ("GET", "/api/cv/jobs/{}/events"),
     ("GET", "/api/cv/jobs/{}/results"),
+    ("GET", "/api/cv/jobs/{}/test-predictions"),
     ("POST", "/api/cv/jobs/{}/cancel"),
     ("GET", "/api/cv/results/{}"),
     ("GET", "/api/cv/models/{}"),

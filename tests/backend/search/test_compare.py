@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 
 from backend.contracts import Progress, Recipe, RunControl
@@ -6,6 +8,7 @@ from backend.errors import DatasetError, JobCancelled, RecipeError
 from backend.search import contest as contest_module
 from backend.search import study as study_module
 from backend.search.compare import Run, compare
+from backend.storage.answers import read_answers
 
 LITE = "efficientnet_lite0"
 NET = "mobilenetv3_large"  # smallest of the four defaults; from scratch here
@@ -47,7 +50,8 @@ def test_a_comparison_ranks_every_network_beside_the_baseline_and_saves_the_best
         == sum(c.support for c in results.per_class)
     )
     assert any("from scratch" in note and NET in note for note in results.notes)
-    assert {path.name for path in outcome.folder.iterdir()} >= {"model.pth", "model.json"}
+    assert {path.name for path in outcome.folder.iterdir()} >= {"model.pth", "model.json", "test_predictions.json"}
+    assert_answers_agree(outcome, dataset)
     assert reports[-1].progress == 1.0
     shares = [report.progress for report in reports if report.progress is not None]
     assert shares == sorted(shares)
@@ -55,6 +59,22 @@ def test_a_comparison_ranks_every_network_beside_the_baseline_and_saves_the_best
         r.candidate for r in reports if isinstance(r, Progress) and r.candidate and r.candidate.state == "succeeded"
     ]
     assert {candidate.name for candidate in finished} == {LITE, NET}
+
+
+def assert_answers_agree(outcome, dataset):
+    """The kept answers give the very counts of the confusion matrix, for images with their own labels."""
+    answers, matrix = read_answers(outcome.folder), outcome.results.confusion_matrix
+    counted = Counter((answer.label, answer.predicted) for answer in answers.images)
+    cells = {
+        (truth, predicted): count
+        for truth, row in zip(matrix.labels, matrix.matrix, strict=True)
+        for predicted, count in zip(matrix.labels, row, strict=True)
+    }
+    assert counted == Counter(cells)
+    labels = {item.image_id: item.label for item in dataset.items}
+    assert all(labels[answer.image_id] == answer.label for answer in answers.images)
+    assert len({answer.image_id for answer in answers.images}) == outcome.results.split.test
+    assert all(0.5 <= answer.confidence <= 1 for answer in answers.images)  # the larger one of two
 
 
 def test_the_same_seed_gives_the_same_result(dataset, run, settings):
