@@ -6,7 +6,7 @@ It does not scan folders or entry points: what is in a catalogue is visible wher
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from backend.errors import RecipeError
@@ -18,10 +18,11 @@ class RegistryClash(Exception):
     """A name is registered twice; rename one of the two. Nothing was registered."""
 
 
-def nearest(name: str, choices: list[str]) -> str:
-    """Return `" Did you mean 'x'?"`, or the empty string where nothing is near."""
-    close = difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"`, or the empty string where nothing is near. Upper and lower case count alike."""
+    original = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), original, n=1, cutoff=0.5)
+    return f" Did you mean '{original[close[0]]}'?" if close else ""
 
 
 class Registry(Generic[T]):

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from backend.contracts import ImageItem
+from backend.data.imbalance import is_imbalanced
 
 SENSIBLE_LEAST = 20
 TRAINABLE_LEAST = 3  # one picture each for train, validation and test
-IMBALANCE = 3.0
 MOST_NAMED = 10
 
 
@@ -39,14 +39,13 @@ def _few(name: str, count: int) -> str:
 
 
 def _imbalance(counts: Mapping[str, int]) -> list[str]:
+    if not is_imbalanced(counts.values()):
+        return []
     most = max(counts, key=lambda name: counts[name])
     least = min(counts, key=lambda name: counts[name])
-    ratio = counts[most] / counts[least]
-    if ratio <= IMBALANCE:
-        return []
     sentence = (
         f"The classes are uneven: `{most}` has {counts[most]} images, `{least}` {counts[least]}, "
-        f"a ratio of {ratio:.1f}. Look at the per-class scores, not at accuracy alone."
+        f"a ratio of {counts[most] / counts[least]:.1f}. Look at the per-class scores, not at accuracy alone."
     )
     return [sentence]
 

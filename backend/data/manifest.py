@@ -49,30 +49,31 @@ def load_dataset(folder: Path) -> Dataset:
     return Dataset(info=info, root=folder, items=items)
 
 
+def require_classes(info: DatasetInfo, classes: Sequence[str]) -> None:
+    """Raise where a choice of classes does not fit the dataset.
+
+    Raises:
+        RecipeError: a class is unknown (the nearest is named), or fewer than two are chosen.
+    """
+    known = info.class_names
+    for name in classes:
+        if name not in info.class_counts:
+            raise RecipeError(
+                f"The dataset '{info.name}' has no class '{name}'.{nearest(name, known)} It has: {_listed(known)}."
+            )
+    if len(set(classes)) < 2:
+        raise RecipeError(f"{len(set(classes))} class was chosen ({_listed(sorted(set(classes)))}); choose at least 2.")
+
+
 def restrict_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     """Return the dataset reduced to some of its classes; the order given here does not matter.
 
     Raises:
-        RecipeError: a class is unknown (the nearest is named), or fewer than two are left.
+        RecipeError: as `require_classes`.
     """
-    known = list(dataset.class_names)
-    for name in classes:
-        if name not in known:
-            raise RecipeError(
-                f"The dataset '{dataset.info.name}' has no class '{name}'.{_nearest_class(name, known)} "
-                f"It has: {_listed(known)}."
-            )
+    require_classes(dataset.info, classes)
     wanted = set(classes)
-    if len(wanted) < 2:
-        raise RecipeError(f"{len(wanted)} class was chosen ({_listed(sorted(wanted))}); choose at least 2.")
     return dataset.with_items(item for item in dataset.items if item.label in wanted)
-
-
-def _nearest_class(name: str, known: list[str]) -> str:
-    """`registry.nearest` compares in lower case; class names keep the case that people wrote."""
-    original = {label.lower(): label for label in known}
-    hint = nearest(name, list(original))
-    return next((hint.replace(f"'{low}'", f"'{label}'") for low, label in original.items() if f"'{low}'" in hint), "")
 
 
 def _listed(names: Sequence[str], *, most: int = 20) -> str:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 import torch
 
 from backend.contracts import Preprocessing
+from backend.data.imbalance import is_imbalanced
 from backend.data.transforms import augment, normalise
 from backend.engine.features import image_batch
-
-IMBALANCE_RATIO = 3.0  # above it every class has the same say in the loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ class TrainingBatches:
 def loss_weights(data: TrainingData, num_classes: int) -> torch.Tensor | None:
     """Weights [C] that give every class the same say, or None where the classes are about equally large."""
     counts = np.bincount(data.targets[data.train], minlength=num_classes)
-    if counts.max() <= IMBALANCE_RATIO * counts.min():
+    if not is_imbalanced(counts):
         return None
     weights = len(data.train) / (num_classes * np.maximum(counts, 1))
     return torch.tensor(weights, dtype=torch.float32)

@@ -67,10 +67,10 @@ def macro_f1(probabilities: Floats, targets: Ints) -> float:
     return float(_f1(matrix)[occurs].mean())
 
 
-def log_loss(probabilities: Floats, targets: Ints) -> float:
-    """Mean negative log-likelihood of the truth, in nats."""
+def log_loss(probabilities: Floats, targets: Ints, *, weights: Floats | None = None) -> float:
+    """Mean negative log-likelihood of the truth, in nats; `weights` [N] say how much each image counts."""
     chosen = probabilities[np.arange(len(targets)), targets]
-    return float(-np.log(np.clip(chosen, SMALLEST, 1.0)).mean())
+    return float(np.average(-np.log(np.clip(chosen, SMALLEST, 1.0)), weights=weights))
 
 
 def expected_calibration_error(probabilities: Floats, targets: Ints) -> float:

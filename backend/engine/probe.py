@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 
 from backend.contracts import RunControl
-from backend.engine.metrics import accuracy
+from backend.data.imbalance import is_imbalanced
+from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
 from backend.errors import DatasetError
 
@@ -25,7 +26,6 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C; on 160 images all came within 2 points of each other
-IMBALANCE_RATIO = 3.0  # above it rare classes weigh as much as frequent ones
 CHOOSING_IMAGES = 4000  # more do not change the choice of C, and cost len(STRENGTHS) x folds fits each
 MAX_STEPS = 1000
 SOLVE_FOLDS = 3  # a start needs no finer choice
@@ -128,7 +128,7 @@ def _pose(features: Floats, targets: Ints, num_classes: int) -> _Problem:
             f"Class number {int(counts.argmin())} has {int(counts.min())} images to learn from; each class needs at "
             "least 2. Add images or leave the class out."
         )
-    return _Problem(features, targets, num_classes, balanced=counts.max() > IMBALANCE_RATIO * counts.min())
+    return _Problem(features, targets, num_classes, balanced=is_imbalanced(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,12 @@ class _Problem:
         weight, bias = _every_class(coefficients, model.intercept_, model.classes_, num_classes=self.num_classes)
         weight = weight / scale
         return weight, bias - weight @ mean
+
+    def weights(self) -> Floats | None:
+        """How much each image counts in a score [N]: where classes are uneven, every class alike; else None."""
+        if not self.balanced:
+            return None
+        return 1.0 / np.bincount(self.targets, minlength=self.num_classes)[self.targets]
 
     def subset(self, places: Ints) -> _Problem:
         return _Problem(self.features[places], self.targets[places], self.num_classes, self.balanced)
@@ -205,7 +211,7 @@ def _choose_strength(problem: _Problem, *, folds: int, seed: int, control: RunCo
     losses = {}
     for strength in STRENGTHS:
         held_out = _out_of_fold(problem, strength, folds=folds, seed=seed, control=control)
-        losses[strength] = _weighted_log_loss(held_out, problem)
+        losses[strength] = log_loss(held_out, problem.targets, weights=problem.weights())
     best = min(losses, key=lambda strength: losses[strength])
     log.debug("regularisation chosen", extra={"losses": losses, "chosen": best})
     return best
@@ -231,15 +237,6 @@ def _folds(targets: Ints, *, folds: int, seed: int) -> Iterator[tuple[Ints, Ints
         dealt += len(places)  # small classes do not all begin with the first fold
     for fold in np.unique(fold_of):
         yield np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-
-
-def _weighted_log_loss(probabilities: Floats, problem: _Problem) -> float:
-    chosen = probabilities[np.arange(len(problem.targets)), problem.targets]
-    losses = -np.log(np.clip(chosen, 1e-12, 1.0))
-    if not problem.balanced:
-        return float(losses.mean())
-    counts = np.bincount(problem.targets, minlength=problem.num_classes)
-    return float(np.average(losses, weights=1.0 / counts[problem.targets]))
 
 
 def _softmax(scores: Floats) -> Floats:

@@ -6,7 +6,6 @@ a network looked, not why, and not whether it is right.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +24,7 @@ from backend.inference.access import exclusive
 from backend.inference.cam_layers import reads_attention, reshape_for, target_layer
 from backend.inference.overlay import overlay_png, shown_size
 from backend.inference.predictor import Picture, as_picture
+from backend.registry import nearest
 
 __all__ = ["heatmap", "in_picture", "overlay_png"]
 
@@ -117,6 +117,6 @@ def _class_index(bundle: Bundle, class_name: str) -> int:
     names = bundle.info.class_names
     if class_name in names:
         return names.index(class_name)
-    close = difflib.get_close_matches(class_name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise InputError(f"The model knows no class '{class_name}'.{hint} Allowed: {', '.join(names)}.")
+    raise InputError(
+        f"The model knows no class '{class_name}'.{nearest(class_name, names)} Allowed: {', '.join(names)}."
+    )

@@ -41,7 +41,7 @@ def export(folder: Path, format: str = "pth") -> ExportedFile:  # noqa: A002 - t
     """
     if format not in FORMATS:
         raise InputError(
-            f"There is no download format '{format}'.{nearest(format, list(FORMATS))} Allowed: {', '.join(FORMATS)}."
+            f"There is no download format '{format}'.{nearest(format, FORMATS)} Allowed: {', '.join(FORMATS)}."
         )
     return FORMATS[format](folder, _read_info(folder))
 

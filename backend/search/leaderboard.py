@@ -13,24 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import LeaderboardRow
-from backend.engine.metrics import accuracy, evaluate, macro_f1
+from backend.data.imbalance import is_imbalanced
+from backend.engine.metrics import accuracy, evaluate, log_loss, macro_f1
 from backend.search.trial import Trial
 
 Ints = npt.NDArray[np.integer]
 RankBy = Literal["accuracy", "macro_f1"]
 
-IMBALANCE_RATIO = 3.0  # above it accuracy rewards ignoring rare classes, so macro-F1 ranks
-
 
 def ranking_metric(class_counts: Sequence[int]) -> RankBy:
-    """macro_f1 where the largest class outnumbers the smallest by more than `IMBALANCE_RATIO`, else accuracy."""
-    return "macro_f1" if max(class_counts) > IMBALANCE_RATIO * min(class_counts) else "accuracy"
-
-
-def log_loss(probabilities: npt.NDArray[np.floating], targets: Ints) -> float:
-    """Mean negative log-likelihood in nats; [N, C] and [N]."""
-    chosen = probabilities[np.arange(len(targets)), targets]
-    return float(-np.log(np.clip(chosen, 1e-12, 1.0)).mean())
+    """macro_f1 where the classes are uneven, because accuracy rewards ignoring rare ones; else accuracy."""
+    return "macro_f1" if is_imbalanced(class_counts) else "accuracy"
 
 
 def rank(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:

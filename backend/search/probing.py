@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from backend.contracts import Candidate, EpochRecord
 from backend.engine.features import extract_features
-from backend.engine.metrics import accuracy
+from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network, count_parameters, create_network
 from backend.engine.probe import LinearHead, fit_probe, install_head
-from backend.search.leaderboard import log_loss
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
 from backend.search.watch import TrialWatch

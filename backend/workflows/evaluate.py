@@ -112,7 +112,7 @@ def require_known_labels(dataset: Dataset, names: tuple[str, ...]) -> None:
     """
     for label in dataset.class_names:
         if label not in names:
-            hint = nearest(label, list(names))
+            hint = nearest(label, names)
             raise DatasetError(
                 f"The pictures hold the class '{label}', which this model does not know.{hint} "
                 f"It knows: {', '.join(names)}."

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from backend.config import Settings
 from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
 from backend.data.augmentation_catalogue import check_augmentations
-from backend.data.manifest import load_dataset
+from backend.data.manifest import load_dataset, require_classes
 from backend.errors import RecipeError
 from backend.registry import nearest
 from backend.search.candidates import plan
@@ -30,11 +30,8 @@ def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) ->
         RecipeError: an unknown network, class, augmentation or override; the message suggests the nearest.
     """
     recipe.check_overrides()
-    for label in recipe.classes or ():
-        if label not in dataset.class_counts:
-            allowed = list(dataset.class_names)
-            hint = nearest(label, allowed)
-            raise RecipeError(f"The dataset has no class '{label}'.{hint} It has: {', '.join(allowed)}.")
+    if recipe.classes:
+        require_classes(dataset, recipe.classes)
     check_augmentations(recipe.augmentations or ())
     return plan(recipe, settings)
 
@@ -85,7 +82,7 @@ def recipe_from(options: dict[str, Any], dataset_id: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        hint = nearest(key, list(Recipe.model_fields)) if first["type"] == "extra_forbidden" else ""
+        hint = nearest(key, Recipe.model_fields) if first["type"] == "extra_forbidden" else ""
         raise RecipeError(f"'{key}' does not fit: {first['msg']}.{hint}") from error
 
 

@@ -42,3 +42,7 @@ def test_a_miss_suggests_the_nearest_and_lists_all(fruits):
 def test_nothing_is_suggested_where_nothing_is_near():
     assert nearest("zzz", ["pear", "apple"]) == ""
     assert nearest("PEAR", ["pear", "apple"]) == " Did you mean 'pear'?"
+
+
+def test_a_suggestion_keeps_the_case_in_which_the_name_was_written():
+    assert nearest("airplane", ["Airplane", "Ship"]) == " Did you mean 'Airplane'?"

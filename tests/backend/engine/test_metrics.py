@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from backend.engine.metrics import accuracy, evaluate, expected_calibration_error, macro_f1, wilson_interval
+from backend.engine.metrics import (
+    accuracy,
+    evaluate,
+    expected_calibration_error,
+    log_loss,
+    macro_f1,
+    wilson_interval,
+)
 
 NAMES = ("a", "b", "c", "d")
 
@@ -80,3 +87,10 @@ def test_shapes_that_do_not_agree_are_refused(probabilities, targets):
 def test_accuracy_counts_the_most_probable_class(predictions):
     probabilities, targets = predictions
     assert accuracy(probabilities, targets) == np.mean(probabilities.argmax(1) == targets)
+
+
+def test_weights_say_how_much_each_image_counts_in_the_log_loss():
+    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
+    assert log_loss(probabilities, np.array([0, 1])) == pytest.approx((np.log(2) + np.log(4 / 3)) / 2)
+    weighted = log_loss(probabilities, np.array([0, 1]), weights=np.array([3.0, 1.0]))
+    assert weighted == pytest.approx((3 * np.log(2) + np.log(4 / 3)) / 4)

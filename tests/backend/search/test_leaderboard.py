@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from backend.contracts import Candidate
-from backend.search.leaderboard import log_loss, preview, rank, ranking_metric, rows
+from backend.search.leaderboard import preview, rank, ranking_metric, rows
 from backend.search.trial import Trial
 
 TARGETS = np.array([0, 0, 1, 1])
@@ -56,11 +56,18 @@ def test_a_preview_shows_validation_and_hides_test():
     assert row.accuracy is None
 
 
+def test_imbalanced_classes_are_ranked_by_macro_f1_and_not_by_accuracy():
+    targets = np.array([0] * 8 + [1] * 2)
+    lazy = np.array([[0.9, 0.1]] * 10)  # 80% right, and blind to the rare class
+    fair = np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5)  # 70% right, and finds both
+    trials = [
+        Trial(candidate=Candidate(name=name, family="f", timm_name=name), strategy="probe", held_out=held_out)
+        for name, held_out in (("lazy", lazy), ("fair", fair))
+    ]
+    assert names(rank(trials, targets, by="accuracy")) == ["lazy", "fair"]
+    assert names(rank(trials, targets, by="macro_f1")) == ["fair", "lazy"]
+
+
 def test_macro_f1_ranks_where_one_class_outnumbers_another_more_than_three_to_one():
     assert ranking_metric([30, 10]) == "accuracy"
     assert ranking_metric([31, 10]) == "macro_f1"
-
-
-def test_log_loss_is_the_mean_of_minus_log_of_the_truths_probability():
-    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
-    assert log_loss(probabilities, np.array([0, 1])) == pytest.approx((np.log(2) + np.log(4 / 3)) / 2)

@@ -1,0 +1,15 @@
+"""When classes count as uneven: one rule for the warning at import, both losses and the ranking. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Above it accuracy rewards ignoring rare classes: people are warned, rare classes weigh more in training, and
+# macro-F1 ranks instead of accuracy. All at one point, so that a warning always goes with a remedy.
+IMBALANCE_RATIO = 3.0
+
+
+def is_imbalanced(class_counts: Iterable[int]) -> bool:
+    """Whether the largest class has more than `IMBALANCE_RATIO` times the images of the smallest."""
+    counts = list(class_counts)
+    return max(counts) > IMBALANCE_RATIO * min(counts)
