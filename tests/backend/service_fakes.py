@@ -155,6 +155,12 @@ def run_deaf(job, *, control, settings):
     time.sleep(60)
 
 
+def run_busy(job, *, control, settings):
+    """Never looks at the control, as a handler inside a long call of a library; TERM ends it."""
+    control.report(Progress(stage="busy", message="started"))
+    time.sleep(60)
+
+
 def run_dies(job, *, control, settings):
     os.kill(os.getpid(), signal.SIGKILL)
 

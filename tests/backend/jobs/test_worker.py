@@ -6,6 +6,7 @@ import pytest
 from backend.contracts import CandidateProgress, Progress
 from backend.errors import UnavailableError
 from backend.execution.protocol import Outcome
+from backend.jobs import worker as worker_module
 from backend.jobs.presence import Presence
 from backend.jobs.worker import Worker
 
@@ -130,10 +131,36 @@ def test_a_stopped_worker_gives_its_job_back_and_leaves_no_sign_of_life(queue, d
     assert Presence(database).silence_s() is None
 
 
-def test_a_worker_outlives_a_database_that_does_not_answer(queue, start_worker, monkeypatch):
-    from backend.jobs import worker as module
+def test_a_worker_takes_up_the_job_of_one_that_is_not_heard_of_any_more(queue, start_worker, monkeypatch):
+    monkeypatch.setattr(worker_module, "STALE_AFTER_S", 0.01)
+    job_id = queue.enqueue("train", {}).job_id
+    assert queue.claim("worker-that-died")
+    time.sleep(0.05)
+    start_worker(train=lambda job, watch: Outcome(state="succeeded"))
+    assert wait_for(queue, job_id, "succeeded").attempts == 2
 
-    monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
+
+def test_a_worker_whose_job_was_given_away_lets_go_of_it(queue, start_worker, monkeypatch):
+    monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.05)
+    let_go = []
+
+    def work(job, watch):
+        end = time.monotonic() + 5
+        while job.attempts == 1 and not watch.cancelled() and time.monotonic() < end:
+            time.sleep(0.01)
+        let_go.append(time.monotonic() < end)
+        return Outcome(state="succeeded")
+
+    start_worker(train=work)
+    job_id = queue.enqueue("train", {}).job_id
+    wait_for(queue, job_id, "running")
+    assert queue.requeue_lost(stale_after_s=-1)
+    assert wait_for(queue, job_id, "succeeded").attempts == 2
+    assert let_go == [True, True]
+
+
+def test_a_worker_outlives_a_database_that_does_not_answer(queue, start_worker, monkeypatch):
+    monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.05)
     real, failures = queue.claim, [1, 1]
 
     def claim(worker_id):

@@ -27,6 +27,15 @@ def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_pa
     assert [entry.name for entry in target.parent.iterdir()] == ["file.json"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows does not let an open file be replaced")
+def test_who_reads_a_file_while_it_is_replaced_reads_the_old_one_to_its_end(tmp_path):
+    target = tmp_path / "file.json"
+    atomic_write(target, "old and whole")
+    with target.open() as reader:
+        atomic_write(target, "new")
+        assert reader.read() == "old and whole"
+
+
 def test_a_folder_appears_only_when_the_block_ends(tmp_path):
     target = tmp_path / "models" / "m1"
     with atomic_directory(target) as folder:
