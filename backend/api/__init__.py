@@ -1,4 +1,7 @@
-"""HTTP in, HTTP out. Every router is in this list; its order is the order of the documentation."""
+"""HTTP in, HTTP out: routes, access, limits, problem answers. It computes nothing and never imports torch.
+
+Every router is in these lists; their order is the order of the documentation.
+"""
 
 from __future__ import annotations
 

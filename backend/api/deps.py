@@ -13,7 +13,6 @@ from backend.config import Settings
 from backend.contracts import ID_PATTERN
 from backend.data.names import shown
 from backend.errors import NotFoundError
-from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
 
 
@@ -33,13 +32,8 @@ def _catalog(services: ServicesDep) -> Catalog:
     return services.catalog
 
 
-def _queue(services: ServicesDep) -> JobQueue:
-    return services.queue
-
-
 SettingsDep = Annotated[Settings, Depends(_settings)]
 CatalogDep = Annotated[Catalog, Depends(_catalog)]
-QueueDep = Annotated[JobQueue, Depends(_queue)]
 
 _ID = re.compile(ID_PATTERN.rstrip("$"))
 

@@ -12,16 +12,23 @@ from backend.registry import nearest
 
 Strategy = Literal["auto", "probe", "finetune"]
 Preset = Literal["fast", "balanced", "best"]
+HeadStart = Literal["solve", "train"]
 
 
 class FinetuneSettings(Record):
     """Numbers of the fine-tune. Learning rates are peak values of the schedule."""
 
-    head_lr: float = Field(1e-2, gt=0, le=10, description="Peak learning rate of the head.")
+    head: HeadStart = Field(
+        "solve",
+        description="solve: the head begins as a regression on the features; train: by head_epochs of small steps.",
+    )
+    head_lr: float = Field(
+        1e-2, gt=0, le=10, description="Peak learning rate of a trained head; a solved one takes at most backbone_lr."
+    )
     backbone_lr: float = Field(3e-4, gt=0, le=10, description="Peak learning rate of the network below the head.")
     weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decoupled weight decay.")
     warmup_fraction: float = Field(0.1, ge=0, le=0.9, description="Share of the steps in which the rate rises.")
-    head_epochs: int = Field(1, ge=0, le=1000, description="Epochs with everything below the head frozen.")
+    head_epochs: int = Field(1, ge=0, le=1000, description="Epochs in which a trained head moves alone.")
     patience: int = Field(5, ge=1, le=1000, description="Epochs without a better validation score before stopping.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over the other classes.")
 

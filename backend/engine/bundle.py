@@ -17,21 +17,18 @@ from typing import Any
 
 import timm
 import torch
-from pydantic import ValidationError
 
 from backend.config import Settings
 from backend.contracts import ModelInfo
 from backend.engine.arithmetic import choose_device, place
 from backend.engine.checkpoint import read_mapping
+from backend.engine.model_folder import INFO_FILE, REFERENCE_FILE, WEIGHTS_FILE, load_info, require_file
 from backend.engine.models import ModelSpec, find_spec
 from backend.engine.network import Network
 from backend.engine.reference import Reference
-from backend.errors import InputError, NotFoundError, RecipeError
+from backend.errors import InputError, RecipeError
 from backend.storage.files import atomic_directory
 
-WEIGHTS_FILE = "model.pth"
-INFO_FILE = "model.json"
-REFERENCE_FILE = "reference.npz"
 FORMAT_VERSION = 1
 
 
@@ -91,7 +88,7 @@ def load_bundle(folder: Path, *, settings: Settings) -> Bundle:  # noqa: ARG001 
         InputError: a file is damaged; the detail says which.
     """
     info = load_info(folder)
-    checkpoint = _read_checkpoint(folder / WEIGHTS_FILE)
+    checkpoint = _read_checkpoint(require_file(folder, WEIGHTS_FILE))
     module = timm.create_model(
         checkpoint["timm_name"], num_classes=len(checkpoint["class_names"]), **checkpoint["model_args"]
     )
@@ -113,25 +110,7 @@ def load_bundle(folder: Path, *, settings: Settings) -> Bundle:  # noqa: ARG001 
     return Bundle(info=info, network=network, reference=Reference.load(reference) if reference.is_file() else None)
 
 
-def load_info(folder: Path) -> ModelInfo:
-    """Read a saved model's metadata alone.
-
-    Raises:
-        NotFoundError: there is no model in this folder.
-        InputError: `model.json` is damaged.
-    """
-    path = folder / INFO_FILE
-    if not path.is_file():
-        raise NotFoundError(f"There is no model in '{folder.name}': {INFO_FILE} is missing. Train again.")
-    try:
-        return ModelInfo.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"'{folder.name}/{INFO_FILE}' is damaged: {error}. Train again.") from error
-
-
 def _read_checkpoint(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise NotFoundError(f"There is no model in '{path.parent.name}': {path.name} is missing. Train again.")
     content = read_mapping(path)
     missing = {"state_dict", "timm_name", "class_names", "model_args", "input_size"} - content.keys()
     if missing:

@@ -14,7 +14,6 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,34 +34,24 @@ __all__ = ["FinetuneOutcome", "FinetunePlan", "TrainingData", "finetune"]
 
 log = logging.getLogger(__name__)
 
-HeadStart = Literal["solve", "train", "keep"]
-
 GRADIENT_NORM = 5.0  # longer gradients are cut: one odd batch must not undo an epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetunePlan:
-    """How long and how.
-
-    `head` says how the head begins: "solve" by logistic regression on the training images' features; "train" by
-    gradient steps for `FinetuneSettings.head_epochs`; "keep" the one that is there. Solved and kept heads are
-    validated as epoch 0, which counts as best until training beats it, and then move no faster than the rest. Only
-    keep a head that never saw the validation images. A network from scratch has no features to solve a head on: all
-    its epochs train everything.
-    """
+    """How long, on how many images a step, and with which random changes."""
 
     num_epochs: int
     batch_size: int
     seed: int
     augmentations: tuple[str, ...] = ()
-    head: HeadStart = "solve"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOutcome:
     """The network itself holds the weights of `best_epoch`; `val_probabilities` [V, C] are theirs.
 
-    Epoch 0 is the state before training, with a head that was solved or kept. `stopped_early` says why, or is None.
+    Epoch 0 is the state before training, with a head that was solved. `stopped_early` says why, or is None.
     """
 
     history: tuple[EpochRecord, ...]
@@ -148,27 +137,27 @@ class _Finetune:
         )
 
     def _prepare_head(self, on_epoch: Callable[[EpochRecord], None]) -> None:
-        start = self._head_start()
-        if start == "train":
+        """Solve the head, where that is asked for and possible. It is epoch 0, best until training beats it."""
+        if not self._head_is_solved():
             return
-        if start == "solve":
-            data, control = self._data, self._control
-            features = extract_features(
-                self._network, data.images, preprocessing=data.preprocessing, places=data.train, control=control
-            )
-            solve_head(self._network, features, data.targets[data.train], seed=self._plan.seed, control=control)
+        data, control = self._data, self._control
+        features = extract_features(
+            self._network, data.images, preprocessing=data.preprocessing, places=data.train, control=control
+        )
+        solve_head(self._network, features, data.targets[data.train], seed=self._plan.seed, control=control)
+        # A head at its optimum has nothing to gain from epochs of its own, and much to lose by long steps.
         gentle = min(self._settings.head_lr, self._settings.backbone_lr)
         self._settings = self._settings.model_copy(update={"head_epochs": 0, "head_lr": gentle})
         self._validate(0, None, on_epoch)
 
-    def _head_start(self) -> HeadStart:
-        if self._plan.head != "solve":
-            return self._plan.head
+    def _head_is_solved(self) -> bool:
+        """A network from scratch has no features to solve a head on; a class of one image cannot be held out."""
         counts = np.bincount(self._data.targets[self._data.train], minlength=self._network.num_classes)
-        return "solve" if self._pretrained and counts.min() >= 2 else "train"
+        return self._settings.head == "solve" and self._pretrained and bool(counts.min() >= 2)
 
     @property
     def _pretrained(self) -> bool:
+        """From scratch there is nothing to protect: all epochs train everything, BatchNorm statistics too."""
         return self._network.weights != "scratch"
 
     def _phases(self) -> list[Phase]:

@@ -9,15 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from backend.contracts import ModelInfo
-from backend.errors import ConflictError, InputError, NotFoundError
+from backend.engine.model_folder import INFO_FILE, WEIGHTS_FILE, load_info, require_file
+from backend.errors import ConflictError, InputError
 from backend.registry import nearest
 from backend.storage.files import atomic_directory
-
-WEIGHTS_FILE = "model.pth"
-INFO_FILE = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,9 @@ def export(folder: Path, format: str = "pth") -> ExportedFile:  # noqa: A002 - t
         raise InputError(
             f"There is no download format '{format}'.{nearest(format, FORMATS)} Allowed: {', '.join(FORMATS)}."
         )
-    return FORMATS[format](folder, _read_info(folder))
+    info = load_info(folder)
+    require_file(folder, WEIGHTS_FILE)
+    return FORMATS[format](folder, info)
 
 
 def _export_pth(folder: Path, info: ModelInfo) -> ExportedFile:
@@ -110,13 +108,3 @@ std {list(how.std)}.{reason}
 def _stem(info: ModelInfo) -> str:
     # A colon, as in "timm:resnet10t", is no part of a file's name on Windows.
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{info.name}-{info.model_id}")
-
-
-def _read_info(folder: Path) -> ModelInfo:
-    for name in (INFO_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise NotFoundError(f"There is no model in '{folder.name}': {name} is missing. Train again.")
-    try:
-        return ModelInfo.model_validate_json((folder / INFO_FILE).read_bytes())
-    except ValidationError as error:
-        raise InputError(f"'{folder.name}/{INFO_FILE}' is damaged: {error}. Train again.") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.config import Settings
+from backend.engine.model_folder import INFO_FILE
 from backend.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class ModelCache:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """What changes when a model is written anew; empty where nothing is there, which loading then reports."""
-    path = folder / "model.json"
+    path = folder / INFO_FILE
     if not path.is_file():
         return ()
     status = path.stat()

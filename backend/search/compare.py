@@ -52,7 +52,7 @@ class Comparison:
 def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None = None) -> Comparison:
     """Compare networks on a dataset and save the best.
 
-    The time budget of the recipe begins here, unless `run.control` carries a deadline already.
+    The time budget of the recipe begins here, and takes the place of a deadline that `run.control` carried.
 
     Raises:
         RecipeError: an unknown network, class or override.

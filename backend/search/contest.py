@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from backend.contracts import Candidate, CandidateProgress, Progress, RunControl, TrialStrategy
@@ -12,7 +13,7 @@ from backend.search.leaderboard import preview, rank, ranking_metric
 from backend.search.probing import run_baseline, run_probe
 from backend.search.study import Study
 from backend.search.trial import Trial
-from backend.search.tuning import Start, run_finetune
+from backend.search.tuning import run_finetune
 from backend.search.watch import TrialControl, TrialWatch
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ log = logging.getLogger(__name__)
 
 PREPARED, TRAINED = 0.05, 0.95  # shares of the progress bar at which trials begin and end
 STATES: Final[dict[str, CandidateState]] = {"ok": "succeeded", "skipped": "skipped", "failed": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A network and how it is tried: probed, or fine-tuned for so many epochs, beside its probe where it `refines`."""
+
+    candidate: Candidate
+    epochs: int | None
+    refines: bool = False
 
 
 class Contest:
@@ -47,48 +57,48 @@ class Contest:
         for candidate in candidates:
             waiting = CandidateProgress(name=candidate.name)
             self._control.report(Progress(stage="training", message="Networks are queued", candidate=waiting))
-        finetune = self._study.recipe.strategy == "finetune"
-        start = Start(epochs=self._study.recipe.num_epochs) if finetune else None
+        recipe = self._study.recipe
+        epochs = recipe.num_epochs if recipe.strategy == "finetune" else None
         end = PREPARED + (TRAINED - PREPARED) / (1 + self._study.refined)
-        self._try_all([(candidate, start) for candidate in candidates], span=(PREPARED, end))
+        self._try_all([_Turn(candidate, epochs) for candidate in candidates], span=(PREPARED, end))
 
     def refine(self) -> None:
-        """Fine-tune the most promising probes from their heads; one that gets worse loses to its probe by rank."""
+        """Fine-tune the networks of the best probes; a fine-tune that does worse loses to its probe by rank."""
         count = self._study.refined
-        probes = [trial for trial in self.ranking() if trial.head is not None][:count]
-        starts = [Start(epochs=self._study.refine_epochs, head=trial.head) for trial in probes]
+        probes = [trial for trial in self.ranking() if trial.strategy == "probe" and trial.status == "ok"]
+        turns = [_Turn(trial.candidate, self._study.refine_epochs, refines=True) for trial in probes[:count]]
         begin = PREPARED + (TRAINED - PREPARED) / (1 + count)
-        pairs = list(zip((trial.candidate for trial in probes), starts, strict=True))
-        self._try_all(pairs, span=(begin, TRAINED))
+        self._try_all(turns, span=(begin, TRAINED))
 
-    def _try_all(self, pairs: Sequence[tuple[Candidate, Start | None]], *, span: tuple[float, float]) -> None:
+    def _try_all(self, turns: Sequence[_Turn], *, span: tuple[float, float]) -> None:
         begin, end = span
-        total = sum(cost(candidate) for candidate, _ in pairs)
-        for candidate, start in pairs:
-            reached = begin + (end - span[0]) * cost(candidate) / total
-            self._try(candidate, start, share=(begin, reached))
+        total = sum(cost(turn.candidate) for turn in turns)
+        for turn in turns:
+            reached = begin + (end - span[0]) * cost(turn.candidate) / total
+            self._try(turn, share=(begin, reached))
             begin = reached
 
-    def _try(self, candidate: Candidate, start: Start | None, *, share: tuple[float, float]) -> None:
+    def _try(self, turn: _Turn, *, share: tuple[float, float]) -> None:
+        candidate = turn.candidate
         # the first network finishes whatever the budget says: a run that ends with nothing helps nobody
         first = not any(trial.model is not None for trial in self._trials)
         control = self._control if first else TrialControl(self._control)
         watch = TrialWatch(candidate, control=control, share=share)
-        if start is not None and start.head is not None:
+        if turn.refines:
             candidate = candidate.model_copy(update={"name": f"{candidate.name}:refined"})
             watch.rename(candidate.name)
-        trial = self._run_trial(candidate, start, watch=watch)
+        trial = self._run_trial(candidate, turn.epochs, watch=watch)
         self._keep(trial)
         row = preview(trial, self._targets)
         self._tracker.candidate(row, trial.history, {"strategy": trial.strategy, "family": trial.candidate.family})
         watch.done(STATES[trial.status], score=row.val_accuracy, reason=trial.reason)
 
-    def _run_trial(self, candidate: Candidate, start: Start | None, *, watch: TrialWatch) -> Trial:
-        strategy: TrialStrategy = "probe" if start is None else "finetune"
+    def _run_trial(self, candidate: Candidate, epochs: int | None, *, watch: TrialWatch) -> Trial:
+        strategy: TrialStrategy = "probe" if epochs is None else "finetune"
         try:
-            if start is None:
+            if epochs is None:
                 return run_probe(self._study, candidate, watch=watch)
-            return run_finetune(self._study, candidate, start=start, watch=watch)
+            return run_finetune(self._study, candidate, epochs=epochs, watch=watch)
         except DeadlineExceeded:
             reason = (
                 f"The time budget of {self._study.recipe.time_budget_s or 0:g} s was used up before its turn ended."

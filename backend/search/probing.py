@@ -62,7 +62,6 @@ def run_probe(study: Study, candidate: Candidate, *, watch: TrialWatch) -> Trial
         predict_ms_per_image=watch.predict_ms(network, images, preprocessing),
         parameters=count_parameters(network),
         size_mb=size_mb(network),
-        head=head,
         model=TrainedModel(network=network, preprocessing=preprocessing, features=features),
     )
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from backend.engine.network import Network
-    from backend.engine.probe import LinearHead
 
     Floats = npt.NDArray[np.floating]
 
@@ -31,8 +30,7 @@ class Trial:
     """One candidate's way through the comparison.
 
     `held_out` are probabilities [R, C] for the run's ranking images, by a model that did not learn from them.
-    `test_probabilities` [T, C] lie here unscored until the ranking stands. `head` is a probe's solved head, small
-    enough to keep, from which a fine-tune may start.
+    `test_probabilities` [T, C] lie here unscored until the ranking stands.
     """
 
     candidate: Candidate
@@ -46,7 +44,6 @@ class Trial:
     predict_ms_per_image: float | None = None
     size_mb: float | None = None
     parameters: int | None = None
-    head: LinearHead | None = None
     model: TrainedModel | None = None
 
     def without_model(self) -> Trial:

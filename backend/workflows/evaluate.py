@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.config import Settings
 from backend.contracts import Dataset, ImageItem, ModelInfo, Progress, RunControl
+from backend.engine.model_folder import INFO_FILE, WEIGHTS_FILE
 from backend.errors import DatasetError, NotFoundError
 from backend.registry import nearest
 
@@ -57,18 +58,18 @@ def find_model(folder: Path) -> Path:
     Raises:
         NotFoundError: no model there, or more than one to choose from.
     """
-    if (folder / "model.json").is_file():
+    if (folder / INFO_FILE).is_file():
         return folder
     if folder.suffix == ".pth" and folder.is_file():
         return find_model(folder.parent)
-    found = sorted(path.parent for path in folder.glob("models/*/model.json")) or sorted(
-        path.parent for path in folder.glob("*/model.json")
+    found = sorted(path.parent for path in folder.glob(f"models/*/{INFO_FILE}")) or sorted(
+        path.parent for path in folder.glob(f"*/{INFO_FILE}")
     )
     if len(found) == 1:
         return found[0]
     if not found:
         raise NotFoundError(
-            f"There is no model in '{folder}': a model's folder holds model.json and model.pth. "
+            f"There is no model in '{folder}': a model's folder holds {INFO_FILE} and {WEIGHTS_FILE}. "
             "'sightglass train' prints where it leaves one."
         )
     choices = ", ".join(str(path) for path in found[:5])

@@ -11,15 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LINTER = Path(sysconfig.get_path("scripts")) / "lint-imports"
 
-# Contract -> a file and the line that breaks it. One violation for each, so that none of them is asleep.
-VIOLATIONS = {
-    "Rooms: each imports only rooms below it": ("backend/storage/planted.py", "from backend import api"),
-    "FastAPI only in main and api": ("backend/data/planted.py", "import fastapi"),
-    "torch only where pictures meet networks": ("backend/api/planted.py", "import torch"),
-    "mlflow in one file": ("backend/search/planted.py", "import mlflow"),
-    "SQL only in jobs and storage": ("backend/engine/planted.py", "import sqlalchemy"),
-    "The frontend speaks HTTP only": ("frontend/planted.py", "from backend import errors"),
-}
+# (contract, file, line that breaks it). At least one for each, so that none of them is asleep; more where a new file
+# in an allowed room could slip through.
+VIOLATIONS = [
+    ("Rooms: each imports only rooms below it", "backend/storage/planted.py", "from backend import api"),
+    ("FastAPI only in main and api", "backend/data/planted.py", "import fastapi"),
+    ("torch only where pictures meet networks", "backend/api/planted.py", "import torch"),
+    ("torch only where pictures meet networks", "backend/data/planted_torch.py", "import torch"),
+    ("mlflow in one file, ray in none yet", "backend/tracking/planted.py", "import mlflow"),
+    ("mlflow in one file, ray in none yet", "backend/execution/planted.py", "import ray"),
+    ("SQL only in jobs and storage", "backend/engine/planted.py", "import sqlalchemy"),
+    ("The frontend speaks HTTP only", "frontend/planted.py", "from backend import errors"),
+]
 
 
 def contracts(folder):
@@ -27,7 +30,7 @@ def contracts(folder):
     done = subprocess.run(
         [LINTER, "--no-cache", "--no-logo"], cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
-    verdicts = dict(re.findall(r"^(.+?) (KEPT|BROKEN)$", done.stdout, re.MULTILINE))
+    verdicts = dict(re.findall(r"^(.+?) (KEPT|BROKEN)(?: \(.+\))?$", done.stdout, re.MULTILINE))
     return done, verdicts
 
 
@@ -38,7 +41,7 @@ def planted(tmp_path_factory):
     shutil.copy(ROOT / "pyproject.toml", copy)
     for package in ("backend", "frontend"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for path, line in VIOLATIONS.values():
+    for _, path, line in VIOLATIONS:
         (copy / path).write_text(f"{line}\n")
     return contracts(copy)
 
@@ -50,13 +53,12 @@ def test_every_contract_holds():
 
 
 def test_every_contract_has_a_violation_planted(planted):
-    assert set(planted[1]) == set(VIOLATIONS)
+    assert set(planted[1]) == {contract for contract, _, _ in VIOLATIONS}
 
 
-@pytest.mark.parametrize("contract", VIOLATIONS)
-def test_a_planted_violation_is_caught(planted, contract):
+@pytest.mark.parametrize(("contract", "path"), [(contract, path) for contract, path, _ in VIOLATIONS])
+def test_a_planted_violation_is_caught(planted, contract, path):
     done, verdicts = planted
     assert done.returncode == 1
     assert verdicts[contract] == "BROKEN"
-    path, _ = VIOLATIONS[contract]
     assert Path(path).with_suffix("").as_posix().replace("/", ".") in done.stdout

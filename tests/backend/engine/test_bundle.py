@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from backend.engine.bundle import load_bundle, load_info, save_bundle
+from backend.engine.bundle import load_bundle, save_bundle
 from backend.engine.features import predict_probabilities
+from backend.engine.model_folder import load_info
 from backend.engine.models import find_spec
 from backend.engine.network import create_network
 from backend.engine.reference import build_reference

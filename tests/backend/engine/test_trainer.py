@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from backend.contracts import Deadline, FinetuneSettings, RunControl
+from backend.engine import batches as batches_module
 from backend.engine import trainer
 from backend.engine.batches import TrainingBatches, loss_weights
-from backend.engine.features import extract_features, predict_probabilities
+from backend.engine.features import predict_probabilities
 from backend.engine.metrics import log_loss
-from backend.engine.probe import fit_probe, install_head
 from backend.engine.schedule import make_optimiser, make_scheduler, plan_phases
 from backend.engine.trainer import FinetunePlan, TrainingData, finetune
 from backend.errors import DeadlineExceeded, JobCancelled, RecipeError
 
-SETTINGS = FinetuneSettings(backbone_lr=1e-3)
+SETTINGS = FinetuneSettings(backbone_lr=1e-3, head="train")
+SOLVED = SETTINGS.model_copy(update={"head": "solve"})
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ def data(pictures, preprocessing):
     )
 
 
-def plan(epochs=2, *, head="train", **kwargs):
-    return FinetunePlan(num_epochs=epochs, batch_size=8, seed=3, head=head, **kwargs)
+def plan(epochs=2, **kwargs):
+    return FinetunePlan(num_epochs=epochs, batch_size=8, seed=3, **kwargs)
 
 
 def scripted(monkeypatch, accuracies):
@@ -53,7 +54,7 @@ def same(left, right):
 
 
 def test_training_learns_and_says_how_each_epoch_went(lite0, data):
-    told, settings = [], FinetuneSettings(head_lr=1e-3, backbone_lr=3e-4)
+    told, settings = [], FinetuneSettings(head="train", head_lr=1e-3, backbone_lr=3e-4)
     outcome = finetune(lite0, data, settings=settings, plan=plan(3), on_epoch=told.append)
     assert [record.epoch for record in outcome.history] == [1, 2, 3]
     assert tuple(told) == outcome.history
@@ -63,7 +64,7 @@ def test_training_learns_and_says_how_each_epoch_went(lite0, data):
 
 
 def test_a_solved_head_knows_the_classes_before_the_first_step(lite0, data):
-    outcome = finetune(lite0, data, settings=SETTINGS, plan=plan(1, head="solve"))
+    outcome = finetune(lite0, data, settings=SOLVED, plan=plan(1))
     assert [record.epoch for record in outcome.history] == [0, 1]
     assert outcome.history[0].val_accuracy > 0.9
 
@@ -76,7 +77,7 @@ def test_a_head_is_solved_without_the_validation_images(tiny, data):
         states = {}
         keep = states_by_epoch(network, states)
         changed = dataclasses.replace(data, images=images)
-        finetune(network, changed, settings=SETTINGS, plan=plan(1, head="solve"), on_epoch=keep)
+        finetune(network, changed, settings=SOLVED, plan=plan(1), on_epoch=keep)
         heads.append(states[0])
     assert same(*heads)
     assert not torch.equal(heads[0]["classifier.weight"], states[1]["classifier.weight"])
@@ -88,7 +89,7 @@ def test_a_head_that_cannot_be_solved_is_trained(tiny, data, reason):
         tiny.weights = "scratch"
     else:
         data = dataclasses.replace(data, train=np.array([0, 1, 3, 4, 6, 7, 2]))
-    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(2, head="solve"))
+    outcome = finetune(tiny, data, settings=SOLVED, plan=plan(2))
     assert [record.epoch for record in outcome.history] == [1, 2]
 
 
@@ -212,15 +213,62 @@ def test_a_control_that_minds_the_deadline_ends_a_training_that_has_nothing_yet(
     assert all(parameter.requires_grad for parameter in tiny.module.parameters())
 
 
-def test_a_kept_head_counts_as_best_until_training_beats_it(tiny, data, monkeypatch):
-    features = extract_features(tiny, data.images, preprocessing=data.preprocessing)
-    install_head(tiny, fit_probe(features[data.train], data.targets[data.train], num_classes=3))
-    start = copy.deepcopy(tiny.module.state_dict())
+def test_a_solved_head_counts_as_best_until_training_beats_it(tiny, data, monkeypatch):
     scripted(monkeypatch, [0.9, 0.1, 0.2])
-    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(2, head="keep"))
+    states = {}
+    outcome = finetune(tiny, data, settings=SOLVED, plan=plan(2), on_epoch=states_by_epoch(tiny, states))
     assert [record.epoch for record in outcome.history] == [0, 1, 2]
     assert outcome.best_epoch == 0
-    assert same(tiny.module.state_dict(), start)
+    assert same(tiny.module.state_dict(), states[0])
+    assert not same(states[0], states[2])
+
+
+def test_the_loss_weighs_rare_classes_and_smooths_the_target_as_told(tiny, data, monkeypatch):
+    seen = []
+    cross_entropy = torch.nn.functional.cross_entropy
+
+    def spy(*args, **kwargs):
+        seen.append((kwargs["weight"], kwargs["label_smoothing"]))
+        return cross_entropy(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", spy)
+    targets = np.array([0] * 20 + [1] * 2 + [2] * 2 + [0] * 12)
+    settings = SETTINGS.model_copy(update={"label_smoothing": 0.25})
+    finetune(tiny, dataclasses.replace(data, targets=targets), settings=settings, plan=plan(1))
+    assert [weight.tolist() for weight, _ in seen] == [pytest.approx([0.4, 4.0, 4.0])] * len(seen)
+    assert {smoothing for _, smoothing in seen} == {0.25}
+
+
+def test_a_loss_gone_wild_cannot_undo_an_epoch_because_gradients_are_cut(tiny, data, monkeypatch):
+    lengths = []
+    step = torch.optim.AdamW.step
+
+    def spy(optimiser, *args, **kwargs):
+        learning = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        lengths.append(float(torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in learning]))))
+        return step(optimiser, *args, **kwargs)
+
+    cross_entropy = torch.nn.functional.cross_entropy
+    monkeypatch.setattr(
+        torch.nn.functional, "cross_entropy", lambda *args, **kwargs: 1e4 * cross_entropy(*args, **kwargs)
+    )
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    finetune(tiny, data, settings=SETTINGS, plan=plan(1))
+    assert lengths == [pytest.approx(trainer.GRADIENT_NORM, rel=1e-3)] * 3
+
+
+def test_training_images_are_augmented_as_told_and_validation_images_are_not(tiny, data, monkeypatch):
+    seen = []
+    augment = batches_module.augment
+    monkeypatch.setattr(
+        batches_module,
+        "augment",
+        lambda batch, names, generator: seen.append(names) or augment(batch, names, generator),
+    )
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(1, augmentations=("vertical_flip",)))
+    assert seen == [("vertical_flip",)] * 3
+    again = predict_probabilities(tiny, data.images, preprocessing=data.preprocessing, places=data.val, exact=False)
+    np.testing.assert_allclose(outcome.val_probabilities, again, atol=1e-6)
 
 
 def test_a_loss_that_explodes_is_an_error_with_advice_where_nothing_was_learned(tiny, data):

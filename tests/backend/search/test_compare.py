@@ -2,11 +2,15 @@ from collections import Counter
 
 import pytest
 
-from backend.contracts import Progress, Recipe, RunControl
-from backend.data import open_dataset
+from backend.contracts import Dataset, Progress, Recipe, RunControl
+from backend.data import open_dataset, stratified_split
+from backend.engine.models import find_spec
+from backend.engine.network import create_network
 from backend.errors import DatasetError, JobCancelled, RecipeError
+from backend.search import compare as compare_module
 from backend.search import contest as contest_module
 from backend.search import study as study_module
+from backend.search import tuning as tuning_module
 from backend.search.compare import Run, compare
 from backend.storage.answers import read_answers
 
@@ -77,6 +81,36 @@ def assert_answers_agree(outcome, dataset):
     assert all(0.5 <= answer.confidence <= 1 for answer in answers.images)  # the larger one of two
 
 
+def test_the_test_labels_are_read_once_and_after_the_last_trial(dataset, run, monkeypatch):
+    order = []
+    read, train = compare_module.read_test, contest_module.run_probe
+    monkeypatch.setattr(
+        compare_module, "read_test", lambda *args, **kwargs: order.append("read") or read(*args, **kwargs)
+    )
+    monkeypatch.setattr(
+        contest_module, "run_probe", lambda *args, **kwargs: order.append("trial") or train(*args, **kwargs)
+    )
+    compare(dataset, recipe(dataset), run=run)
+    assert order == ["trial", "trial", "read"]
+
+
+def test_the_test_labels_decide_nothing_but_the_test_scores(dataset, run, settings, monkeypatch):
+    chosen = recipe(dataset, models=(LITE,))
+    honest = compare(dataset, chosen, run=run).results
+    split = stratified_split(dataset, test_size=chosen.test_size, seed=chosen.seed)
+    other = {"circle": "square", "square": "circle"}
+    items = [
+        item.model_copy(update={"label": other[item.label]}) if place in split.test else item
+        for place, item in enumerate(dataset.items)
+    ]
+    swapped = Dataset(info=dataset.info, root=dataset.root, items=tuple(items))
+    monkeypatch.setattr(study_module, "stratified_split", lambda *_args, **_kwargs: split)
+    lied = compare(swapped, chosen, run=Run(settings=settings)).results
+    assert lied.test.accuracy == pytest.approx(1 - honest.test.accuracy)
+    assert lied.best_model.val_accuracy == honest.best_model.val_accuracy
+    assert lied.history == honest.history
+
+
 def test_the_same_seed_gives_the_same_result(dataset, run, settings):
     first = compare(dataset, recipe(dataset, models=(LITE,)), run=run).results
     second = compare(dataset, recipe(dataset, models=(LITE,)), run=Run(settings=settings)).results
@@ -93,6 +127,20 @@ def test_balanced_refines_the_best_probe_and_keeps_whichever_is_better(dataset, 
     assert [record.epoch for record in results.history[f"{LITE}:refined"]] == [0, 1]
     best = results.leaderboard[0]
     assert best.val_accuracy == max(row.val_accuracy for row in results.leaderboard)
+
+
+def test_a_refinement_never_starts_from_its_probes_head_which_saw_the_validation_images(dataset, run, monkeypatch):
+    begun = []
+
+    def spy(network, *args, **kwargs):
+        begun.append(network.head.weight.detach().clone())
+        raise RuntimeError("seen enough")
+
+    monkeypatch.setattr(tuning_module, "finetune", spy)
+    chosen = recipe(dataset, models=(NET,), strategy="auto", preset="balanced")
+    compare(dataset, chosen, run=run)
+    fresh = create_network(find_spec(NET), num_classes=2, settings=run.settings, seed=chosen.seed)
+    assert [bool((weight == fresh.head.weight).all()) for weight in begun] == [True]
 
 
 def test_a_network_that_fails_is_a_row_with_its_reason_and_the_others_go_on(dataset, run, monkeypatch):

@@ -1,0 +1,39 @@
+"""A saved model's folder: which files there are, and its metadata. Free of torch, and it opens no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from backend.contracts import ModelInfo
+from backend.errors import InputError, NotFoundError
+
+WEIGHTS_FILE = "model.pth"
+INFO_FILE = "model.json"
+REFERENCE_FILE = "reference.npz"
+
+
+def require_file(folder: Path, name: str) -> Path:
+    """Return the path of one of the folder's files.
+
+    Raises:
+        NotFoundError: it is not there.
+    """
+    path = folder / name
+    if not path.is_file():
+        raise NotFoundError(f"There is no model in '{folder.name}': {name} is missing. Train again.")
+    return path
+
+
+def load_info(folder: Path) -> ModelInfo:
+    """Read a saved model's metadata.
+
+    Raises:
+        NotFoundError: there is no model in this folder.
+        InputError: `model.json` is damaged.
+    """
+    try:
+        return ModelInfo.model_validate_json(require_file(folder, INFO_FILE).read_bytes())
+    except ValidationError as error:
+        raise InputError(f"'{folder.name}/{INFO_FILE}' is damaged: {error}. Train again.") from error
