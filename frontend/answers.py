@@ -57,6 +57,14 @@ class Preset(TypedDict):
     description: str
 
 
+class OverrideKey(TypedDict):
+    """An expert setting."""
+
+    name: str
+    description: str
+    default: Any
+
+
 class OptionsAnswer(TypedDict):
     """What may be chosen for a run; `recipe_schema` is the JSON schema of `train/start`'s body."""
 
@@ -64,6 +72,7 @@ class OptionsAnswer(TypedDict):
     presets: list[Preset]
     limits: dict[str, int]
     recipe_schema: dict[str, Any]
+    override_keys: NotRequired[list[OverrideKey]]
 
 
 class CandidateProgress(TypedDict):
@@ -183,6 +192,23 @@ class ResultsAnswer(TypedDict):
     tracking: NotRequired[dict[str, Any]]
     recipe: NotRequired[dict[str, Any]]
     total_seconds: NotRequired[float]
+
+
+class TestAnswer(TypedDict):
+    """One test image: the truth and what the best model took it for."""
+
+    image_id: str
+    url: str
+    label: str
+    predicted: str
+    confidence: float
+
+
+class AnswerPage(TypedDict):
+    total: int
+    offset: int
+    limit: int
+    images: list[TestAnswer]
 
 
 class ModelAnswer(TypedDict):

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx2
 
 from frontend.answers import (
+    AnswerPage,
     CandidateAnswer,
     DatasetAnswer,
     HealthAnswer,
@@ -108,6 +109,14 @@ class Client:
 
     def job_results(self, job_id: str) -> ResultsAnswer:
         return cast(ResultsAnswer, self._json("GET", f"/api/cv/jobs/{_segment(job_id)}/results"))
+
+    def test_predictions(
+        self, job_id: str, *, label: str, predicted: str, offset: int = 0, limit: int = 100
+    ) -> AnswerPage:
+        """The test images in one cell of the confusion matrix, the most confident answer first."""
+        params = {"label": label, "predicted": predicted, "offset": offset, "limit": limit}
+        path = f"/api/cv/jobs/{_segment(job_id)}/test-predictions"
+        return cast(AnswerPage, self._json("GET", path, params=params))
 
     # --- models and predictions; `model` is a model's or a dataset's id
     def models(self) -> list[ModelAnswer]:

@@ -85,6 +85,11 @@ def mirror(key: str, value: Any) -> None:
     st.session_state[key] = value
 
 
+def start_with(key: str, value: Any) -> None:
+    """Give a widget that has no value yet its first one."""
+    st.session_state.setdefault(key, value)
+
+
 def value_of(key: str, default: Any = None) -> Any:
     """The value of a keyed widget."""
     return st.session_state.get(key, default)

@@ -10,7 +10,7 @@ from frontend import state
 from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import charts, job_progress, leaderboard, problems, run_picker
+from frontend.widgets import charts, job_progress, leaderboard, mistakes, problems, run_picker
 from frontend.widgets.downloads import show_downloads
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import name_of, percent, plain, seconds, whole
@@ -31,7 +31,7 @@ def render(api: Client) -> None:
     show_downloads(api, results)
     show_notes(results)
     leaderboard.show(results)
-    where_it_errs(results)
+    mistakes.show(api, results, beside=classes)
     curves(results)
     show_suspects(api, results)
     how_it_was_done(results)
@@ -90,21 +90,16 @@ def headline(results: ResultsAnswer) -> None:
 
 
 def show_notes(results: ResultsAnswer) -> None:
-    for note in results.get("notes", []):
-        st.info(plain(note), icon=":material/info:")
+    """All that a person should know, in one box, so that it does not push the answer's grounds off the screen."""
+    notes = [plain(note) for note in results.get("notes", [])]
+    if notes:
+        st.info("\n\n".join(notes), icon=":material/info:")
 
 
-def where_it_errs(results: ResultsAnswer) -> None:
-    """Confusion matrix and the classes, weakest first."""
-    matrix, table = st.columns(2, gap="large")
-    with matrix:
-        st.subheader(t("results.confusion"), anchor=False)
-        st.caption(t("results.confusion_help"))
-        charts.draw(charts.confusion(results["confusion_matrix"]), key="confusion", alt=t("results.confusion_alt"))
-    with table:
-        st.subheader(t("results.classes"), anchor=False)
-        st.caption(t("results.classes_help"))
-        class_table(results)
+def classes(results: ResultsAnswer) -> None:
+    st.subheader(t("results.classes"), anchor=False)
+    st.caption(t("results.classes_help"))
+    class_table(results)
 
 
 def class_table(results: ResultsAnswer) -> None:

@@ -7,9 +7,17 @@ import streamlit as st
 from frontend.i18n import t
 
 # Streamlit keeps six rem free above the page; its own bar needs four. On a phone all four tabs fit into one row.
+# Numbers in tables stand right, digit below digit. A count in a pale cell of the confusion matrix has the page's text
+# colour, whichever theme is on; Plotly would make it grey. Those that are white stay white.
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
+.stPlotlyChart .annotation-text:not([style*="fill: rgb(255, 255, 255)"]) { fill: currentColor !important; }
+.st-key-leaderboard :is(th, td):is(:nth-child(1), :nth-child(3), :nth-child(4), :nth-child(5), :nth-child(n + 9)) {
+  text-align: right !important; font-variant-numeric: tabular-nums;
+}
+.st-key-leaderboard td:nth-child(n + 9) * { white-space: nowrap; }
 @media (max-width: 480px) {
+  .st-key-leaderboard table { min-width: 64rem; }
   .st-key-tab-control button { padding-left: 0.3rem; padding-right: 0.3rem; }
   .st-key-tab-control [data-testid="stIconMaterial"] { display: none; }
 }
@@ -26,7 +34,7 @@ ICON = (
 
 
 def title() -> None:
-    """The mark, the name and what the product does, in one line ."""
+    """The mark, the name and what the product does, in one line."""
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         st.image(ICON, width=36, alt="")

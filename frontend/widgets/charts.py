@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from frontend.answers import ConfusionMatrix, EpochRecord
+from frontend.answers import EpochRecord
 from frontend.i18n import t
 
 # Okabe and Ito's palette: eight colours that people with any kind of colour vision tell apart.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#B5A900")
 BLUE = PALETTE[0]
-# From nothing to the accent; transparent at the low end, so that it sits on a light and on a dark page.
-SHADES = [[0.0, "rgba(0, 114, 178, 0.06)"], [1.0, "rgba(0, 114, 178, 1.0)"]]
-# Beyond this many classes the numbers no longer fit into the cells; they stand in the hover text.
-MOST_LABELLED_CELLS = 20
 LONGEST_TICK = 24
 
 
-def draw(figure: Any, *, key: str, alt: str) -> None:
-    """Put a figure on the page in the shared style."""
+def draw(figure: Any, *, key: str, alt: str, on_select: Callable[[], None] | None = None) -> None:
+    """Put a figure on the page in the shared style; `on_select` is called when a point of it was clicked."""
     figure.update_layout(
         margin={"l": 8, "r": 8, "t": 28, "b": 8},
         font={"size": 13},
@@ -31,7 +27,14 @@ def draw(figure: Any, *, key: str, alt: str) -> None:
     )
     figure.update_xaxes(automargin=True, fixedrange=True)
     figure.update_yaxes(automargin=True, fixedrange=True)
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
+    st.plotly_chart(
+        figure,
+        key=key,
+        config={"displayModeBar": False},
+        alt=alt,
+        on_select=on_select or "ignore",
+        selection_mode="points",
+    )
 
 
 def class_counts(counts: Mapping[str, int]) -> Any:
@@ -39,7 +42,7 @@ def class_counts(counts: Mapping[str, int]) -> Any:
     ordered = sorted(counts.items(), key=lambda item: item[1])
     bars = go.Bar(
         x=[count for _, count in ordered],
-        y=[_short(name) for name, _ in ordered],
+        y=[shorten(name) for name, _ in ordered],
         customdata=[name for name, _ in ordered],
         orientation="h",
         marker={"color": BLUE},
@@ -53,51 +56,6 @@ def class_counts(counts: Mapping[str, int]) -> Any:
     figure.update_layout(height=90 + 34 * len(ordered), xaxis_title=t("chart.images"), bargap=0.3)
     figure.update_yaxes(type="category", dtick=1, showgrid=False)
     return figure
-
-
-def confusion(matrix: ConfusionMatrix) -> Any:
-    """Rows are the truth; the shade is the share of the row, the number the count."""
-    labels = matrix["labels"]
-    shares = [[cell / max(1, sum(row)) for cell in row] for row in matrix["matrix"]]
-    few = len(labels) <= MOST_LABELLED_CELLS
-    heat = go.Heatmap(
-        z=shares,
-        x=labels,
-        y=labels,
-        customdata=matrix["matrix"],
-        zmin=0,
-        zmax=1,
-        colorscale=SHADES,
-        xgap=2,
-        ygap=2,
-        showscale=False,
-        hovertemplate=t("chart.confusion_hover") + "<extra></extra>",
-    )
-    figure = go.Figure(heat)
-    if few:
-        figure.update_layout(annotations=_cell_numbers(matrix, shares))
-    ticks = {"tickvals": labels, "ticktext": [_short(name) for name in labels], "type": "category"}
-    figure.update_xaxes(title=t("chart.predicted"), showgrid=False, **ticks)
-    figure.update_yaxes(title=t("chart.truth"), showgrid=False, autorange="reversed", **ticks)
-    figure.update_layout(height=max(300, min(760, 140 + 44 * len(labels))))
-    return figure
-
-
-def _cell_numbers(matrix: ConfusionMatrix, shares: list[list[float]]) -> list[dict[str, Any]]:
-    """The counts as annotations, white where the cell is dark; on pale cells the page's own text colour is kept."""
-    numbers = []
-    for truth, row in zip(matrix["labels"], range(len(shares)), strict=True):
-        for predicted, column in zip(matrix["labels"], range(len(shares)), strict=True):
-            number: dict[str, Any] = {
-                "x": predicted,
-                "y": truth,
-                "text": str(matrix["matrix"][row][column]),
-                "showarrow": False,
-            }
-            if shares[row][column] > 0.5:
-                number["font"] = {"color": "white"}
-            numbers.append(number)
-    return numbers
 
 
 def accuracy_curves(history: Mapping[str, Sequence[EpochRecord]]) -> Any:
@@ -152,5 +110,6 @@ def _by_epoch(figure: Any, *, height: int = 300) -> Any:
     return figure.update_layout(height=height, showlegend=True)
 
 
-def _short(name: str) -> str:
+def shorten(name: str) -> str:
+    """A class name that leaves room for the chart beside it."""
     return name if len(name) <= LONGEST_TICK else name[: LONGEST_TICK - 1] + "…"

@@ -17,7 +17,8 @@ def show(results: ResultsAnswer) -> None:
     st.caption(t("results.leaderboard_help"))
     best = chosen_row(results)
     rows = [_row(row, best=best) for row in ordered(results["leaderboard"])]
-    st.table(rows, border="horizontal", hide_index=True, alt=t("results.leaderboard"))
+    with st.container(key="leaderboard"):  # the key lets the style align the numbers
+        st.table(rows, border="horizontal", hide_index=True, alt=t("results.leaderboard"))
 
 
 def ordered(rows: list[LeaderboardRow]) -> list[LeaderboardRow]:
@@ -63,4 +64,6 @@ def _note(row: LeaderboardRow, best: LeaderboardRow | None) -> str:
         return t("leaderboard.best")
     if is_tie(row, best):
         return t("leaderboard.tie")
+    if row["strategy"] == "baseline":
+        return ""  # its name says it all
     return plain(row.get("reason") or "")

@@ -28,13 +28,14 @@ def thumbnails(_api: Client, base_url: str, addresses: tuple[str, ...]) -> list[
         return list(pool.map(lambda address: _fetch(_api, address), addresses))
 
 
-def show_row(api: Client, addresses: Sequence[str], *, alt: str, captions: Sequence[str] | None = None) -> None:
-    """A row of small images that wraps on a narrow screen."""
+def show_row(api: Client, addresses: Sequence[str], *, alt: str, captions: Sequence[str] | None = None) -> int:
+    """A row of small images that wraps on a narrow screen; returns how many could be had."""
     fetched = thumbnails(api, api.base_url, tuple(addresses))
     with st.container(horizontal=True, gap="small"):
         for place, image in enumerate(fetched):
             if image is not None:
                 st.image(image, width=THUMBNAIL, alt=alt, caption=captions[place] if captions else None)
+    return sum(image is not None for image in fetched)
 
 
 def for_screen(image: bytes) -> bytes | None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from frontend.answers import CandidateAnswer, DatasetAnswer, OptionsAnswer, Preset
 from frontend.i18n import has, t
+from frontend.widgets import expert_settings
 from frontend.widgets.wording import millions, weights
 
 PLAIN_FINETUNE = "finetune"
@@ -46,6 +47,7 @@ def advanced_fields(
     recipe |= _budget(_help("time_budget_s", schema))
     recipe |= _augmentations(options, _help("augmentations", schema))
     recipe |= _classes(dataset, _help("classes", schema))
+    recipe |= expert_settings.field(options.get("override_keys", []), _help("overrides", schema))
     return recipe
 
 

@@ -121,6 +121,60 @@ def compare_prediction(page, product, dataset, results):
     assert label in results["class_names"]
 
 
+def click_cell(page, labels, truth, predicted):
+    """Click into the middle of a cell, as a person does."""
+    plot = page.get_by_test_id("stPlotlyChart").first.locator(".nsewdrag")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    column, row = labels.index(predicted) + 0.5, labels.index(truth) + 0.5
+    page.mouse.click(box["x"] + column * box["width"] / len(labels), box["y"] + row * box["height"] / len(labels))
+
+
+def choose(page, field, option):
+    page.get_by_test_id("stSelectbox").filter(has_text=re.compile(f"^{field}")).get_by_role("combobox").click()
+    page.get_by_role("option", name=re.compile(f"^{option}")).click()
+
+
+@pytest.mark.parametrize("way", ["click", "lists"])
+def test_a_cell_of_the_confusion_matrix_shows_its_images(page, product, trained, way):
+    results = answer(product, f"/api/cv/jobs/{trained['job']}/results")
+    labels, matrix = results["confusion_matrix"]["labels"], results["confusion_matrix"]["matrix"]
+    filled = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
+    row, column = filled[-1] if way == "click" else filled[0]
+    truth, predicted = labels[row], labels[column]
+    page.goto(f"{product.page_url}/?tab=results&job={trained['job']}&dataset={trained['dataset']}")
+    expect(page.get_by_role("heading", name="How it was done")).to_be_visible()
+    settle(page)
+    if way == "click":
+        click_cell(page, labels, truth, predicted)
+    else:
+        choose(page, "Truth", truth)
+        settle(page)
+        choose(page, "Answer", predicted)
+    images = page.get_by_role("img", name=f"Test image of the class {truth}, taken for {predicted}", exact=True)
+    expect(images).to_have_count(matrix[row][column])
+    query = f"label={truth}&predicted={predicted}"
+    told = answer(product, f"/api/cv/jobs/{trained['job']}/test-predictions?{query}")
+    assert told["total"] == matrix[row][column]
+    shares = [f"{100 * image['confidence']:.0f}%" for image in told["images"]]
+    expect(page.get_by_test_id("stImageCaption")).to_have_text(shares)
+    assert_no_traceback(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pale_cells_have_the_page_s_text_colour_and_dark_ones_white(browser, product, trained, theme):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+    page = context.new_page()
+    page.goto(f"{product.page_url}/?tab=results&job={trained['job']}&dataset={trained['dataset']}")
+    numbers = page.get_by_test_id("stPlotlyChart").first.locator(".annotation-text")
+    expect(numbers.first).to_be_visible(timeout=60_000)
+    matrix = answer(product, f"/api/cv/jobs/{trained['job']}/results")["confusion_matrix"]["matrix"]
+    text = page.get_by_test_id("stApp").evaluate("element => getComputedStyle(element).color")
+    shown = numbers.evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
+    assert shown == ["rgb(255, 255, 255)" if count > sum(row) / 2 else text for row in matrix for count in row]
+    context.close()
+
+
 def test_the_pth_downloads_from_the_page(page, product, trained):
     page.goto(f"{product.page_url}/?tab=results&job={trained['job']}&dataset={trained['dataset']}")
     with page.expect_download() as download:

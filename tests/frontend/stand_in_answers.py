@@ -155,6 +155,23 @@ def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def answers_of(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """As many images in each cell as the confusion matrix counts, the most confident first."""
+    matrix = results["confusion_matrix"]
+    return [
+        {
+            "image_id": f"{truth}-{number}",
+            "url": f"/api/cv/datasets/{results['dataset_id']}/images/{truth}-{number}?size=96",
+            "label": truth,
+            "predicted": predicted,
+            "confidence": round(0.98 - 0.03 * number, 3),
+        }
+        for truth, counts in zip(matrix["labels"], matrix["matrix"], strict=True)
+        for predicted, count in zip(matrix["labels"], counts, strict=True)
+        for number in range(count)
+    ]
+
+
 def row(rank: int | None, name: str, strategy: str, accuracy: float | None, ci: Any, **fields: Any) -> dict[str, Any]:
     return {
         "rank": rank,
@@ -227,6 +244,10 @@ OPTIONS = {
         {"name": "balanced", "title": "Balanced", "description": "Probes, then fine-tunes."},
         {"name": "best", "title": "Best", "description": "Fine-tunes more."},
     ],
+    "override_keys": [
+        {"name": "finetune.head_lr", "description": "Peak learning rate of the head.", "default": 0.01},
+        {"name": "probe.folds", "description": "Folds of the cross-validation.", "default": 5},
+    ],
     "limits": {"max_upload_mb": 2048, "max_image_pixels": 100_000_000},
     "recipe_schema": {
         "properties": {
@@ -238,6 +259,7 @@ OPTIONS = {
             "classes": {"description": "Classes."},
             "augmentations": {"description": "Changes."},
             "time_budget_s": {"description": "Seconds."},
+            "overrides": {"description": "Expert settings."},
         }
     },
 }

@@ -22,6 +22,7 @@ from stand_in_answers import (
     CLASSES,
     IMAGES_A_CLASS,
     OPTIONS,
+    answers_of,
     candidates_at,
     drawing,
     heat,
@@ -51,6 +52,7 @@ class Service:
         self.uploads = 0
         self.step = 0.25
         self.unfamiliar = False
+        self.without_answers = False
         self.keys_seen: list[str | None] = []
 
     def reset(self) -> None:
@@ -216,6 +218,9 @@ def image(service: ServiceDep, dataset_id: str, image_id: str, size: int = 256) 
 @router.post("/api/cv/train/start", status_code=202)
 def start(service: ServiceDep, recipe: dict[str, Any]) -> Any:
     dataset_of(service, recipe["dataset_id"])
+    for name in recipe.get("overrides", {}):
+        if name not in [entry["name"] for entry in OPTIONS["override_keys"]]:
+            raise Problem(422, f"There is no setting '{name}'. Did you mean 'probe.folds'?")
     if len(recipe.get("classes", ["a", "b"])) < 2:
         raise Problem(422, "A run needs at least two classes; 1 was chosen.")
     service.recipes.append(recipe)
@@ -245,6 +250,15 @@ def job_results(service: ServiceDep, job_id: str) -> Any:
     if found["state"] != "succeeded":
         raise Problem(404, f"Job '{job_id}' has no results; it is {found['state']}.")
     return results_of(found, dataset_of(service, found["dataset_id"]))
+
+
+@router.get("/api/cv/jobs/{job_id}/test-predictions")
+def answers(service: ServiceDep, job_id: str, label: str, predicted: str, offset: int = 0, limit: int = 100) -> Any:
+    if service.without_answers:
+        raise Problem(404, "This model has no answers to single test images. Train again to have them.")
+    every = answers_of(job_results(service, job_id))
+    found = [answer for answer in every if (answer["label"], answer["predicted"]) == (label, predicted)]
+    return {"total": len(found), "offset": offset, "limit": limit, "images": found[offset : offset + limit]}
 
 
 @router.get("/api/cv/results/{dataset_id}")

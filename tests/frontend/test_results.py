@@ -59,6 +59,46 @@ def test_what_was_skipped_comes_last_and_without_numbers(page):
     assert rows(page)[-1]["Rank"] == "–"
 
 
+def chosen_cell(page):
+    return [box.value for box in page.selectbox if (box.key or "").startswith("cell-")]
+
+
+def test_the_most_frequent_mistake_is_opened_first(page):
+    assert chosen_cell(page) == ["square", "triangle"]
+    assert "2 images of **square** were taken for **triangle**." in [element.value for element in page.markdown]
+
+
+def choose_cell(page, truth, predicted):
+    job = page.query_params["job"][0] if "job" in page.query_params else "job-0000000000"
+    page.selectbox(key=f"cell-truth-{job}").set_value(truth)
+    page.selectbox(key=f"cell-predicted-{job}").set_value(predicted).run()
+    return [element.value for element in page.markdown]
+
+
+def test_a_cell_can_be_chosen_without_a_mouse(page):
+    assert "8 images of **square** were answered right." in choose_cell(page, "square", "square")
+    assert "One image of **square** was taken for **circle**." in choose_cell(page, "square", "circle")
+    assert not page.exception
+
+
+def test_an_empty_cell_says_so_and_asks_for_nothing(page, service):
+    service.without_answers = True
+    assert "No image of **circle** was taken for **square**." in choose_cell(page, "circle", "square")
+    assert not page.error
+
+
+def test_the_answers_to_choose_from_say_how_often_they_were_given(page):
+    assert page.selectbox(key="cell-predicted-job-0000000000").options == ["circle · 1", "square · 8", "triangle · 2"]
+
+
+def test_a_model_without_kept_answers_says_what_to_do(open_page, service, dataset):
+    service.without_answers = True
+    service.add_job(dataset["dataset_id"], state="succeeded")
+    page = open_page(tab="results", dataset=dataset["dataset_id"])
+    assert page.error[0].value == "This model has no answers to single test images. Train again to have them."
+    assert "How it was done" in [element.value for element in page.subheader]
+
+
 def test_the_classes_are_sorted_by_weakness(page):
     table = page.dataframe[0].value
     assert list(table["label"]) == ["square", "triangle", "circle"]

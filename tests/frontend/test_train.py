@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from frontend.widgets import expert_settings
+
 DEFAULTS = {"num_epochs": 2, "batch_size": 16, "test_size": 0.2, "seed": 42}
 
 
@@ -73,6 +75,46 @@ def test_some_classes_can_be_chosen(form, service, dataset):
     assert service.recipes[0]["classes"] == ["circle", "square"]
 
 
+def test_expert_settings_are_sent_as_numbers_and_words(form, service):
+    form.text_area(key="recipe-overrides").set_value("finetune.head_lr = 1e-3\n\nprobe.folds=3\n").run()
+    start(form)
+    assert service.recipes[0]["overrides"] == {"finetune.head_lr": 0.001, "probe.folds": 3}
+
+
+def test_an_unknown_expert_setting_shows_the_api_s_detail(form, service):
+    form.text_area(key="recipe-overrides").set_value("probe.fold=3").run()
+    start(form)
+    assert form.error[0].value == "There is no setting 'probe.fold'. Did you mean 'probe.folds'?"
+    assert service.recipes == []
+
+
+def test_the_expert_settings_that_there_are_stand_in_a_list(form):
+    rows = form.table[0].value.to_dict("records")
+    assert rows[1] == {
+        "Setting": "`probe.folds`",
+        "Default": "5",
+        "What it does": "Folds of the cross-validation.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("1e-3", 0.001),
+        ("-0.5", -0.5),
+        ("TRUE", True),
+        ("", ""),
+        ("nan", "nan"),
+        ("1e999", "1e999"),
+        ("a=b", "a=b"),
+    ],
+)
+def test_a_value_is_read_as_what_it_looks_like(text, value):
+    read = expert_settings.read_lines(f"key={text}")["key"]
+    assert (read, type(read)) == (value, type(value))
+
+
 def test_a_refused_recipe_shows_the_api_s_detail(form, service, dataset):
     form.multiselect(key=f"recipe-classes-{dataset['dataset_id']}").set_value(["circle"]).run()
     start(form)
@@ -81,7 +123,7 @@ def test_a_refused_recipe_shows_the_api_s_detail(form, service, dataset):
 
 
 def test_every_advanced_field_has_its_line_of_help(form):
-    fields = [*form.number_input, *form.multiselect, *form.checkbox]
+    fields = [*form.number_input, *form.multiselect, *form.checkbox, *form.text_area]
     assert [field.label for field in fields if not field.help] == []
 
 
