@@ -7,9 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
-from backend.config import Settings
+from backend.cli.console import read_settings
 from backend.errors import SightglassError
 from backend.main import run_worker, serve
 
@@ -21,13 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name: getattr(flags, name) for name in ("host", "port", "data_dir") if getattr(flags, name) is not None
     }
     try:
-        serve(Settings(**chosen), reload=flags.reload, worker=None if flags.no_worker else run_worker)
-    except ValidationError as error:
-        first = error.errors()[0]
-        sys.stderr.write(
-            f"SIGHTGLASS_{str(first['loc'][0]).upper()}={first['input']!r} does not fit: {first['msg']}.\n"
-        )
-        return 2
+        serve(read_settings(**chosen), reload=flags.reload, worker=None if flags.no_worker else run_worker)
     except SightglassError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from backend.config import Settings
@@ -35,17 +37,17 @@ def print_json(value: Any) -> None:
     answers().out(json.dumps(value, indent=2, ensure_ascii=False), highlight=False)
 
 
-def read_settings() -> Settings:
-    """Settings from the environment.
+def read_settings(**chosen: Any) -> Settings:
+    """Settings from the environment; what is `chosen`, by a flag, stands above it.
 
     Raises:
-        InputError: a variable holds a value that does not fit; the message names it.
+        InputError: a value does not fit; the message names it.
     """
     try:
-        return Settings()
-    except ValueError as error:
-        if not hasattr(error, "errors"):
-            raise InputError(f"The settings do not fit: {error}") from error
+        return Settings(**chosen)
+    except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(("SIGHTGLASS", *(str(part).upper() for part in first["loc"])))
         raise InputError(f"{name} is {first['input']!r}: {first['msg']}. See docs/guide/settings.md.") from error
+    except SettingsError as error:  # a value that cannot be read at all
+        raise InputError(f"The settings do not fit: {error}. See docs/guide/settings.md.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -27,9 +26,9 @@ def serve(
         try:
             processes.start("API", backend_command(host=host, port=port))
             if ui:
-                env = {"SIGHTGLASS_API_URL": os.environ.get("SIGHTGLASS_API_URL", api)}
                 # Streamlit reads .streamlit/config.toml from the folder it is started in.
-                processes.start("browser half", ui_command(host=host, port=ui_port), env=env, cwd=ROOT)
+                command = ui_command(host=host, port=ui_port)
+                processes.start("browser half", command, env={"SIGHTGLASS_API_URL": api}, cwd=ROOT)
             processes.wait_for(f"{api}/health")
             if ui:
                 processes.wait_for(f"{browser}/_stcore/health")

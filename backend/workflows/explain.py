@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend.config import Settings
 from backend.data.images import open_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from backend.engine.bundle import Bundle
 
 
 def explain_image(settings: Settings, model_folder: Path, image: bytes, *, class_name: str | None = None) -> bytes:
@@ -16,9 +22,14 @@ def explain_image(settings: Settings, model_folder: Path, image: bytes, *, class
         InputError: the model has no class of that name.
         NotFoundError: the model's folder is gone.
     """
-    from backend.inference.explainers import heatmap, overlay_png
     from backend.workflows.predict import loaded_predictor
 
     picture = open_image(image, max_pixels=settings.max_image_pixels)
-    bundle = loaded_predictor(settings, model_folder).bundle
+    return draw_explanation(loaded_predictor(settings, model_folder).bundle, picture, class_name=class_name)
+
+
+def draw_explanation(bundle: Bundle, picture: Image, *, class_name: str | None) -> bytes:
+    """The same for a model and a picture that are open already."""
+    from backend.inference.explainers import heatmap, overlay_png
+
     return overlay_png(picture, heatmap(bundle, picture, class_name))

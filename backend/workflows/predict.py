@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from backend.config import Settings
 from backend.contracts import Prediction
 from backend.data.images import open_image
+from backend.workflows.explain import draw_explanation
 
 if TYPE_CHECKING:
     from backend.inference.model_cache import ModelCache
@@ -34,9 +35,7 @@ def predict_image(
     latency_ms = (time.perf_counter() - started) * 1000
     update: dict[str, object] = {"latency_ms": round(latency_ms, 2)}
     if explain:
-        from backend.workflows.explain import explain_image
-
-        overlay = explain_image(settings, model_folder, image, class_name=prediction.predictions[0].label)
+        overlay = draw_explanation(predictor.bundle, picture, class_name=prediction.predictions[0].label)
         update["heatmap_png"] = base64.b64encode(overlay).decode("ascii")
     return prediction.model_copy(update=update)
 

@@ -1,3 +1,4 @@
+import socket
 from collections import Counter
 
 import pytest
@@ -37,6 +38,14 @@ def run(settings, reports):
     return Run(settings=settings, control=RunControl(report=reports.append), job_id="job-test", model_id="model-test")
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whoever opens a socket or looks a name up fails."""
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, lambda *args, **kwargs: pytest.fail(f"the network was touched: {args}"))
+
+
+@pytest.mark.usefixtures("no_network")
 def test_a_comparison_ranks_every_network_beside_the_baseline_and_saves_the_best(dataset, run, reports):
     outcome = compare(dataset, recipe(dataset), run=run)
     results = outcome.results
