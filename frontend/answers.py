@@ -102,6 +102,7 @@ class JobAnswer(TypedDict):
     eta_s: NotRequired[float | None]
     error: NotRequired[str | None]
     queue_position: NotRequired[int | None]
+    recipe: NotRequired[dict[str, Any]]
 
 
 class BestModel(TypedDict):

@@ -132,7 +132,7 @@ def curves(results: ResultsAnswer) -> None:
         st.caption(t("results.no_curves"))
     else:
         st.subheader(t("results.curves"), anchor=False)
-        left, right = st.columns(2, gap="large")
+        left, right = st.columns(2, gap="large", vertical_alignment="bottom")
         with left:
             charts.draw(charts.accuracy_curves(trained), key="accuracy-curves", alt=t("results.curves_alt"))
         with right:

@@ -62,9 +62,9 @@ def show_answer(api: Client, model: ModelAnswer, picture: Picture, *, top_k: int
     words, looks = st.columns([2, 3], gap="large")
     with words:
         show_words(answer, picture.name)
+        show_similar(api, model, answer)
     with looks:
         st.fragment(Looks(api, model, picture, question, answer).show)()
-    show_similar(api, model, answer)
 
 
 def show_words(answer: PredictionAnswer, name: str) -> None:

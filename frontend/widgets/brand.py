@@ -19,6 +19,7 @@ STYLE = """<style>
 @media (max-width: 480px) {
   .st-key-leaderboard table { min-width: 64rem; }
   .st-key-tab-control button { padding-left: 0.3rem; padding-right: 0.3rem; }
+  .st-key-tab-control :is(span, div):has(> [data-testid="stIconMaterial"]:only-child),
   .st-key-tab-control [data-testid="stIconMaterial"] { display: none; }
 }
 </style>"""

@@ -14,7 +14,7 @@ from frontend.widgets.wording import seconds
 
 def sentence(api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any]) -> str:
     """The estimate in words, or that there is nothing to judge by yet."""
-    guess = estimate(_last_results(api), images=dataset["total_images"], recipe=recipe)
+    guess = estimate(_last_results(api, recipe), images=dataset["total_images"], recipe=recipe)
     return t("train.no_estimate") if guess is None else t("train.estimate", time=seconds(max(10.0, guess)))
 
 
@@ -46,9 +46,13 @@ def _intent(recipe: Mapping[str, Any]) -> tuple[str, str]:
     return (strategy, (recipe.get("preset") or "fast") if strategy == "auto" else "")
 
 
-def _last_results(api: Client) -> ResultsAnswer | None:
-    """Results of the newest job that ended well, whichever dataset it was on."""
-    done = [job for job in api.jobs() if job["state"] == "succeeded" and job["ended_at"]]
+def _last_results(api: Client, recipe: Mapping[str, Any]) -> ResultsAnswer | None:
+    """Results of the newest job of this kind that ended well, whichever dataset it was on."""
+    done = [
+        job
+        for job in api.jobs()
+        if job["state"] == "succeeded" and job["ended_at"] and _intent(job.get("recipe") or {}) == _intent(recipe)
+    ]
     if not done:
         return None
     newest = max(done, key=lambda job: job["ended_at"] or "")

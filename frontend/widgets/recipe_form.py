@@ -97,7 +97,8 @@ def _networks(candidates: Sequence[CandidateAnswer], help_text: str) -> dict[str
 
 
 def _network_entry(candidate: CandidateAnswer) -> str:
-    origin = weights(candidate["weights"], candidate["weights_source"])
+    scratch = candidate["weights"] == "scratch"
+    origin = t("recipe.from_scratch") if scratch else weights(candidate["weights"], candidate["weights_source"])
     return f"{candidate['name']} · {millions(candidate['parameters'])} · {origin}"
 
 

@@ -26,7 +26,7 @@ def answer(product, path):
 
 def settle(page):
     """Wait until the page has been drawn to its end."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
 
 
 def upload_sample(page):

@@ -134,7 +134,7 @@ def test_an_augmentation_without_a_text_of_ours_is_offered_by_its_name(form):
 def test_the_networks_say_what_they_start_from(form):
     options = form.multiselect(key="recipe-models").options
     assert "efficientnet_lite0 · 4.7 M · ImageNet (bundled)" in options
-    assert "resnet18 · 11.7 M · scratch: learned from your images only" in options
+    assert "resnet18 · 11.7 M · from scratch" in options
 
 
 def test_a_running_job_shows_a_row_for_each_network(open_page, service, dataset):
@@ -175,6 +175,15 @@ def test_a_skipped_network_says_why(open_page, service, dataset):
     job = service.add_job(dataset["dataset_id"], state="succeeded")
     page = open_page(tab="train", job=job["job_id"])
     assert "The time budget was used up." in [caption.value for caption in page.caption]
+
+
+def test_a_later_run_of_another_kind_does_not_hide_the_one_to_judge_by(open_page, service, dataset):
+    service.add_job(dataset["dataset_id"], state="succeeded")
+    service.add_job(
+        dataset["dataset_id"], state="succeeded", recipe={"strategy": "finetune"}, ended_at="2026-02-01T10:00:00Z"
+    )
+    page = open_page(tab="train", dataset=dataset["dataset_id"])
+    assert page.caption[1].value.startswith("About 42 s on this machine")
 
 
 def test_the_estimate_is_judged_by_the_last_run_of_the_kind(open_page, service, dataset):
