@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREPARED, TRAINED = 0.05, 0.95  # shares of the progress bar at which trials begin and end
+NO_GAIN = "Training the whole network did not beat its last layer alone, so it was discarded; the probe stands."
 STATES: Final[dict[str, CandidateState]] = {"ok": "succeeded", "skipped": "skipped", "failed": "failed"}
 
 
@@ -88,6 +89,8 @@ class Contest:
             candidate = candidate.model_copy(update={"name": f"{candidate.name}:refined"})
             watch.rename(candidate.name)
         trial = self._run_trial(candidate, turn.epochs, watch=watch)
+        if turn.refines and trial.best_epoch == 0:
+            trial = trial.discarded(NO_GAIN)  # what is left is its probe, with fewer images to learn from
         self._keep(trial)
         row = preview(trial, self._targets)
         self._tracker.candidate(row, trial.history, {"strategy": trial.strategy, "family": trial.candidate.family})

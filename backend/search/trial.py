@@ -30,7 +30,8 @@ class Trial:
     """One candidate's way through the comparison.
 
     `held_out` are probabilities [R, C] for the run's ranking images, by a model that did not learn from them.
-    `test_probabilities` [T, C] lie here unscored until the ranking stands.
+    `test_probabilities` [T, C] lie here unscored until the ranking stands. `best_epoch` of a fine-tune is 0 where no
+    epoch beat the solved head that it began with.
     """
 
     candidate: Candidate
@@ -40,6 +41,7 @@ class Trial:
     held_out: Floats | None = None
     test_probabilities: Floats | None = None
     history: tuple[EpochRecord, ...] = field(default_factory=tuple)
+    best_epoch: int | None = None
     train_seconds: float = 0.0
     predict_ms_per_image: float | None = None
     size_mb: float | None = None
@@ -49,3 +51,7 @@ class Trial:
     def without_model(self) -> Trial:
         """The same result with the network let go, so that memory holds one network and not all."""
         return replace(self, model=None)
+
+    def discarded(self, reason: str) -> Trial:
+        """The same way through the comparison, out of the ranking: what it took and why it does not count."""
+        return replace(self, status="skipped", reason=reason, held_out=None, test_probabilities=None, model=None)

@@ -18,6 +18,8 @@ from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
 from backend.search.watch import TrialWatch
 
+HEAD_KEPT = "No epoch of training the whole network beat the solved head that it began with, so that was kept."
+
 
 def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: TrialWatch) -> Trial:
     """Train the whole network; the best epoch on validation is kept."""
@@ -34,10 +36,11 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
     return Trial(
         candidate=actual(candidate, network),
         strategy="finetune",
-        reason=outcome.stopped_early,
+        reason=outcome.stopped_early or (HEAD_KEPT if outcome.best_epoch == 0 else None),
         held_out=outcome.val_probabilities,
         test_probabilities=test,
         history=outcome.history,
+        best_epoch=outcome.best_epoch,
         train_seconds=seconds,
         predict_ms_per_image=watch.predict_ms(network, images, preprocessing),
         parameters=count_parameters(network),

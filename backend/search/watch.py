@@ -42,10 +42,6 @@ class TrialWatch:
         self._share = share
         self._state = CandidateProgress(name=candidate.name, state="running")
 
-    @property
-    def name(self) -> str:
-        return self._name
-
     def rename(self, name: str) -> None:
         """Report under another name, as a refined candidate does beside its probe."""
         self._name = name

@@ -127,6 +127,18 @@ def test_the_same_seed_gives_the_same_result(dataset, run, settings):
     assert first.confusion_matrix == second.confusion_matrix
 
 
+def test_a_refinement_that_only_makes_a_network_worse_is_discarded_and_said_so(dataset, run, monkeypatch):
+    monkeypatch.setitem(study_module.REFINEMENT, "balanced", (1, 1))
+    ruinous = {"finetune.backbone_lr": 10.0, "finetune.head_lr": 10.0}
+    chosen = recipe(dataset, models=(LITE,), strategy="auto", preset="balanced", overrides=ruinous)
+    results = compare(dataset, chosen, run=run).results
+    by_name = {row.name: row for row in results.leaderboard}
+    refined = by_name[f"{LITE}:refined"]
+    assert (refined.status, refined.rank) == ("skipped", None)
+    assert "the probe stands" in refined.reason
+    assert results.best_model.strategy == "probe"
+
+
 def test_balanced_refines_the_best_probe_and_keeps_whichever_is_better(dataset, run, monkeypatch):
     monkeypatch.setitem(study_module.REFINEMENT, "balanced", (1, 1))
     results = compare(dataset, recipe(dataset, models=(LITE,), strategy="auto", preset="balanced"), run=run).results
@@ -135,7 +147,7 @@ def test_balanced_refines_the_best_probe_and_keeps_whichever_is_better(dataset, 
     assert by_name[LITE].strategy == "probe"
     assert [record.epoch for record in results.history[f"{LITE}:refined"]] == [0, 1]
     best = results.leaderboard[0]
-    assert best.val_accuracy == max(row.val_accuracy for row in results.leaderboard)
+    assert best.val_accuracy == max(row.val_accuracy for row in results.leaderboard if row.rank is not None)
 
 
 def test_a_refinement_never_starts_from_its_probes_head_which_saw_the_validation_images(dataset, run, monkeypatch):
