@@ -32,7 +32,7 @@ CALL_TIMEOUT_S = 120.0
 
 
 class InferencePool:
-    """One warm process for `call`; thread-safe. Nothing starts before the first call or `start`."""
+    """One warm process for `call`; thread-safe. Nothing starts before the first call."""
 
     def __init__(self, settings: Settings, *, warm_up: Callable[[], None], timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._settings = settings
@@ -43,10 +43,6 @@ class InferencePool:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._closed = False
-
-    def start(self) -> None:
-        """Begin warming up; returns at once."""
-        self._submit(_do_nothing)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the function returns, computed in the other process; blocks.
@@ -134,7 +130,3 @@ def _initialise(log_level: str, warm_up: Callable[[], None]) -> None:
     prepare_native_libraries()
     configure_logging(log_level)
     warm_quietly(warm_up)
-
-
-def _do_nothing() -> None:
-    """Warming happens before the first task; this is the first task."""

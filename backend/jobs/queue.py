@@ -63,12 +63,6 @@ class JobQueue:
         with self._database.reading() as connection:
             return [to_job(row) for row in connection.execute(query).mappings()]
 
-    def active_for_dataset(self, dataset_id: str) -> tuple[Job, ...]:
-        """The dataset's queued and running jobs, oldest first."""
-        query = select(jobs).where(jobs.c.dataset_id == dataset_id, jobs.c.state.not_in(sorted(FINAL_STATES)))
-        with self._database.reading() as connection:
-            return tuple(to_job(row) for row in connection.execute(query.order_by(jobs.c.sequence)).mappings())
-
     def counts(self) -> dict[str, int]:
         """How many jobs are queued and running."""
         query = select(jobs.c.state, func.count()).where(jobs.c.state.in_(("queued", "running"))).group_by(jobs.c.state)

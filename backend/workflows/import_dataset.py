@@ -7,7 +7,6 @@ from typing import BinaryIO
 
 from backend.config import Settings
 from backend.contracts import Dataset, RunControl
-from backend.data.manifest import load_dataset
 from backend.data.scan import import_archive
 from backend.storage.catalog import Catalog
 
@@ -29,13 +28,3 @@ def import_dataset(
         shutil.rmtree(dataset.root, ignore_errors=True)
         raise
     return dataset
-
-
-def stored_dataset(dataset_id: str, *, settings: Settings, catalog: Catalog) -> Dataset:
-    """Open a dataset with its items.
-
-    Raises:
-        NotFoundError: no such dataset.
-    """
-    catalog.dataset(dataset_id)
-    return load_dataset(settings.datasets_dir / dataset_id)

@@ -17,9 +17,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # service_fakes
 class InlinePool:
     """Calls at once in this process: what crosses the process boundary is tested in tests/backend/execution."""
 
-    def start(self):
-        pass
-
     def call(self, function, *args, **kwargs):
         return function(*args, **kwargs)
 
@@ -109,6 +106,16 @@ def shapes_zip():
         for number in range(10):
             archive.writestr(f"shapes/circle/{number}.png", picture((number * 20, 10, 10)))
             archive.writestr(f"shapes/square/{number}.png", picture((10, number * 20, 200)))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def scarce_zip(shapes_zip):
+    """The two classes, and a third of two images."""
+    buffer = io.BytesIO(shapes_zip)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for number in range(2):
+            archive.writestr(f"shapes/scarce/{number}.png", picture((90, 90, number)))
     return buffer.getvalue()
 
 

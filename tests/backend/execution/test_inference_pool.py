@@ -12,7 +12,6 @@ from backend.execution.inference_pool import InferencePool
 @pytest.fixture(scope="module")
 def pool(settings):
     pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
-    pool.start()
     yield pool
     pool.close()
 

@@ -201,16 +201,6 @@ def test_a_job_given_back_on_purpose_keeps_its_attempts(queue):
     assert queue.release(job_id, "it died", worker_id="w").state == "failed"
 
 
-def test_active_jobs_of_a_dataset_are_those_not_ended(queue):
-    running, waiting = queue.enqueue("a", {}, dataset_id="ds-1"), queue.enqueue("a", {}, dataset_id="ds-1")
-    queue.enqueue("a", {}, dataset_id="ds-2")
-    queue.claim("w")
-    assert [job.job_id for job in queue.active_for_dataset("ds-1")] == [running.job_id, waiting.job_id]
-    queue.finish(running.job_id, worker_id="w")
-    queue.request_cancel(waiting.job_id)
-    assert queue.active_for_dataset("ds-1") == ()
-
-
 def test_every_change_is_an_event_and_a_watcher_resumes_without_a_gap(queue, database):
     job_id = queue.enqueue("a", {"secret": 1}).job_id
     queue.enqueue("other", {})

@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 
 from backend.contracts import Job, RunControl
+from backend.data.manifest import load_dataset
 from backend.errors import DatasetError, ImageError, InputError, NotFoundError, RecipeError
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.workflows.candidates import check_timm_names
 from backend.workflows.explain import explain_image
 from backend.workflows.export_model import export_model
-from backend.workflows.import_dataset import import_dataset, stored_dataset
+from backend.workflows.import_dataset import import_dataset
 from backend.workflows.predict import predict_image, predict_probabilities
 from backend.workflows.train_images import check_recipe, model_id_of, recipe_from, run_job, train_archive
 
@@ -46,7 +47,7 @@ def picture(dataset):
 
 def test_an_imported_dataset_is_listed_and_opens_again(dataset, settings, catalog):
     assert [info.dataset_id for info in catalog.datasets()] == [dataset.info.dataset_id]
-    assert stored_dataset(dataset.info.dataset_id, settings=settings, catalog=catalog).items == dataset.items
+    assert load_dataset(settings.datasets_dir / dataset.info.dataset_id).items == dataset.items
 
 
 def test_a_bad_archive_leaves_neither_a_row_nor_a_file(settings, catalog, make_zip):
