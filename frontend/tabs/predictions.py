@@ -8,7 +8,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer, ModelAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import problems
+from frontend.widgets import job_progress, problems
 from frontend.widgets.answer_card import Picture, show_answer
 from frontend.widgets.wording import percent, plain
 
@@ -29,9 +29,7 @@ def render(api: Client) -> None:
     dataset = api.dataset(state.dataset_id() or "")
     model = choose_model(api)
     if model is None:
-        problems.first_do(
-            t("results.first_train"), button=t("results.go_train"), action=lambda: state.open_tab(state.TRAIN)
-        )
+        job_progress.train_first(api, dataset["dataset_id"])
         return
     st.header(t("predict.title", name=plain(model["name"]), accuracy=percent(model["accuracy"])), anchor=False)
     collect(api, dataset)

@@ -43,7 +43,7 @@ def find_results(api: Client) -> ResultsAnswer | None:
     if job_id is not None:
         job = api.job(job_id)
         if job["state"] in job_progress.UNFINISHED:
-            problems.first_do(t("results.running"), button=t("results.go_watch"), action=_go_train)
+            job_progress.offer_to_watch(job)
             return None
         if job["state"] == "succeeded":
             return api.job_results(job_id)
@@ -54,7 +54,7 @@ def find_results(api: Client) -> ResultsAnswer | None:
             raise
         if dataset_id is not None:
             api.dataset(dataset_id)  # raises where not only the results but the dataset itself is missing
-        problems.first_do(t("results.first_train"), button=t("results.go_train"), action=_go_train)
+        job_progress.train_first(api, dataset_id)
         return None
 
 
@@ -187,7 +187,3 @@ def _tracking_line(results: ResultsAnswer) -> str:
     if status == "failed":
         return t("results.tracking_failed", detail=plain(str(tracking.get("detail", ""))))
     return t("results.tracking_off") if status == "off" else ""
-
-
-def _go_train() -> None:
-    state.open_tab(state.TRAIN)

@@ -104,8 +104,9 @@ def headline(dataset: DatasetAnswer) -> None:
 
 
 def details(api: Client, dataset: DatasetAnswer) -> None:
-    for warning in dataset["warnings"]:
-        st.warning(plain(warning), icon=":material/warning:")
+    warnings = [plain(warning) for warning in dataset["warnings"]]
+    if warnings:  # in one box: a dataset of many small classes has many
+        st.warning("\n\n".join(warnings), icon=":material/warning:")
     st.subheader(t("upload.counts"), anchor=False)
     charts.draw(charts.class_counts(dataset["class_counts"]), key="class-counts", alt=t("upload.counts_alt"))
     show_samples(api, dataset)

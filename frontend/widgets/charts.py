@@ -15,6 +15,7 @@ from frontend.i18n import t
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#B5A900")
 BLUE = PALETTE[0]
 LONGEST_TICK = 24
+FEWEST_TICKS = 8
 
 
 def draw(figure: Any, *, key: str, alt: str, on_select: Callable[[], None] | None = None) -> None:
@@ -55,6 +56,8 @@ def class_counts(counts: Mapping[str, int]) -> Any:
     figure = go.Figure(bars)
     figure.update_layout(height=90 + 34 * len(ordered), xaxis_title=t("chart.images"), bargap=0.3)
     figure.update_yaxes(type="category", dtick=1, showgrid=False)
+    if max(counts.values(), default=0) < FEWEST_TICKS:
+        figure.update_xaxes(dtick=1)  # there is no half image
     return figure
 
 

@@ -20,6 +20,26 @@ def watch(api: Client, job: JobAnswer) -> None:
     st.fragment(_live, run_every=POLL_S)(api, job["job_id"])
 
 
+def offer_to_watch(job: JobAnswer) -> None:
+    """A tab whose results are still being made."""
+    problems.first_do(
+        t("results.running"),
+        button=t("results.go_watch"),
+        action=lambda: state.choose_job(job["job_id"], dataset=job["dataset_id"], tab=state.TRAIN),
+    )
+
+
+def train_first(api: Client, dataset_id: str | None) -> None:
+    """A tab that needs a trained model: watch the run that makes one, or start one."""
+    for job in api.jobs():
+        if dataset_id is not None and job["dataset_id"] == dataset_id and job["state"] in UNFINISHED:
+            offer_to_watch(job)
+            return
+    problems.first_do(
+        t("results.first_train"), button=t("results.go_train"), action=lambda: state.open_tab(state.TRAIN)
+    )
+
+
 def show_rows(job: JobAnswer) -> None:
     """One row for each network: name, state, bar, best score so far."""
     for candidate in job["candidates"]:

@@ -141,6 +141,17 @@ def test_while_a_run_is_under_way_the_tab_offers_to_watch_it(open_page, service,
     assert "The training run is still under way." in [element.value for element in page.markdown]
 
 
+@pytest.mark.parametrize("tab", ["results", "predictions"])
+def test_a_run_on_the_dataset_is_found_without_its_id_in_the_url(open_page, service, dataset, tab):
+    service.step = 0
+    job = service.add_job(dataset["dataset_id"])
+    page = open_page(tab=tab, dataset=dataset["dataset_id"])
+    assert "The training run is still under way." in [element.value for element in page.markdown]
+    page.button[-1].click().run()
+    assert page.header[0].value == "Training on shapes"
+    assert job["job_id"] in page.query_params["job"]
+
+
 def test_an_older_run_can_be_chosen(open_page, service, dataset):
     old = service.add_job(dataset["dataset_id"], state="succeeded")
     service.add_job(dataset["dataset_id"], state="succeeded")
