@@ -29,6 +29,9 @@ _PLAIN_DETAILS = {
     "with a boundary.",
     404: "There is no such address here. GET /docs lists all of them.",
 }
+FORM_ADVICE = (
+    "Send multipart/form-data with one file in the field 'file' (curl -F file=@PATH); any other field is short text."
+)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -66,6 +69,8 @@ async def _framework_error(request: Request, error: Exception) -> Response:
         detail = f"{shown(request.method)} is not possible here; allowed: {allowed}. GET /docs lists all addresses."
     elif error.detail in (title, "There was an error parsing the body"):
         detail = _PLAIN_DETAILS.get(error.status_code, f"{error.detail}.")
+    elif error.status_code == HTTPStatus.BAD_REQUEST:  # what the framework found wrong with a form, in a few words
+        detail = f"The body cannot be read: {error.detail.rstrip('.')}. {FORM_ADVICE}"
     else:
         detail = error.detail
     return problem(error.status_code, title, detail, headers=headers)
@@ -90,13 +95,15 @@ def _sentence(error: dict[str, Any]) -> str:
         return f"There is no field '{place}'.{hint} Allowed: {', '.join(Recipe.model_fields)}."
     if kind == "missing":
         return _missing(place, error["loc"])
+    if place == "file":
+        return f"'file' holds text and not a file, or has no file name. {FORM_ADVICE}"
     message = error["msg"][:1].lower() + error["msg"][1:]
     return f"'{place}' does not fit: {message} (seen: {_seen(error.get('input'))})."
 
 
 def _missing(place: str, location: Sequence[Any]) -> str:
     if place == "file":
-        return "'file' is missing: send multipart/form-data with the file in a field of that name."
+        return f"'file' is missing. {FORM_ADVICE}"
     if place == "body":
         return "The body is missing: send JSON with 'Content-Type: application/json'."
     return f"'{place}' is missing from the {location[0]}."

@@ -8,7 +8,11 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.data.names import shown
+
 MEDIA_TYPE = "application/problem+json"
+# Details quote what was sent, which may be a megabyte of it; both ends of a long one stay.
+LONGEST_DETAIL = 2000
 
 
 class Problem(BaseModel):
@@ -34,8 +38,14 @@ class ProblemResponse(JSONResponse):
 def problem(
     status: int, title: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
 ) -> ProblemResponse:
-    """Build the answer; `members` are added beside the standard ones."""
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    """Build the answer; `members` are added beside the standard ones. The detail is freed of control characters."""
+    content = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": shown(detail, limit=LONGEST_DETAIL),
+        **members,
+    }
     return ProblemResponse(content, status_code=status, headers=headers)
 
 

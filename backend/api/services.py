@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from backend.api.shelf import DatasetShelf
+from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
 from backend.contracts import Candidate, Dataset, Prediction
 from backend.jobs.events import EventLog
@@ -24,8 +25,6 @@ R = TypeVar("R")
 
 class Pool(Protocol):
     """Runs top-level functions in a process that may hold torch."""
-
-    def start(self) -> None: ...
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
@@ -75,6 +74,7 @@ class Services:
     events: EventLog
     presence: Presence
     shelf: DatasetShelf
+    vitals: Vitals
     # What the inference process found out about the machine; empty until it has warmed up.
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -83,14 +83,21 @@ def build_services(settings: Settings, verbs: Verbs, *, pool: Pool) -> Services:
     """Put the parts together; opens no connection yet."""
     database = Database(settings.resolved_database_url)
     catalog = Catalog(database)
+    queue = JobQueue(database, max_attempts=settings.job_attempts)
     return Services(
         settings=settings,
         verbs=verbs,
         pool=pool,
         database=database,
         catalog=catalog,
-        queue=JobQueue(database, max_attempts=settings.job_attempts),
+        queue=queue,
         events=EventLog(database),
         presence=Presence(database),
         shelf=DatasetShelf(settings.datasets_dir, catalog),
+        vitals=Vitals(lambda: _look(queue, catalog)),
     )
+
+
+def _look(queue: JobQueue, catalog: Catalog) -> Seen:
+    default = catalog.default_model()
+    return Seen(jobs=queue.counts(), default_model=None if default is None else default.model_id)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backend.contracts import Dataset, ImageItem
 from backend.data.images import open_image
-from backend.data.manifest import load_dataset
+from backend.data.manifest import load_dataset, require_stored
 from backend.errors import NotFoundError
 from backend.storage.catalog import Catalog
 
@@ -66,14 +66,15 @@ class DatasetShelf:
         """Open a dataset.
 
         Raises:
-            NotFoundError: no such dataset.
+            NotFoundError: no such dataset, or its files are gone.
         """
         self._catalog.dataset(dataset_id)  # it may have been deleted since it was opened
+        folder = require_stored(self._folder, dataset_id)
         with self._lock:
             if dataset_id in self._open:
                 self._open.move_to_end(dataset_id)
                 return self._open[dataset_id]
-        dataset = load_dataset(self._folder / dataset_id)
+        dataset = load_dataset(folder)
         opened = OpenDataset(dataset, {item.image_id: item for item in dataset.items})
         with self._lock:
             self._open[dataset_id] = opened

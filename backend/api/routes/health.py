@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
 
 from backend import __version__
 from backend.api.deps import ServicesDep, SettingsDep
 from backend.api.problems import problems
 from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
-from backend.api.services import Services
 from backend.contracts import Candidate, Recipe, override_entries
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.errors import UnavailableError
@@ -43,18 +41,13 @@ PRESETS = [
 @open_router.get("/api/health")
 async def health(services: ServicesDep) -> HealthView:
     """Whether the API answers; fast, whatever else goes on."""
-    # A limiter of its own: when every ordinary thread is busy with an upload, this one is not.
-    return await to_thread.run_sync(_health, services, limiter=CapacityLimiter(1))
-
-
-def _health(services: Services) -> HealthView:
-    default = services.catalog.default_model()
+    seen = await services.vitals.latest()
     return HealthView(
         version=__version__,
         device=str(services.environment.get("device", "unknown")),
         torch_threads=services.settings.torch_threads,
-        jobs=services.queue.counts(),
-        default_model=None if default is None else default.model_id,
+        jobs=seen.jobs,
+        default_model=seen.default_model,
     )
 
 

@@ -16,6 +16,7 @@ from backend.api.schemas import AnswerPage, JobView, answer_view, job_view
 from backend.api.services import Services
 from backend.api.uploads import LimitedRoute
 from backend.contracts import FINAL_STATES, Job, Recipe, Results
+from backend.data.manifest import require_stored
 from backend.data.names import clean_name
 from backend.errors import ConflictError, InputError
 from backend.registry import nearest
@@ -104,6 +105,7 @@ def _check_class(name: str, class_names: Sequence[str]) -> None:
 
 def _enqueue(recipe: Recipe, services: Services) -> Job:
     dataset = services.catalog.dataset(recipe.dataset_id)
+    require_stored(services.settings.datasets_dir, recipe.dataset_id)
     services.verbs.check_recipe(recipe, dataset, settings=services.settings)
     names = [name for name in recipe.models or () if name.startswith("timm:")]
     if names:  # timm itself knows its names, and lives in the other process

@@ -1,8 +1,6 @@
 import dataclasses
 import io
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,8 +8,6 @@ from starlette.testclient import TestClient
 
 from backend.config import Settings
 from backend.main import VERBS, create_app
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # service_fakes
 
 
 class InlinePool:

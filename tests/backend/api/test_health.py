@@ -1,8 +1,10 @@
+import threading
 import time
 
 import pytest
 
 from backend import __version__
+from backend.errors import UnavailableError
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health"])
@@ -35,6 +37,35 @@ def test_health_answers_fast(client):
     assert min(times) < 0.05
 
 
+def test_health_tells_the_last_known_when_the_database_is_slow_and_the_new_soon_after(client, services, monkeypatch):
+    client.get("/health")
+    free = threading.Event()
+    counts = services.queue.counts
+
+    def slow():
+        free.wait(10)
+        return counts()
+
+    services.queue.enqueue("train_images", {})
+    monkeypatch.setattr(services.queue, "counts", slow)
+    began = time.perf_counter()
+    answers = [client.get("/health").json()["jobs"]["queued"] for _ in range(3)]
+    assert time.perf_counter() - began < 5
+    assert answers == [0, 0, 0]
+    free.set()
+    end = time.monotonic() + 10
+    while client.get("/health").json()["jobs"]["queued"] != 1:
+        assert time.monotonic() < end
+
+
+def test_health_passes_on_that_the_database_does_not_answer(client, services, monkeypatch):
+    def fail():
+        raise UnavailableError("The database does not answer now.")
+
+    monkeypatch.setattr(services.queue, "counts", fail)
+    assert client.get("/health").status_code == 503
+
+
 def test_ready_needs_a_worker(client, services):
     answer = client.get("/ready")
     assert answer.status_code == 503
@@ -45,7 +76,6 @@ def test_ready_needs_a_worker(client, services):
 
 def test_ready_needs_a_folder_that_can_be_written_to(client, services, settings, monkeypatch):
     from backend.api.routes import health
-    from backend.errors import UnavailableError
 
     def refuse(folder):
         raise UnavailableError(f"The data folder cannot be written to: {folder.name}.")

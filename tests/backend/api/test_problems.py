@@ -69,6 +69,36 @@ def test_many_faults_are_all_named_up_to_five(shared_client):
     assert "And 5 more." in body["detail"]
 
 
+def test_a_detail_that_quotes_a_lot_is_shortened_and_freed_of_control_characters(shared_client, shared_dataset_id):
+    recipe = {"dataset_id": shared_dataset_id, "models": ["\x1b[31m" + "x" * 100_000]}
+    detail = shared_client.post("/api/cv/train/start", json=recipe).json()["detail"]
+    assert len(detail) <= 2000
+    assert "\x1b" not in detail
+    assert detail.startswith("There is no network")
+    assert "resnet18" in detail
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "said"),
+    [
+        ({"data": {"file": "words"}}, 422, "holds text and not a file"),
+        ({"files": {"file": (None, "words")}}, 422, "holds text and not a file"),
+        ({"files": {"picture": ("a.png", b"1")}}, 422, "'file' is missing"),
+        ({"files": [("file", ("a.zip", b"1")), ("file", ("b.zip", b"1"))]}, 400, "Too many files"),
+        ({"files": {"file": ("", b"x" * 20_000)}}, 400, "Part exceeded"),
+        ({"content": b"xx", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400, "Invalid"),
+        ({"content": b"xx", "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/cv/upload", "/predict"])
+def test_a_form_without_one_file_says_how_to_send_one(shared_client, path, form, status, said):
+    answer = shared_client.post(path, **form)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM)
+    assert said in answer.json()["detail"]
+    assert "curl -F file=@PATH" in answer.json()["detail"]
+    assert "<class" not in answer.text
+
+
 @pytest.mark.parametrize("accept", ["", "*/*", "text/html", "\x7f", "a/b;q=x", "x" * 5000])
 def test_odd_accept_headers_change_nothing(shared_client, accept):
     assert shared_client.get("/api/cv/datasets", headers={"Accept": accept}).status_code == 200

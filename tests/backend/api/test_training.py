@@ -1,3 +1,4 @@
+import shutil
 import threading
 import time
 
@@ -40,6 +41,10 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"num_epochs": 10**30}, "'num_epochs' does not fit"),
         ({"num_epochs": "many"}, 'seen: "many"'),
         ({"num_epochs": None}, "num_epochs"),
+        ({"num_epochs": True}, "not true or false"),
+        ({"test_size": False}, "not true or false"),
+        ({"overrides": {"finetune.backbone_lr": True}}, "not true or false"),
+        ({"classes": ["circle", "circle"]}, "choose at least 2"),
         ({"test_size": 1.5}, "'test_size' does not fit"),
         ({"epochs": 3}, "Did you mean 'num_epochs'"),
         ({"seed": -1}, "seed"),
@@ -54,6 +59,23 @@ def test_a_recipe_that_does_not_fit_is_refused_and_named(shared_client, shared_d
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
     assert said in answer.json()["detail"]
     assert shared_client.get("/api/cv/jobs").json() == []
+
+
+def test_a_class_with_too_few_images_is_refused_at_the_start(client, scarce_zip):
+    dataset_id = client.post("/api/cv/upload", files={"file": ("few.zip", scarce_zip)}).json()["dataset_id"]
+    answer = start(client, dataset_id)
+    assert answer.status_code == 422
+    assert "The class 'scarce' has 2 images. At least 3 are needed" in answer.json()["detail"]
+    assert start(client, dataset_id, classes=["circle", "square"]).status_code == 202
+
+
+def test_a_dataset_whose_files_are_gone_is_not_trained_on(client, dataset_id, settings):
+    shutil.rmtree(settings.datasets_dir / dataset_id)
+    for answer in (start(client, dataset_id), client.get(f"/api/cv/datasets/{dataset_id}")):
+        assert answer.status_code == 404
+        assert "delete the dataset and upload it again" in answer.json()["detail"]
+        assert str(settings.data_dir) not in answer.text
+    assert client.delete(f"/api/cv/datasets/{dataset_id}").status_code == 204
 
 
 def test_a_timm_name_is_checked_by_timm(client, dataset_id):
