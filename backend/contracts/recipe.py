@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from backend.contracts.base import Id, Record
 from backend.errors import RecipeError
@@ -57,6 +57,14 @@ class Recipe(Record):
         default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."
     )
 
+    @field_validator("num_epochs", "batch_size", "test_size", "time_budget_s", "seed", mode="before")
+    @classmethod
+    def _refuse_truth_values(cls, value: Any) -> Any:
+        """JSON's true is no number, though Python's is 1."""
+        if isinstance(value, bool):
+            raise ValueError("a number is needed, not true or false")  # noqa: TRY004 - pydantic reports ValueErrors
+        return value
+
     @property
     def finetune(self) -> FinetuneSettings:
         return FinetuneSettings.model_validate(self._overridden("finetune"))
@@ -76,9 +84,11 @@ class Recipe(Record):
             RecipeError: names the key, the nearest right one and what is allowed.
         """
         allowed = override_keys()
-        for key in self.overrides:
+        for key, value in self.overrides.items():
             if key not in allowed:
                 raise RecipeError(f"There is no setting '{key}'.{nearest(key, allowed)} Allowed: {', '.join(allowed)}.")
+            if isinstance(value, bool):
+                raise RecipeError(f"'{key}' does not fit: a number or a word is needed, not true or false.")
         for section, model in SECTIONS.items():
             try:
                 model.model_validate(self._overridden(section))

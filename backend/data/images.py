@@ -192,5 +192,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _unreadable(error: BaseException) -> ImageError:
     if isinstance(error, UnidentifiedImageError):  # its own text shows an address in memory
         return ImageError(f"This is not an image that can be read here.{NEXT_STEP}")
+    if isinstance(error, FileNotFoundError):
+        return ImageError(f"There is no file '{Path(str(error.filename)).name}'; it was moved or deleted.")
     cause = str(error).strip().rstrip(".") or type(error).__name__
     return ImageError(f"The image is damaged or cannot be read ({cause}).{NEXT_STEP}")

@@ -49,6 +49,21 @@ def load_dataset(folder: Path) -> Dataset:
     return Dataset(info=info, root=folder, items=items)
 
 
+def require_stored(datasets_dir: Path, dataset_id: str) -> Path:
+    """Return the folder of a dataset that the catalogue lists.
+
+    Raises:
+        NotFoundError: somebody took it away.
+    """
+    folder = datasets_dir / dataset_id
+    if not (folder / INFO_FILE).is_file():
+        raise NotFoundError(
+            f"The files of dataset '{dataset_id}' are gone from the data folder; delete the dataset and upload it "
+            "again."
+        )
+    return folder
+
+
 def require_classes(info: DatasetInfo, classes: Sequence[str]) -> None:
     """Raise where a choice of classes does not fit the dataset.
 

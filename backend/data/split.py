@@ -9,10 +9,11 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from backend.contracts import Dataset, Split
+from backend.contracts import Dataset, DatasetInfo, Split
 from backend.errors import DatasetError, RecipeError
 
 Group = tuple[int, ...]  # places in `Dataset.items` of equal pictures
+LEAST_IMAGES = 3  # one each for train, val and test
 
 
 def stratified_split(dataset: Dataset, *, test_size: float, val_size: float = 0.2, seed: int) -> Split:
@@ -38,12 +39,24 @@ def stratified_split(dataset: Dataset, *, test_size: float, val_size: float = 0.
     shared = {dataset.items[place].label for place in parts["train"]}
     for label in dataset.class_names:
         groups = by_class[label]
-        if len(groups) + (label in shared) < 3:
+        if len(groups) + (label in shared) < LEAST_IMAGES:
             raise DatasetError(_too_few(label, dataset.info.class_counts[label], different=len(groups)))
         random.Random(f"{seed}:{label}").shuffle(groups)
         _divide(groups, parts, test_size=test_size, val_size=val_size)
     train, val, test = (tuple(sorted(parts[name])) for name in ("train", "val", "test"))
     return Split(train=train, val=val, test=test, seed=seed)
+
+
+def require_enough(info: DatasetInfo, classes: Sequence[str] | None = None) -> None:
+    """Raise where a class cannot be divided, as far as its count alone tells; copies are found when it is divided.
+
+    Raises:
+        DatasetError: a class has fewer than 3 images; names the class and the count.
+    """
+    for label in classes or info.class_names:
+        count = info.class_counts[label]
+        if count < LEAST_IMAGES:
+            raise DatasetError(_too_few(label, count, different=count))
 
 
 def _check_share(name: str, value: float) -> None:
@@ -94,7 +107,8 @@ def _take(groups: Sequence[Group], quota: int, *, leave: int) -> tuple[list[Grou
 
 def _too_few(label: str, count: int, *, different: int) -> str:
     copies = f", of which {different} are different pictures with no other label" if different < count else ""
+    images = "1 image" if count == 1 else f"{count} images"
     return (
-        f"The class '{label}' has {count} images{copies}. At least 3 are needed: one each for training, validation and "
-        "test. Add images, or choose the classes without it."
+        f"The class '{label}' has {images}{copies}. At least {LEAST_IMAGES} are needed: one each for training, "
+        "validation and test. Add images, or choose the classes without it."
     )

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from backend.config import Settings
 from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
 from backend.data.augmentation_catalogue import check_augmentations
-from backend.data.manifest import load_dataset, require_classes
+from backend.data.manifest import load_dataset, require_classes, require_stored
+from backend.data.split import require_enough
 from backend.errors import RecipeError
 from backend.registry import nearest
 from backend.search.candidates import plan
@@ -28,10 +29,12 @@ def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) ->
 
     Raises:
         RecipeError: an unknown network, class, augmentation or override; the message suggests the nearest.
+        DatasetError: a class has too few images to be divided.
     """
     recipe.check_overrides()
     if recipe.classes:
         require_classes(dataset, recipe.classes)
+    require_enough(dataset, recipe.classes)
     check_augmentations(recipe.augmentations or ())
     return plan(recipe, settings)
 
@@ -45,7 +48,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     from backend.search.compare import Run, compare
 
     recipe = Recipe.model_validate(job.payload)
-    dataset = load_dataset(settings.datasets_dir / recipe.dataset_id)
+    dataset = load_dataset(require_stored(settings.datasets_dir, recipe.dataset_id))
     run = Run(
         settings=settings,
         control=control,
@@ -67,7 +70,7 @@ def model_id_of(job_id: str) -> str:
 
 
 def warm_up() -> None:
-    """Load what training needs before the first job asks: a cold `import timm` takes 3-10 s."""
+    """Load what training needs before the first job asks: a cold `import timm` takes 3-12 s."""
     importlib.import_module("backend.search.compare")
 
 

@@ -33,7 +33,7 @@ def test_three_images_are_enough_for_one_each(listed):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_images_are_refused_with_class_and_count(listed, count):
-    with pytest.raises(DatasetError, match=f"'bag' has {count} images"):
+    with pytest.raises(DatasetError, match=f"'bag' has {count} image"):
         stratified_split(listed(*rows(a=9, bag=count)), test_size=0.2, seed=0)
 
 
