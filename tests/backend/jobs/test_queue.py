@@ -42,9 +42,9 @@ def test_a_claimed_job_runs_and_its_attempt_is_counted(queue):
     assert job.started_at is not None
 
 
-def test_many_workers_never_claim_the_same_job(tmp_path, queue):
+def test_many_workers_never_claim_the_same_job(database, queue):
     made = {queue.enqueue("a", {}).job_id for _ in range(20)}
-    databases = [Database(f"sqlite:///{tmp_path / 'test.db'}") for _ in range(4)]
+    databases = [Database(str(database.url)) for _ in range(4)]
 
     def claim_all(place):
         own = JobQueue(databases[place])
@@ -53,8 +53,8 @@ def test_many_workers_never_claim_the_same_job(tmp_path, queue):
     with ThreadPoolExecutor(4) as pool:
         claimed = [job_id for part in pool.map(claim_all, range(4)) for job_id in part]
     assert sorted(claimed) == sorted(made)
-    for database in databases:
-        database.close()
+    for other in databases:
+        other.close()
 
 
 def test_waiting_jobs_know_their_place(queue):
