@@ -59,10 +59,12 @@ def form(api: Client, dataset: DatasetAnswer) -> None:
     options = api.options()
     recipe = {"dataset_id": dataset["dataset_id"], **intent_choice(options["presets"])}
     start_place = st.container()
+    candidates = api.candidates()
     with st.expander(t("train.advanced"), icon=":material/tune:", key="advanced"):
-        recipe |= advanced_fields(options, api.candidates(), dataset)
+        recipe |= advanced_fields(options, candidates, dataset)
+    networks = len(recipe.get("models") or [candidate for candidate in candidates if candidate["default"]])
     with start_place:
-        st.caption(estimate.sentence(api, dataset, recipe))
+        st.caption(estimate.sentence(api, dataset, recipe, networks=networks))
         if st.button(t("train.start"), key="start", type="primary", icon=":material/play_arrow:"):
             start(api, recipe)
 

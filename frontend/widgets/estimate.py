@@ -12,13 +12,13 @@ from frontend.i18n import t
 from frontend.widgets.wording import seconds
 
 
-def sentence(api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any]) -> str:
+def sentence(api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any], *, networks: int) -> str:
     """The estimate in words, or that there is nothing to judge by yet."""
-    guess = estimate(_last_results(api, recipe), images=dataset["total_images"], recipe=recipe)
+    guess = estimate(_last_results(api, recipe), images=dataset["total_images"], recipe=recipe, networks=networks)
     return t("train.no_estimate") if guess is None else t("train.estimate", time=seconds(max(10.0, guess)))
 
 
-def estimate(last: ResultsAnswer | None, *, images: int, recipe: Mapping[str, Any]) -> float | None:
+def estimate(last: ResultsAnswer | None, *, images: int, recipe: Mapping[str, Any], networks: int) -> float | None:
     """Seconds, in proportion to images, networks and, for a fine-tune, epochs; None where no like run is known."""
     if last is None or not last.get("total_seconds"):
         return None
@@ -29,8 +29,9 @@ def estimate(last: ResultsAnswer | None, *, images: int, recipe: Mapping[str, An
     ratio = images / max(1, split["train"] + split["val"] + split["test"])
     if _intent(recipe) != ("auto", "fast"):
         ratio *= recipe.get("num_epochs", 2) / max(1, before.get("num_epochs", 2))
-    if before.get("models") and recipe.get("models"):
-        ratio *= len(recipe["models"]) / len(before["models"])
+    ran = [row["name"] for row in last["leaderboard"] if row["strategy"] != "baseline" and row["status"] == "ok"]
+    tried = {name.partition(":refined")[0] for name in ran}  # a refined network has a second row
+    ratio *= networks / max(1, len(tried))
     return float(last["total_seconds"] * ratio)
 
 

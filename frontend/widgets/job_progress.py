@@ -104,7 +104,7 @@ def _row(candidate: CandidateProgress) -> None:
 
 def _share(candidate: CandidateProgress) -> float:
     """How full the bar of one network is; epochs where there are any, else only its state."""
-    if candidate["state"] in ("succeeded", "skipped", "failed"):
+    if candidate["state"] == "succeeded":
         return 1.0
     if candidate["epochs"]:
         return min(1.0, candidate["epoch"] / candidate["epochs"])

@@ -90,12 +90,20 @@ def test_markdown_in_names_is_shown_and_code_stays_code():
     assert plain("__MACOSX/$a$ `b_c`") == r"\_\_MACOSX/\$a\$ `b_c`"
 
 
-def test_the_estimate_grows_with_images_and_epochs():
+def test_the_estimate_grows_with_images_epochs_and_networks():
     last = {
         "total_seconds": 40.0,
         "split": {"train": 60, "val": 20, "test": 20},
         "recipe": {"strategy": "finetune", "num_epochs": 2},
+        "leaderboard": [
+            {"name": "resnet18", "strategy": "finetune", "status": "ok"},
+            {"name": "vit_tiny", "strategy": "finetune", "status": "ok"},
+            {"name": "vit_base", "strategy": "finetune", "status": "skipped"},
+            {"name": "baseline", "strategy": "baseline", "status": "ok"},
+        ],
     }
-    assert estimate.estimate(last, images=200, recipe={"strategy": "finetune", "num_epochs": 4}) == 160.0
-    assert estimate.estimate(last, images=200, recipe={"strategy": "auto", "preset": "fast"}) is None
-    assert estimate.estimate(None, images=200, recipe={}) is None
+    longer = {"strategy": "finetune", "num_epochs": 4}
+    assert estimate.estimate(last, images=200, recipe=longer, networks=2) == 160.0
+    assert estimate.estimate(last, images=200, recipe=longer, networks=1) == 80.0
+    assert estimate.estimate(last, images=200, recipe={"strategy": "auto", "preset": "fast"}, networks=2) is None
+    assert estimate.estimate(None, images=200, recipe={}, networks=2) is None
