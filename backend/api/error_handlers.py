@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Sequence
@@ -15,13 +16,23 @@ from starlette.exceptions import HTTPException
 from backend.api.problems import problem
 from backend.contracts import Recipe
 from backend.data.names import shown
-from backend.errors import AuthenticationError, InputError, SightglassError
+from backend.errors import AuthenticationError, InputError, SightglassError, UnavailableError
 from backend.registry import nearest
 
 logger = logging.getLogger(__name__)
 
 MOST_ERRORS = 5
 LONGEST_VALUE = 60
+
+# What a disk says that cannot be written to now; nothing that was sent is to blame.
+_DISK_REFUSALS = {
+    errno.ENOSPC: "The server's disk is full. Delete datasets that are no longer needed, or give it more space.",
+    errno.EDQUOT: "The server's share of the disk is used up. Delete datasets that are no longer needed.",
+    errno.EROFS: "The server's data folder is read-only. Make SIGHTGLASS_DATA_DIR a folder that can be written to.",
+    errno.EACCES: "The server may not use its data folder. Give its user the right to read and write there.",
+    errno.EIO: "The server's disk does not work properly; its system log says more.",
+    errno.EMFILE: "The server has too many files open. Try again in a moment.",
+}
 
 # What the framework says in one word, said so that somebody knows what to do.
 _PLAIN_DETAILS = {
@@ -39,6 +50,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SightglassError, _own_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(OSError, _disk_error)
     app.add_exception_handler(Exception, _unforeseen_error)
 
 
@@ -74,6 +86,15 @@ async def _framework_error(request: Request, error: Exception) -> Response:
     else:
         detail = error.detail
     return problem(error.status_code, title, detail, headers=headers)
+
+
+async def _disk_error(request: Request, error: Exception) -> Response:
+    """The disk's refusal is no bug; any other error of the system is."""
+    detail = _DISK_REFUSALS.get(getattr(error, "errno", None) or 0)
+    if detail is None:
+        return await _unforeseen_error(request, error)
+    logger.error("disk refuses", extra={"path": request.url.path, "reason": str(error)})
+    return problem(UnavailableError.status, UnavailableError.title, detail)
 
 
 async def _unforeseen_error(request: Request, error: Exception) -> Response:

@@ -53,5 +53,6 @@ class Vitals:
 
     def _first(self) -> Seen:
         with self._lock:
-            seen = self._seen = self._seen or self._look()
-        return seen
+            if self._seen is None:
+                self._seen = self._look()
+            return self._seen

@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -60,6 +63,31 @@ def test_a_bug_is_a_problem_that_names_the_request_and_hides_the_rest(client, se
     assert (answer.status_code, answer.headers["content-type"]) == (500, PROBLEM)
     assert "secret" not in answer.text
     assert "request id" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "the right to")]
+)
+def test_a_disk_that_refuses_is_unavailable_and_says_what_to_do(
+    client, settings, shapes_zip, monkeypatch, number, said
+):
+    def refuse(folder):
+        raise OSError(number, "no", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", lambda folder, *_, **__: refuse(folder))
+    answer = client.post("/api/cv/upload", files={"file": ("x.zip", shapes_zip)})
+    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+    assert said in answer.json()["detail"]
+    assert str(settings.data_dir) not in answer.text
+
+
+def test_any_other_error_of_the_system_is_a_bug(client, services, monkeypatch):
+    def fail():
+        raise ConnectionResetError("secret")
+
+    monkeypatch.setattr(services.catalog, "datasets", fail)
+    answer = client.get("/api/cv/datasets")
+    assert (answer.status_code, "secret" in answer.text) == (500, False)
 
 
 def test_many_faults_are_all_named_up_to_five(shared_client):
