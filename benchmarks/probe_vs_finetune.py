@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.execution.native import prepare_native_libraries
+
+prepare_native_libraries()  # as the service's own processes do, before torch is loaded
+
 import torch
 from torch import nn
 from torch.utils.data import DataLoader

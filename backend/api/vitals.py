@@ -42,7 +42,9 @@ class Vitals:
         with anyio.move_on_after(PATIENCE_S):
             # A limiter of its own: when every ordinary thread is busy with an upload, this one is not.
             await to_thread.run_sync(self._refresh, abandon_on_cancel=True, limiter=CapacityLimiter(1))
-        return self._seen or await to_thread.run_sync(self._first, limiter=CapacityLimiter(1))
+        if self._seen is not None:
+            return self._seen
+        return await to_thread.run_sync(self._first, limiter=CapacityLimiter(1))
 
     def _refresh(self) -> None:
         if self._lock.acquire(timeout=PATIENCE_S):  # a read that hangs must not gather threads behind it

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from backend.contracts import ImageItem
 from backend.data.imbalance import is_imbalanced
+from backend.data.split import LEAST_IMAGES
 
 SENSIBLE_LEAST = 20
-TRAINABLE_LEAST = 3  # one picture each for train, validation and test
 MOST_NAMED = 10
 
 
@@ -33,8 +33,8 @@ def _few_images(counts: Mapping[str, int]) -> list[str]:
 
 def _few(name: str, count: int) -> str:
     images = "1 image" if count == 1 else f"{count} images"
-    if count < TRAINABLE_LEAST:
-        return f"`{name}` has {images}; training needs at least {TRAINABLE_LEAST}, and {SENSIBLE_LEAST} is sensible."
+    if count < LEAST_IMAGES:
+        return f"`{name}` has {images}; training needs at least {LEAST_IMAGES}, and {SENSIBLE_LEAST} is sensible."
     return f"`{name}` has {images}; {SENSIBLE_LEAST} is a sensible least."
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import socket
 import time
 
@@ -161,6 +162,23 @@ def test_offline_never_opens_a_socket(settings, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: pytest.fail("a name was looked up"))
     assert locate(RESNET, settings) is None
     assert create_network(RESNET, num_classes=2, settings=settings, seed=0).weights == "scratch"
+
+
+def test_sources_are_asked_in_the_order_folder_cache_bundled_hub(tmp_path, monkeypatch):
+    (tmp_path / f"{LITE0.timm_name}.pth").write_bytes(b"weights")
+    monkeypatch.setattr(hub, "cached_file", lambda repo_id: tmp_path / "cached")
+    monkeypatch.setattr(hub, "reachable", lambda timeout_s: True)
+    order = [locate(LITE0, Settings(weights_dir=tmp_path)), locate(LITE0, Settings())]
+    monkeypatch.setattr(hub, "cached_file", lambda repo_id: None)
+    order.append(locate(LITE0, Settings()))
+    order.append(locate(dataclasses.replace(LITE0, bundled=None), Settings()))
+    assert order == ["folder", "cache", "bundled", "hub"]
+
+
+def test_offline_never_asks_whether_the_hub_is_there(settings, monkeypatch):
+    monkeypatch.setattr(hub, "reachable", lambda timeout_s: pytest.fail("the hub was asked"))
+    assert settings.offline
+    assert locate(RESNET, settings) is None
 
 
 def test_an_answering_hub_is_the_last_source(monkeypatch):

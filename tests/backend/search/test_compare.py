@@ -90,17 +90,26 @@ def assert_answers_agree(outcome, dataset):
     assert all(0.5 <= answer.confidence <= 1 for answer in answers.images)  # the larger one of two
 
 
-def test_the_test_labels_are_read_once_and_after_the_last_trial(dataset, run, monkeypatch):
-    order = []
+def test_the_test_labels_are_read_once_after_the_last_trial_and_one_network_is_left_in_memory(
+    dataset, run, monkeypatch
+):
+    order, held = [], []
     read, train = compare_module.read_test, contest_module.run_probe
-    monkeypatch.setattr(
-        compare_module, "read_test", lambda *args, **kwargs: order.append("read") or read(*args, **kwargs)
-    )
-    monkeypatch.setattr(
-        contest_module, "run_probe", lambda *args, **kwargs: order.append("trial") or train(*args, **kwargs)
-    )
-    compare(dataset, recipe(dataset), run=run)
+
+    def spy_read(study, ranked, winner, *, metric):
+        order.append("read")
+        held.extend(trial.candidate.name for trial in ranked if trial.model is not None)
+        return read(study, ranked, winner, metric=metric)
+
+    def spy_train(*args, **kwargs):
+        order.append("trial")
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(compare_module, "read_test", spy_read)
+    monkeypatch.setattr(contest_module, "run_probe", spy_train)
+    results = compare(dataset, recipe(dataset), run=run).results
     assert order == ["trial", "trial", "read"]
+    assert held == [results.best_model.name]
 
 
 def test_the_test_labels_decide_nothing_but_the_test_scores(dataset, run, settings, monkeypatch):
