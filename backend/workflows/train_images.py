@@ -13,6 +13,7 @@ from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunC
 from backend.data.augmentation_catalogue import check_augmentations
 from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
+from backend.engine.models import TIMM_PREFIX
 from backend.errors import RecipeError
 from backend.registry import nearest
 from backend.search.candidates import plan
@@ -20,6 +21,7 @@ from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.files import atomic_write
 from backend.tracking import create_tracker
+from backend.workflows.candidates import check_timm_names
 
 JOB_KIND = "train_images"
 
@@ -103,6 +105,7 @@ def train_archive(
     dataset = open_dataset(archive, into=out / "dataset", settings=settings)
     recipe = recipe_from(options, dataset.info.dataset_id)
     check_recipe(recipe, dataset.info, settings=settings)
+    check_timm_names([name for name in recipe.models or () if name.startswith(TIMM_PREFIX)])
 
     from backend.search.compare import Run, compare
 

@@ -128,6 +128,13 @@ def test_a_damaged_file_is_named(saved, settings, name):
         load_bundle(saved, settings=settings)
 
 
+@pytest.mark.parametrize("junk", [b"junk", b"", b"\x80\x02.", b"(t.", b"\x80\x02}q\x00X", b"\xff" * 40, b"PK\x03\x04"])
+def test_weights_that_are_anything_at_all_are_named_as_damaged(saved, settings, junk):
+    (saved / "model.pth").write_bytes(junk)
+    with pytest.raises(InputError, match=r"'model\.pth' cannot be read as weights"):
+        load_bundle(saved, settings=settings)
+
+
 def test_a_checkpoint_of_something_else_says_what_it_lacks(saved, settings):
     torch.save({"state_dict": {}}, saved / "model.pth")
     with pytest.raises(InputError, match="lacks class_names, input_size, model_args, timm_name"):

@@ -116,6 +116,13 @@ def test_an_unknown_timm_network_is_refused_with_the_nearest():
         check_timm_names(["timm:resnet10x"])
 
 
+def test_training_without_a_service_refuses_an_unknown_timm_network_before_it_begins(make_zip, settings, tmp_path):
+    archive = make_zip({"circle": 3, "square": 3})
+    with pytest.raises(RecipeError, match="timm has no network"):
+        train_archive(archive, {"models": ["timm:../../etc"]}, out=tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out" / "models").exists()
+
+
 def test_training_without_a_service_leaves_results_and_a_model(make_zip, settings, tmp_path):
     options = {"models": [LITE], "strategy": "probe"}
     results, folder = train_archive(
