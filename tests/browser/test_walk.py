@@ -131,8 +131,11 @@ def click_cell(page, labels, truth, predicted):
 
 
 def choose(page, field, option):
-    page.get_by_test_id("stSelectbox").filter(has_text=re.compile(f"^{field}")).get_by_role("combobox").click()
-    page.get_by_role("option", name=re.compile(f"^{option}")).click()
+    """By the keyboard alone: type the name, take what is found."""
+    box = page.get_by_test_id("stSelectbox").filter(has_text=re.compile(f"^{field}")).get_by_role("combobox")
+    box.fill(option)
+    expect(page.get_by_role("option", name=re.compile(f"^{option}"))).to_be_visible()
+    box.press("Enter")
 
 
 @pytest.mark.parametrize("way", ["click", "lists"])
