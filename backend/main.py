@@ -36,7 +36,7 @@ from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
 from backend.jobs.worker import Worker
 from backend.storage.database import Database
-from backend.storage.files import remove_leftovers
+from backend.storage.files import check_writable, remove_leftovers
 from backend.workflows import candidates, explain, export_model, import_dataset, predict, train_images
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,12 @@ def serve(settings: Settings, *, reload: bool = False, worker: Callable[[Setting
 
 
 def prepare(settings: Settings) -> None:
-    """Make the folders, bring the database up to date, clear what interrupted writes left."""
+    """Make the folders, bring the database up to date, clear what interrupted writes left.
+
+    Raises:
+        UnavailableError: the data folder cannot be written to, or the database does not answer.
+    """
+    check_writable(settings.data_dir)
     for folder in (settings.datasets_dir, settings.models_dir, settings.jobs_dir, settings.cache_dir):
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
