@@ -131,11 +131,19 @@ def click_cell(page, labels, truth, predicted):
 
 
 def choose(page, field, option):
-    """By the keyboard alone: type the name, take what is found."""
+    """By the keyboard alone: type the name, take what is found. A list closes when the page scrolls under it."""
     box = page.get_by_test_id("stSelectbox").filter(has_text=re.compile(f"^{field}")).get_by_role("combobox")
+    found = page.get_by_role("option", name=re.compile(f"^{option}"))
+    expect(page.get_by_test_id("stPlotlyChart").first.locator(".annotation-text").first).to_be_visible()
+    box.scroll_into_view_if_needed()
     box.fill(option)
-    expect(page.get_by_role("option", name=re.compile(f"^{option}"))).to_be_visible()
+    for _ in range(10):
+        page.wait_for_timeout(300)  # the scroll may still be under way
+        if found.is_visible():
+            break
+        box.press("ArrowDown")
     box.press("Enter")
+    expect(box).to_have_value(re.compile(f"^{option}"))
 
 
 @pytest.mark.parametrize("way", ["click", "lists"])
