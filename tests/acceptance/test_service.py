@@ -232,4 +232,4 @@ def test_a_setting_that_does_not_fit_is_named(tmp_path):
         [sys.executable, "run_backend.py", "--port", "99999"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "SIGHTGLASS_PORT=99999" in done.stderr
+    assert "SIGHTGLASS_PORT is 99999" in done.stderr
