@@ -8,6 +8,7 @@ import typer
 
 from backend.cli.console import FAILED, answers, complain, read_settings
 from backend.cli.processes import ROOT, Processes, backend_command, reachable, ui_command
+from backend.main import check_exposure
 
 
 def serve(
@@ -20,6 +21,7 @@ def serve(
     """Start API and worker; with --ui the browser half too."""
     settings = read_settings()
     host, port = host or settings.host, port or settings.port
+    check_exposure(settings.model_copy(update={"host": host}))  # here, where it is one sentence and exit code 2
     api, browser = f"http://{reachable(host)}:{port}", f"http://{reachable(host)}:{ui_port}"
     console = answers()
     with Processes() as processes:

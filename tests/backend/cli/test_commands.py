@@ -132,3 +132,8 @@ def test_doctor_prints_json_and_exits_1_on_a_problem(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == [{"subject": "disk", "state": "problem", "detail": "full"}]
     assert run(["doctor"]) == 1
     assert capsys.readouterr().out.split() == ["problem", "disk:", "full"]
+
+
+def test_serving_others_without_a_key_is_refused_before_anything_starts(capsys):
+    assert run(["serve", "--host", "0.0.0.0"]) == 2
+    assert "SIGHTGLASS_API_KEYS" in capsys.readouterr().err
