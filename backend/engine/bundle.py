@@ -19,7 +19,7 @@ import timm
 import torch
 
 from backend.config import Settings
-from backend.contracts import ModelInfo
+from backend.contracts import ModelInfo, TestPredictions
 from backend.engine.arithmetic import choose_device, place
 from backend.engine.checkpoint import read_mapping
 from backend.engine.model_folder import INFO_FILE, REFERENCE_FILE, WEIGHTS_FILE, load_info, require_file
@@ -27,6 +27,7 @@ from backend.engine.models import ModelSpec, find_spec
 from backend.engine.network import Network
 from backend.engine.reference import Reference
 from backend.errors import InputError, RecipeError
+from backend.storage.answers import write_answers
 from backend.storage.files import atomic_directory
 
 FORMAT_VERSION = 1
@@ -41,8 +42,15 @@ class Bundle:
     reference: Reference | None
 
 
-def save_bundle(target: Path, network: Network, *, info: ModelInfo, reference: Reference | None) -> None:
-    """Write the folder `target`, which appears whole or not at all.
+def save_bundle(
+    target: Path,
+    network: Network,
+    *,
+    info: ModelInfo,
+    reference: Reference | None,
+    answers: TestPredictions | None = None,
+) -> None:
+    """Write the folder `target`, which appears whole or not at all; `answers` are those to the test images.
 
     Raises:
         ConflictError: `target` exists already.
@@ -55,6 +63,8 @@ def save_bundle(target: Path, network: Network, *, info: ModelInfo, reference: R
         (folder / INFO_FILE).write_text(info.model_dump_json(indent=2), encoding="utf-8")
         if reference is not None:
             reference.save(folder / REFERENCE_FILE)
+        if answers is not None:
+            write_answers(folder, answers)
 
 
 def _checkpoint(network: Network, info: ModelInfo) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from backend.engine.reference import Reference, build_reference
 from backend.search.report import TestReading, answers
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
-from backend.storage.answers import write_answers
 from backend.storage.files import remove_tree
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReadi
     reference = _reference(study, winner.model)
     if folder.exists():
         remove_tree(folder)
-    save_bundle(folder, winner.model.network, info=info, reference=reference)
-    write_answers(folder, answers(study, winner))
+    network = winner.model.network
+    save_bundle(folder, network, info=info, reference=reference, answers=answers(study, winner))
     return info
 
 

@@ -234,3 +234,13 @@ def test_a_subset_of_the_classes_is_all_that_is_learned(make_zip, settings, run)
 def test_an_unknown_override_is_refused_with_the_nearest_key(dataset, run):
     with pytest.raises(RecipeError, match=r"finetune\.backbone_lr"):
         compare(dataset, recipe(dataset, overrides={"finetune.backbone_rl": 1}), run=run)
+
+
+def test_a_disk_that_fills_up_while_the_model_is_saved_leaves_no_part_of_it(dataset, run, monkeypatch):
+    def full(folder, answers):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("backend.engine.bundle.write_answers", full)
+    with pytest.raises(OSError, match="No space left"):
+        compare(dataset, recipe(dataset, models=(LITE,)), run=run)
+    assert not run.folder.exists()
