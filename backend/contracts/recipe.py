@@ -13,6 +13,9 @@ from backend.registry import nearest
 Strategy = Literal["auto", "probe", "finetune"]
 Preset = Literal["fast", "balanced", "best"]
 HeadStart = Literal["solve", "train"]
+ClassBalance = Literal["auto", "balanced", "plain"]
+RankBy = Literal["accuracy", "macro_f1"]
+RankingChoice = Literal["auto", "accuracy", "macro_f1"]
 
 
 class FinetuneSettings(Record):
@@ -51,7 +54,22 @@ class Recipe(Record):
     strategy: Strategy = Field("auto", description="auto: chosen by preset; probe: linear head; finetune: all layers.")
     preset: Preset = Field("fast", description="What 'auto' does: fast probes; balanced and best also fine-tune.")
     augmentations: tuple[str, ...] | None = Field(None, description="Random changes in a fine-tune; none: defaults.")
-    time_budget_s: float | None = Field(None, ge=1, le=604_800, description="Seconds after which no new work begins.")
+    time_budget_s: float | None = Field(
+        None, ge=1, le=604_800, description="Seconds for the whole run, the saved model included; none: the preset's."
+    )
+    class_balance: ClassBalance = Field(
+        "auto",
+        description="Whether every class counts alike in training: auto does so above a ratio of 3 between the largest "
+        "and the smallest; balanced: always; plain: never.",
+    )
+    rank_by: RankingChoice = Field(
+        "auto", description="Score that ranks the networks; auto: macro_f1 where classes are uneven, else accuracy."
+    )
+    ensemble: bool | None = Field(
+        None,
+        description="Whether several networks may answer together where that wins: slower by their number. None: only "
+        "with preset best.",
+    )
     seed: int = Field(42, ge=0, le=2**32 - 1, description="Same seed, same machine, same result.")
     overrides: dict[str, float | int | str | bool] = Field(
         default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."

@@ -8,11 +8,12 @@ from pydantic import Field
 
 from backend.contracts.base import Id, Record
 from backend.contracts.dataset import Preprocessing
+from backend.contracts.recipe import RankBy
 
 WeightsKind = Literal["imagenet", "scratch"]
 WeightsSource = Literal["folder", "cache", "bundled", "hub"]
 TrialStatus = Literal["ok", "skipped", "failed"]
-TrialStrategy = Literal["probe", "finetune", "baseline"]
+TrialStrategy = Literal["probe", "finetune", "ensemble", "baseline"]
 
 
 class Candidate(Record):
@@ -97,7 +98,10 @@ class LeaderboardRow(Record):
     weights_source: WeightsSource | None = None
     strategy: TrialStrategy
     status: TrialStatus
-    reason: str | None = None
+    reason: str | None = Field(None, description="Why it stopped where it did, was skipped, or failed.")
+    tried: str | None = Field(None, description="What was tried, in words: features, head, epochs, folds.")
+    train_images: int | None = Field(None, description="Images that its score rests on; fewer where it stopped early.")
+    tie: bool = Field(False, description="Whether the data cannot tell it from the best row (McNemar, 95%).")
     accuracy: float | None = None
     accuracy_ci95: tuple[float, float] | None = None
     macro_f1: float | None = None
@@ -107,6 +111,52 @@ class LeaderboardRow(Record):
     predict_ms_per_image: float | None = None
     parameters: int | None = None
     size_mb: float | None = None
+
+
+class SuspectLabel(Record):
+    """An image whose label its own out-of-fold prediction contradicts. `confidence` is that of `suggested`."""
+
+    image_id: Id
+    label: str
+    suggested: str
+    confidence: float
+
+
+class LearningCurvePoint(Record):
+    """Cross-validated scores of a head that learned from so many images."""
+
+    train_images: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    macro_f1: float
+
+
+class Calibration(Record):
+    """Temperature scaling (Guo et al. 2017) of the winner, on held-out predictions. Losses in nats, ECE in 0..1."""
+
+    temperature: float
+    images: int
+    log_loss_before: float
+    log_loss_after: float
+    ece_before: float
+    ece_after: float
+
+
+class ClassImbalance(Record):
+    """How uneven the classes are, and what followed. `ratio`: largest by smallest class; `automatic`: nobody asked."""
+
+    ratio: float
+    balanced: bool
+    ranked_by: RankBy
+    automatic: bool
+
+
+class EnsembleMember(Record):
+    """One network of an ensemble; weights of all members add up to 1."""
+
+    name: str
+    timm_name: str
+    weight: float
 
 
 class BestModel(Record):
@@ -122,6 +172,7 @@ class BestModel(Record):
     val_accuracy: float
     input_size: int
     predict_ms_per_image: float | None = None
+    members: tuple[EnsembleMember, ...] = Field((), description="The networks of an ensemble; empty for a single one.")
 
 
 class SplitSizes(Record):
@@ -151,8 +202,10 @@ class Results(Record):
     environment: dict[str, Any]
     notes: tuple[str, ...] = Field((), description="What a person should know: scratch weights, tracking down, ...")
     tracking: dict[str, Any] = Field(default_factory=dict, description="Where MLflow has the run, or why it has not.")
-    suspect_labels: tuple[dict[str, Any], ...] = ()
-    learning_curve: tuple[dict[str, Any], ...] = ()
+    suspect_labels: tuple[SuspectLabel, ...] = Field((), description="Likeliest mistakes first; none on test images.")
+    learning_curve: tuple[LearningCurvePoint, ...] = Field((), description="Would more pictures help?")
+    calibration: Calibration | None = None
+    imbalance: ClassImbalance | None = None
     total_seconds: float
 
 
@@ -177,4 +230,5 @@ class ModelInfo(Record):
     size_mb: float
     versions: dict[str, str]
     created_at: str
+    members: tuple[EnsembleMember, ...] = Field((), description="The networks of an ensemble; empty for a single one.")
     promoted: bool = False

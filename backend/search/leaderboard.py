@@ -7,18 +7,16 @@ afterwards, for a ranking that can no longer change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.contracts import LeaderboardRow
+from backend.contracts import LeaderboardRow, RankBy
 from backend.data.imbalance import is_imbalanced
 from backend.engine.metrics import accuracy, evaluate, log_loss, macro_f1
 from backend.search.trial import Trial
 
 Ints = npt.NDArray[np.integer]
-RankBy = Literal["accuracy", "macro_f1"]
 
 
 def ranking_metric(class_counts: Sequence[int]) -> RankBy:
