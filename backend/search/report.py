@@ -9,6 +9,7 @@ from backend.contracts import (
     BestModel,
     LeaderboardRow,
     ModelInfo,
+    RankBy,
     Results,
     SplitSizes,
     TestPrediction,
@@ -16,7 +17,7 @@ from backend.contracts import (
 )
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
-from backend.search.leaderboard import RankBy, rows
+from backend.search.leaderboard import rows
 from backend.search.study import Study
 from backend.search.trial import Trial
 
