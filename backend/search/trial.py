@@ -31,7 +31,8 @@ class Trial:
 
     `held_out` are probabilities [R, C] for the run's ranking images, by a model that did not learn from them.
     `test_probabilities` [T, C] lie here unscored until the ranking stands. `best_epoch` of a fine-tune is 0 where no
-    epoch beat the solved head that it began with.
+    epoch beat the solved head that it began with. `members` are an ensemble's trials with their weights, which add up
+    to 1, the heaviest first; empty for a single network.
     """
 
     candidate: Candidate
@@ -47,6 +48,7 @@ class Trial:
     size_mb: float | None = None
     parameters: int | None = None
     model: TrainedModel | None = None
+    members: tuple[tuple[Trial, float], ...] = ()
 
     def without_model(self) -> Trial:
         """The same result with the network let go, so that memory holds one network and not all."""
