@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from backend.api.services import Services
 from backend.api.shelf import OpenDataset
 from backend.contracts import DatasetInfo, ImageItem, Job, OverrideKey, TestPrediction
+from backend.contracts import Preset as PresetName
 from backend.contracts.run import CandidateProgress
 from backend.data.augmentation_catalogue import AugmentationEntry
 from backend.jobs.events import PRIVATE_FIELDS
@@ -121,9 +122,17 @@ class JobView(BaseModel):
 
 
 class Preset(BaseModel):
-    name: str
+    """An intent under strategy "auto", with what it stands for."""
+
+    name: PresetName
     title: str
     description: str
+    time_budget_s: float = Field(description="Seconds for the whole run, where the recipe names none.")
+    refined: int = Field(description="Networks that are trained as a whole after the comparison, best first.")
+    epochs: int = Field(description="Passes over the images in each such training, at most.")
+    tuning_trials: int = Field(description="Trainings with other settings that may be tried on the best network.")
+    mixing: bool = Field(description="Whether such a training also mixes images.")
+    ensemble: bool = Field(description="Whether several networks may answer together, where the recipe does not say.")
 
 
 class OptionsView(BaseModel):

@@ -16,7 +16,10 @@ CandidateState = Literal["queued", "running", "succeeded", "skipped", "failed"]
 
 
 class CandidateProgress(Record):
-    """Where one candidate stands. `score` is the best validation accuracy so far."""
+    """Where one candidate stands. `score` is the best validation accuracy so far, `seconds` what it took so far.
+
+    `tried` says in words what is being tried, as the leaderboard's row will; `reason` why it ended where it did.
+    """
 
     name: str
     state: CandidateState = "queued"
@@ -25,6 +28,8 @@ class CandidateProgress(Record):
     epochs: int = 0
     score: float | None = None
     reason: str | None = None
+    tried: str | None = None
+    seconds: float | None = None
 
 
 class Progress(Record):

@@ -10,16 +10,21 @@ from datetime import UTC, datetime
 
 from backend.contracts import (
     BestModel,
+    Calibration,
     CandidateProgress,
+    ClassImbalance,
     ClassScore,
     ConfusionMatrix,
     DatasetInfo,
+    EnsembleMember,
     LeaderboardRow,
+    LearningCurvePoint,
     ModelInfo,
     Preprocessing,
     Progress,
     Results,
     SplitSizes,
+    SuspectLabel,
     TestScores,
 )
 from backend.errors import RecipeError
@@ -95,6 +100,38 @@ def results_record(job_id="job-1", **changes):
         "total_seconds": 1.5,
     }
     return Results(**{**fields, **changes})
+
+
+def findings():
+    """What a search may say beyond the scores, as changes of a results record."""
+    members = (
+        EnsembleMember(name="resnet18", timm_name="resnet18", weight=0.6),
+        EnsembleMember(name="vit_tiny", timm_name="vit_tiny_patch16_224", weight=0.4),
+    )
+    row = LeaderboardRow(
+        rank=1,
+        name="resnet18",
+        strategy="probe",
+        status="ok",
+        reason="Ended early: three others were clearly better.",
+        tried="a linear head on features of 3 depths",
+        train_images=60,
+        tie=True,
+        accuracy=0.9,
+    )
+    point = LearningCurvePoint(train_images=30, accuracy=0.8, accuracy_ci95=(0.7, 0.88), macro_f1=0.79)
+    calibration = Calibration(
+        temperature=1.5, images=60, log_loss_before=0.5, log_loss_after=0.4, ece_before=0.1, ece_after=0.02
+    )
+    suspect = SuspectLabel(image_id="img-1", label="circle", suggested="square", confidence=0.97)
+    return {
+        "best_model": results_record().best_model.model_copy(update={"strategy": "ensemble", "members": members}),
+        "leaderboard": (row,),
+        "suspect_labels": (suspect,),
+        "learning_curve": (point,),
+        "calibration": calibration,
+        "imbalance": ClassImbalance(ratio=7.0, balanced=True, ranked_by="macro_f1", automatic=True),
+    }
 
 
 def do_nothing():

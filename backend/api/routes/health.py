@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from fastapi import APIRouter
 
 from backend import __version__
@@ -9,8 +11,10 @@ from backend.api.deps import ServicesDep, SettingsDep
 from backend.api.problems import problems
 from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
 from backend.contracts import Candidate, Recipe, override_entries
+from backend.contracts import Preset as PresetName
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.errors import UnavailableError
+from backend.search.presets import DEPTHS
 from backend.storage.files import check_writable, free_bytes
 
 WORKER_SILENT_AFTER_S = 15.0
@@ -18,23 +22,15 @@ WORKER_SILENT_AFTER_S = 15.0
 open_router = APIRouter(tags=["service"])
 router = APIRouter(prefix="/api/cv", tags=["service"])
 
-PRESETS = [
-    Preset(
-        name="fast",
-        title="Fast",
-        description="Minutes: each network only looks, and a small classifier learns from what it sees.",
+# The words of each preset; its numbers are those that the search goes by.
+PRESET_TEXTS: dict[PresetName, tuple[str, str]] = {
+    "fast": ("Fast", "Minutes: each network only looks, and a small classifier learns from what it sees."),
+    "balanced": ("Balanced", "The fast comparison first, then the best network is trained as a whole."),
+    "best": (
+        "Best",
+        "The fast comparison first, then several networks are trained as a whole and may answer together.",
     ),
-    Preset(
-        name="balanced",
-        title="Balanced",
-        description="The fast comparison first, then the best network is trained as a whole.",
-    ),
-    Preset(
-        name="best",
-        title="Best",
-        description="The fast comparison first, then several networks are trained as a whole. Takes longest.",
-    ),
-]
+}
 
 
 @open_router.get("/health")
@@ -74,8 +70,14 @@ def options(settings: SettingsDep) -> OptionsView:
     """What may be chosen for a run: augmentations, presets, limits, expert settings, the recipe's schema."""
     return OptionsView(
         augmentations=list(AUGMENTATION_CATALOGUE),
-        presets=PRESETS,
+        presets=[preset_view(name) for name in PRESET_TEXTS],
         limits={"max_upload_mb": settings.max_upload_mb, "max_image_pixels": settings.max_image_pixels},
         recipe_schema=Recipe.model_json_schema(),
         override_keys=override_entries(),
     )
+
+
+def preset_view(name: PresetName) -> Preset:
+    """A preset in words and numbers."""
+    title, description = PRESET_TEXTS[name]
+    return Preset(name=name, title=title, description=description, **dataclasses.asdict(DEPTHS[name]))

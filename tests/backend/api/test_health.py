@@ -1,10 +1,13 @@
+import dataclasses
 import threading
 import time
 
 import pytest
 
 from backend import __version__
+from backend.contracts import Recipe
 from backend.errors import UnavailableError
+from backend.search.presets import depth_of
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health"])
@@ -101,6 +104,13 @@ def test_options_hold_what_a_form_needs(client, settings):
     schema_presets = answer["recipe_schema"]["properties"]["preset"]["enum"]
     assert [row["name"] for row in answer["presets"]] == schema_presets
     assert answer["limits"]["max_upload_mb"] == settings.max_upload_mb
+
+
+def test_a_preset_says_what_the_search_makes_of_it(client):
+    for preset in client.get("/api/cv/options").json()["presets"]:
+        depth = depth_of(Recipe(dataset_id="ds-1", preset=preset["name"]))
+        assert {field: preset[field] for field in dataclasses.asdict(depth)} == dataclasses.asdict(depth)
+        assert preset["description"]
 
 
 def test_options_list_the_expert_settings_that_a_recipe_takes(client, dataset_id):

@@ -1,8 +1,12 @@
+import json
 import shutil
 import threading
 import time
 
 import pytest
+from sqlalchemy import update
+
+from backend.storage.tables import results
 
 PROBLEM = "application/problem+json"
 
@@ -49,7 +53,12 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"epochs": 3}, "Did you mean 'num_epochs'"),
         ({"seed": -1}, "seed"),
         ({"time_budget_s": 0}, "time_budget_s"),
+        ({"time_budget_s": True}, "not true or false"),
         ({"strategy": "magic"}, "strategy"),
+        ({"class_balance": "even"}, "'class_balance' does not fit"),
+        ({"rank_by": "f1"}, "'rank_by' does not fit"),
+        ({"ensemble": "perhaps"}, "'ensemble' does not fit"),
+        ({"ensembles": True}, "Did you mean 'ensemble'"),
         ({"dataset_id": 5}, "dataset_id"),
         ({"dataset_id": "A B"}, "dataset_id"),
     ],
@@ -174,3 +183,51 @@ def test_missing_results_say_where_the_job_stands(client, dataset_id):
     job_id = start(client, dataset_id).json()["job_id"]
     assert job_id in client.get(f"/api/cv/results/{dataset_id}").json()["detail"]
     assert "is queued" in client.get(f"/api/cv/jobs/{job_id}/results").json()["detail"]
+
+
+def test_the_choices_of_the_search_reach_the_job(client, dataset_id):
+    chosen = {"class_balance": "plain", "rank_by": "macro_f1", "ensemble": False, "time_budget_s": 90}
+    recipe = start(client, dataset_id, **chosen).json()["recipe"]
+    assert {name: recipe[name] for name in chosen} == chosen
+
+
+def published(services, dataset_id, **changes):
+    from service_fakes import model_info, results_record
+
+    job_id = services.queue.enqueue("train_images", {}, dataset_id=dataset_id).job_id
+    outcome = results_record(job_id, dataset_id=dataset_id, **changes)
+    services.catalog.publish(outcome, model_info(dataset_id=dataset_id, job_id=job_id))
+    return outcome
+
+
+def test_all_that_the_search_found_out_passes_through(client, services, dataset_id):
+    from service_fakes import findings
+
+    outcome = published(services, dataset_id, **findings())
+    body = client.get(f"/api/cv/results/{dataset_id}").json()
+    assert body == outcome.model_dump(mode="json")
+    assert body["leaderboard"][0]["tie"] is True
+    assert body["suspect_labels"][0]["suggested"] == "square"
+    assert body["best_model"]["members"][0]["weight"] == 0.6
+
+
+def test_results_from_before_the_search_could_tell_more_still_open(client, services, dataset_id):
+    outcome = published(services, dataset_id)
+    record = outcome.model_dump(mode="json")
+    for field in ("suspect_labels", "learning_curve", "calibration", "imbalance"):
+        del record[field]
+    del record["best_model"]["members"]
+    for row in record["leaderboard"]:
+        for field in ("tried", "train_images", "tie"):
+            del row[field]
+    with services.database.writing() as connection:
+        connection.execute(update(results).values(record=json.dumps(record)))
+    body = client.get(f"/api/cv/results/{dataset_id}").json()
+    assert (body["suspect_labels"], body["learning_curve"], body["calibration"], body["imbalance"]) == (
+        [],
+        [],
+        None,
+        None,
+    )
+    assert (body["leaderboard"][0]["tie"], body["leaderboard"][0]["tried"]) == (False, None)
+    assert body["best_model"]["members"] == []
