@@ -26,7 +26,7 @@ from backend.engine.batches import TrainingBatches, TrainingData, loss_weights
 from backend.engine.features import extract_features, predict_probabilities
 from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
-from backend.engine.probe import solve_head
+from backend.engine.probe import HeadPlan, solve_head
 from backend.engine.schedule import Phase, freeze_below_head, make_optimiser, make_scheduler, plan_phases
 from backend.errors import DeadlineExceeded, RecipeError
 
@@ -144,7 +144,8 @@ class _Finetune:
         features = extract_features(
             self._network, data.images, preprocessing=data.preprocessing, places=data.train, control=control
         )
-        solve_head(self._network, features, data.targets[data.train], seed=self._plan.seed, control=control)
+        plan = HeadPlan(seed=self._plan.seed)
+        solve_head(self._network, features, data.targets[data.train], plan=plan, control=control)
         # A head at its optimum has nothing to gain from epochs of its own, and much to lose by long steps.
         gentle = min(self._settings.head_lr, self._settings.backbone_lr)
         self._settings = self._settings.model_copy(update={"head_epochs": 0, "head_lr": gentle})

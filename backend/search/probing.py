@@ -46,8 +46,7 @@ def run_probe(study: Study, candidate: Candidate, *, watch: TrialWatch) -> Trial
         features[study.learnable],
         study.targets[study.learnable],
         num_classes=study.num_classes,
-        folds=study.recipe.probe.folds,
-        seed=study.recipe.seed,
+        plan=study.head_plan,
         control=watch.control,
     )
     install_head(network, head)

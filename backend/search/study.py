@@ -10,8 +10,10 @@ import numpy as np
 
 from backend.contracts import Dataset, Preprocessing, Recipe, RunControl, Split
 from backend.data.cache import decoded_images
+from backend.data.imbalance import is_imbalanced
 from backend.data.split import stratified_split
 from backend.data.transforms import choose_preprocessing
+from backend.engine.probe import HeadPlan
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -85,6 +87,25 @@ class Study:
     @property
     def _probes_only(self) -> bool:
         return self.recipe.strategy == "probe" or (self.recipe.strategy == "auto" and self.refined == 0)
+
+    @cached_property
+    def head_plan(self) -> HeadPlan:
+        """How heads on the learnable images are fitted: equal pictures stay on one side of every fold."""
+        digests = [self.dataset.items[place].digest for place in self.learnable]
+        return HeadPlan(
+            folds=self.recipe.probe.folds,
+            seed=self.recipe.seed,
+            balanced=self.balanced,
+            groups=np.unique(digests, return_inverse=True)[1],
+        )
+
+    @cached_property
+    def balanced(self) -> bool:
+        """Whether every class counts alike in training: as the recipe says, else where the classes are uneven."""
+        choice = self.recipe.class_balance
+        if choice == "auto":
+            return is_imbalanced(list(self.dataset.info.class_counts.values()))
+        return choice == "balanced"
 
     @property
     def num_classes(self) -> int:

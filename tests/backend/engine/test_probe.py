@@ -6,7 +6,7 @@ import pytest
 from backend.contracts import RunControl
 from backend.engine import probe
 from backend.engine.features import extract_features, predict_probabilities
-from backend.engine.probe import fit_probe, install_head
+from backend.engine.probe import HeadPlan, fit_probe, install_head
 from backend.errors import DatasetError, JobCancelled
 
 
@@ -47,7 +47,7 @@ def test_probabilities_are_those_of_scikit_learn_on_standardised_features(counts
 
 def test_the_same_seed_gives_the_same_head():
     features, targets = blobs([12, 12, 12], spread=4.0)
-    first, second = (fit_probe(features, targets, num_classes=3, seed=7) for _ in range(2))
+    first, second = (fit_probe(features, targets, num_classes=3, plan=HeadPlan(seed=7)) for _ in range(2))
     np.testing.assert_array_equal(first.weight, second.weight)
     np.testing.assert_array_equal(first.out_of_fold, second.out_of_fold)
 
@@ -61,7 +61,7 @@ def test_a_rare_class_keeps_its_say():
 
 def test_a_class_of_two_images_is_held_out_image_by_image():
     features, targets = blobs([10, 10, 2])
-    head = fit_probe(features, targets, num_classes=3, folds=5)
+    head = fit_probe(features, targets, num_classes=3, plan=HeadPlan(folds=5))
     assert np.all(head.out_of_fold.sum(axis=1) == pytest.approx(1.0))
     assert np.mean(head.out_of_fold[targets == 2].argmax(1) == 2) == 1.0
 
@@ -84,14 +84,14 @@ def test_many_images_choose_the_strength_on_a_part(monkeypatch):
     monkeypatch.setattr(probe, "CHOOSING_IMAGES", 30)
     features, targets = blobs([40, 40, 40])
     sizes = []
-    fit = probe._Problem.fit
+    fit_path = probe.fit_path
     monkeypatch.setattr(
-        probe._Problem, "fit", lambda self, places, c: sizes.append(len(places)) or fit(self, places, c)
+        probe, "fit_path", lambda rows, *args, **how: sizes.append(len(rows)) or fit_path(rows, *args, **how)
     )
-    head = fit_probe(features, targets, num_classes=3, folds=3)
-    choosing, rest = sizes[: 3 * len(probe.STRENGTHS)], sizes[3 * len(probe.STRENGTHS) :]
+    head = fit_probe(features, targets, num_classes=3, plan=HeadPlan(folds=3))
+    choosing, rest = sizes[:3], sizes[3:]
     assert max(choosing) < 30
-    assert rest == [80, 80, 80, 120]
+    assert rest == [80, 80, 80]
     assert head.out_of_fold.shape == (120, 3)
 
 

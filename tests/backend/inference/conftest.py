@@ -93,7 +93,7 @@ def saved(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from backend.engine.features import extract_features
     from backend.engine.models import find_spec
     from backend.engine.network import create_network
-    from backend.engine.probe import fit_probe, install_head
+    from backend.engine.probe import HeadPlan, fit_probe, install_head
     from backend.engine.reference import build_reference
 
     info = make_info(
@@ -104,7 +104,7 @@ def saved(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = create_network(find_spec(info.name), num_classes=len(CLASSES), settings=settings, seed=1)
     features = extract_features(network, images, preprocessing=info.preprocessing)
     targets = np.array([CLASSES.index(label) for label in labels])
-    install_head(network, fit_probe(features, targets, num_classes=len(CLASSES), folds=2))
+    install_head(network, fit_probe(features, targets, num_classes=len(CLASSES), plan=HeadPlan(folds=2)))
     held_out = np.arange(len(labels)) % PER_CLASS >= PER_CLASS - 3
     known = np.flatnonzero(~held_out)
     reference = build_reference(
