@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from backend.contracts import ImageItem
+from backend.search.suspects import confident_mistakes, self_confidence, suspect_labels
+
+NAMES = ("ant", "bee", "cat")
+
+
+def items_of(targets, digests=None):
+    return [
+        ImageItem(
+            image_id=f"img-{place}",
+            path=f"{place}.png",
+            label=NAMES[target],
+            digest=digests[place] if digests else f"digest-{place}",
+            width=8,
+            height=8,
+        )
+        for place, target in enumerate(targets)
+    ]
+
+
+def planted(seed, *, distance, images=240, share=0.05):
+    """Three clouds of features with some labels wrong: out-of-fold probabilities, given labels, the wrong places."""
+    random = np.random.default_rng(seed)
+    truth = np.tile(np.arange(3), images // 3)
+    features = random.normal(size=(images, 6)) + distance * np.eye(6)[truth]
+    wrong = random.choice(images, int(share * images), replace=False)
+    given = truth.copy()
+    given[wrong] = (truth[wrong] + random.integers(1, 3, len(wrong))) % 3
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    out_of_fold = cross_val_predict(LogisticRegression(C=0.1), features, given, cv=folds, method="predict_proba")
+    return out_of_fold, given, set(wrong.tolist()), truth
+
+
+def places(suspects):
+    return [int(one.image_id.removeprefix("img-")) for one in suspects]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_planted_mistakes_are_found_and_little_else(seed):
+    out_of_fold, given, wrong, truth = planted(seed, distance=4)
+    suspects = suspect_labels(out_of_fold, given, items_of(given), NAMES)
+    found = set(places(suspects))
+    # recall; what the model gives less than it gives to that class on average is let pass
+    assert len(found & wrong) >= 0.6 * len(wrong)
+    assert len(found & wrong) >= 0.8 * len(found)  # precision
+    right = [one.suggested == NAMES[truth[place]] for one, place in zip(suspects, places(suspects), strict=True)]
+    assert np.mean(right) >= 0.8
+    assert all(one.label == NAMES[given[place]] for one, place in zip(suspects, places(suspects), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("distance", [0.0, 0.2])
+def test_a_model_hardly_better_than_chance_accuses_nobody(seed, distance):
+    out_of_fold, given, _, _ = planted(seed, distance=distance)
+    assert suspect_labels(out_of_fold, given, items_of(given), NAMES) == ()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_mediocre_model_accuses_few(seed):
+    out_of_fold, given, _, _ = planted(seed, distance=1.5)
+    assert len(suspect_labels(out_of_fold, given, items_of(given), NAMES)) <= 0.1 * len(given)
+
+
+def test_clean_labels_that_a_good_model_agrees_with_are_left_alone():
+    out_of_fold, given, _, _ = planted(0, distance=6, share=0.0)
+    assert suspect_labels(out_of_fold, given, items_of(given), NAMES) == ()
+
+
+def test_the_widest_margin_comes_first_and_the_list_ends_at_its_limit():
+    out_of_fold, given, _, _ = planted(0, distance=4)
+    suspects = suspect_labels(out_of_fold, given, items_of(given), NAMES)
+    margins = [
+        out_of_fold[place, NAMES.index(one.suggested)] - out_of_fold[place, given[place]]
+        for one, place in zip(suspects, places(suspects), strict=True)
+    ]
+    assert margins == sorted(margins, reverse=True)
+    assert suspect_labels(out_of_fold, given, items_of(given), NAMES, limit=3) == suspects[:3]
+
+
+def test_the_confident_joint_is_that_worked_out_by_hand():
+    # class 0 gives its own label 0.9, 0.8, 0.1 on average 0.6; class 1: 0.9, 0.7, 0.2 on average 0.6
+    out_of_fold = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.1, 0.9], [0.3, 0.7], [0.8, 0.2]])
+    targets = np.array([0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(self_confidence(out_of_fold, targets), [0.6, 0.6])
+    # so few images cannot show that the model is right more often than not; forty times as many can
+    assert confident_mistakes(out_of_fold, targets) == []
+    many = confident_mistakes(np.tile(out_of_fold, (40, 1)), np.tile(targets, 40))
+    assert {(place % 6, suggested) for place, suggested, _ in many} == {(2, 1), (5, 0)}
+    assert [round(confidence, 2) for _, _, confidence in many] == [0.9] * 40 + [0.8] * 40
+
+
+def test_equal_pictures_under_two_labels_come_first_whatever_the_model_thinks():
+    out_of_fold, given, _, _ = planted(0, distance=4)
+    digests = [f"digest-{place}" for place in range(len(given))]
+    ants, bees = np.flatnonzero(given == 0)[:2], np.flatnonzero(given == 1)[:1]
+    for place in (*ants, *bees):
+        digests[place] = "the same picture"
+    first = suspect_labels(out_of_fold, given, items_of(given, digests), NAMES)[0]
+    assert (first.image_id, first.label, first.suggested) == (f"img-{bees[0]}", "bee", "ant")  # two ants to one bee
+
+
+def test_between_two_equal_pictures_the_model_decides_and_accuses_one():
+    out_of_fold = np.array([[0.1, 0.8, 0.1], [0.2, 0.7, 0.1]])
+    suspects = suspect_labels(out_of_fold, np.array([0, 1]), items_of([0, 1], ["d", "d"]), NAMES)
+    assert [(one.image_id, one.suggested, one.confidence) for one in suspects] == [("img-0", "bee", 0.75)]
+
+
+def test_equal_pictures_with_equal_labels_are_no_suspects():
+    out_of_fold = np.array([[0.6, 0.2, 0.2], [0.6, 0.2, 0.2]])
+    assert suspect_labels(out_of_fold, np.array([0, 0]), items_of([0, 0], ["d", "d"]), NAMES) == ()
+
+
+def test_a_class_without_images_is_never_suggested():
+    out_of_fold = np.tile([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]], (50, 1))
+    targets = np.tile([0, 1], 50)
+    out_of_fold[0] = [0.1, 0.1, 0.8]
+    assert suspect_labels(out_of_fold, targets, items_of(targets), NAMES) == ()
+
+
+def test_shapes_that_do_not_agree_are_refused():
+    with pytest.raises(ValueError, match="2 targets, 3 items"):
+        suspect_labels(np.full((2, 3), 1 / 3), np.array([0, 1]), items_of([0, 1, 2]), NAMES)
