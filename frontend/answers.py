@@ -52,9 +52,16 @@ class Augmentation(TypedDict):
 
 
 class Preset(TypedDict):
+    """An intent, and what it stands for: `refined` networks are trained in full, for so many `epochs`."""
+
     name: str
     title: str
     description: str
+    time_budget_s: float
+    refined: int
+    epochs: int
+    tuning_trials: int
+    ensemble: bool
 
 
 class OverrideKey(TypedDict):
@@ -83,6 +90,8 @@ class CandidateProgress(TypedDict):
     epochs: int
     score: float | None
     reason: NotRequired[str | None]
+    tried: NotRequired[str | None]
+    seconds: NotRequired[float | None]
 
 
 class JobAnswer(TypedDict):
@@ -105,6 +114,13 @@ class JobAnswer(TypedDict):
     recipe: NotRequired[dict[str, Any]]
 
 
+class EnsembleMember(TypedDict):
+    """One network of an ensemble; the weights of all add up to 1."""
+
+    name: str
+    weight: float
+
+
 class BestModel(TypedDict):
     name: str
     accuracy: float
@@ -112,10 +128,11 @@ class BestModel(TypedDict):
     strategy: NotRequired[str]
     weights: NotRequired[str]
     weights_source: NotRequired[str | None]
+    members: NotRequired[list[EnsembleMember]]
 
 
 class LeaderboardRow(TypedDict):
-    """One candidate; scores are None for skipped and failed ones."""
+    """One candidate; scores are None for skipped and failed ones. `tie`: the data cannot tell it from the best."""
 
     rank: int | None
     name: str
@@ -124,6 +141,9 @@ class LeaderboardRow(TypedDict):
     strategy: str
     status: str
     reason: NotRequired[str | None]
+    tried: NotRequired[str | None]
+    train_images: NotRequired[int | None]
+    tie: NotRequired[bool]
     accuracy: float | None
     accuracy_ci95: NotRequired[list[float] | None]
     macro_f1: float | None
@@ -172,6 +192,42 @@ class SplitSizes(TypedDict):
     strategy: str
 
 
+class SuspectLabel(TypedDict):
+    """An image whose label its own prediction contradicts; `confidence` is that of `suggested`."""
+
+    image_id: str
+    label: str
+    suggested: str
+    confidence: float
+
+
+class LearningCurvePoint(TypedDict):
+    train_images: int
+    accuracy: float
+    accuracy_ci95: list[float]
+    macro_f1: float
+
+
+class Calibration(TypedDict):
+    """How sure the winner was and is, on images that it did not learn from. Losses in nats, ECE in 0..1."""
+
+    temperature: float
+    images: int
+    log_loss_before: float
+    log_loss_after: float
+    ece_before: float
+    ece_after: float
+
+
+class ClassImbalance(TypedDict):
+    """`ratio`: images of the largest class by those of the smallest; `automatic`: nobody asked for what followed."""
+
+    ratio: float
+    balanced: bool
+    ranked_by: str
+    automatic: bool
+
+
 class ResultsAnswer(TypedDict):
     """All that a finished training job has to say."""
 
@@ -186,8 +242,10 @@ class ResultsAnswer(TypedDict):
     history: dict[str, list[EpochRecord]]
     split: SplitSizes
     environment: dict[str, Any]
-    suspect_labels: NotRequired[list[dict[str, Any]]]
-    learning_curve: NotRequired[list[dict[str, Any]]]
+    suspect_labels: NotRequired[list[SuspectLabel]]
+    learning_curve: NotRequired[list[LearningCurvePoint]]
+    calibration: NotRequired[Calibration | None]
+    imbalance: NotRequired[ClassImbalance | None]
     preprocessing: NotRequired[dict[str, Any]]
     notes: NotRequired[list[str]]
     tracking: NotRequired[dict[str, Any]]
@@ -223,6 +281,7 @@ class ModelAnswer(TypedDict):
     created_at: str
     job_id: NotRequired[str | None]
     promoted: NotRequired[bool]
+    members: NotRequired[list[EnsembleMember]]
 
 
 class LabelConfidence(TypedDict):

@@ -10,7 +10,7 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.widgets import job_progress, problems
 from frontend.widgets.answer_card import Picture, show_answer
-from frontend.widgets.wording import percent, plain
+from frontend.widgets.wording import model_name, percent
 
 SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
 FILES, CAMERA, FROM_DATASET = "files", "camera", "dataset"
@@ -31,7 +31,7 @@ def render(api: Client) -> None:
     if model is None:
         job_progress.train_first(api, dataset["dataset_id"])
         return
-    st.header(t("predict.title", name=plain(model["name"]), accuracy=percent(model["accuracy"])), anchor=False)
+    st.header(t("predict.title", name=model_name(model), accuracy=percent(model["accuracy"])), anchor=False)
     collect(api, dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         most = min(10, len(model["class_names"]))

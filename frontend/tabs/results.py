@@ -10,10 +10,19 @@ from frontend import state
 from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import charts, job_progress, leaderboard, mistakes, problems, run_picker
+from frontend.widgets import (
+    charts,
+    confidence,
+    imbalance,
+    job_progress,
+    leaderboard,
+    mistakes,
+    problems,
+    run_picker,
+    suspects,
+)
 from frontend.widgets.downloads import show_downloads
-from frontend.widgets.pictures import show_row
-from frontend.widgets.wording import name_of, percent, plain, seconds, whole
+from frontend.widgets.wording import model_name, name_of, percent, plain, seconds, shares, whole
 
 
 def render(api: Client) -> None:
@@ -30,10 +39,13 @@ def render(api: Client) -> None:
     run_picker.render(api, results)
     show_downloads(api, results)
     show_notes(results)
+    imbalance.show(results)
     leaderboard.show(results)
     mistakes.show(api, results, beside=classes)
+    confidence.show(results)
+    learning_curve(results)
+    suspects.show(api, results)
     curves(results)
-    show_suspects(api, results)
     how_it_was_done(results)
 
 
@@ -64,7 +76,7 @@ def headline(results: ResultsAnswer) -> None:
     low, high = test["accuracy_ci95"]
     sentence = t(
         "results.answer",
-        name=plain(results["best_model"]["name"]),
+        name=model_name(results["best_model"]),
         right=whole(test["accuracy"]),
         low=whole(low),
         high=whole(high),
@@ -79,6 +91,9 @@ def headline(results: ResultsAnswer) -> None:
             macro_f1=percent(test["macro_f1"]),
         )
     )
+    members = results["best_model"].get("members")
+    if members:
+        st.caption(t("results.members", members=shares(members)))
     st.button(
         t("results.next"),
         key="go-predictions",
@@ -126,36 +141,30 @@ def class_table(results: ResultsAnswer) -> None:
 
 
 def curves(results: ResultsAnswer) -> None:
-    """Training curves, where anything was trained by epochs, and the learning curve, where there is one."""
+    """Training curves, where anything was trained by epochs."""
     trained = {name: epochs for name, epochs in results["history"].items() if len(epochs) > 1}
     if not trained:
         st.caption(t("results.no_curves"))
-    else:
-        st.subheader(t("results.curves"), anchor=False)
-        left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-        with left:
-            charts.draw(charts.accuracy_curves(trained), key="accuracy-curves", alt=t("results.curves_alt"))
-        with right:
-            best = results["best_model"]["name"]
-            name = st.selectbox(
-                t("results.curve_of"), list(trained), index=list(trained).index(best) if best in trained else 0
-            )
-            charts.draw(charts.loss_curves(trained, name), key="loss-curves", alt=t("results.loss_alt", name=name))
+        return
+    st.subheader(t("results.curves"), anchor=False)
+    left, right = st.columns(2, gap="large", vertical_alignment="bottom")
+    with left:
+        charts.draw(charts.accuracy_curves(trained), key="accuracy-curves", alt=t("results.curves_alt"))
+    with right:
+        best = results["best_model"]["name"]
+        name = st.selectbox(
+            t("results.curve_of"), list(trained), index=list(trained).index(best) if best in trained else 0
+        )
+        charts.draw(charts.loss_curves(trained, name), key="loss-curves", alt=t("results.loss_alt", name=name))
+
+
+def learning_curve(results: ResultsAnswer) -> None:
+    """Would more images help? Drawn where the run measured it."""
     points = results.get("learning_curve")
     if points:
         st.subheader(t("results.learning_curve"), anchor=False)
+        st.caption(t("results.learning_curve_help"))
         charts.draw(charts.learning_curve(points), key="learning-curve", alt=t("results.learning_curve_alt"))
-
-
-def show_suspects(api: Client, results: ResultsAnswer) -> None:
-    suspects = results.get("suspect_labels")
-    if not suspects:
-        return
-    st.subheader(t("results.suspects"), anchor=False)
-    st.caption(t("results.suspects_help"))
-    addresses = [f"/api/cv/datasets/{results['dataset_id']}/images/{s['image_id']}?size=96" for s in suspects]
-    captions = [t("results.suspect", label=plain(s["label"]), suggested=plain(s["suggested"])) for s in suspects]
-    show_row(api, addresses, alt=t("results.suspects"), captions=captions)
 
 
 def how_it_was_done(results: ResultsAnswer) -> None:

@@ -8,8 +8,8 @@ from frontend import state
 from frontend.answers import DatasetAnswer, JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import estimate, job_progress, problems
-from frontend.widgets.recipe_form import advanced_fields, intent_choice
+from frontend.widgets import estimate, intent, job_progress, problems
+from frontend.widgets.recipe_form import advanced_fields
 from frontend.widgets.wording import plain, seconds
 
 
@@ -57,14 +57,15 @@ def form(api: Client, dataset: DatasetAnswer) -> None:
     """The choices and the Start button; the button comes right after the one choice that matters."""
     st.header(t("train.title", name=plain(dataset["name"])), anchor=False)
     options = api.options()
-    recipe = {"dataset_id": dataset["dataset_id"], **intent_choice(options["presets"])}
+    chosen = intent.choose(options["presets"])
+    recipe = {"dataset_id": dataset["dataset_id"], **chosen.recipe}
     start_place = st.container()
     candidates = api.candidates()
     with st.expander(t("train.advanced"), icon=":material/tune:", key="advanced"):
-        recipe |= advanced_fields(options, candidates, dataset)
+        recipe |= advanced_fields(options, candidates, dataset, intent=chosen)
     networks = len(recipe.get("models") or [candidate for candidate in candidates if candidate["default"]])
     with start_place:
-        st.caption(estimate.sentence(api, dataset, recipe, networks=networks))
+        st.caption(estimate.sentence(api, dataset, recipe, networks=networks, budget_s=chosen.time_budget_s))
         if st.button(t("train.start"), key="start", type="primary", icon=":material/play_arrow:"):
             start(api, recipe)
 

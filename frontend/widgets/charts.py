@@ -8,12 +8,13 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from frontend.answers import EpochRecord
+from frontend.answers import EpochRecord, LearningCurvePoint
 from frontend.i18n import t
 
 # Okabe and Ito's palette: eight colours that people with any kind of colour vision tell apart.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#B5A900")
 BLUE = PALETTE[0]
+BAND = "rgba(0, 114, 178, 0.18)"
 LONGEST_TICK = 24
 FEWEST_TICKS = 8
 
@@ -92,13 +93,28 @@ def live_scores(seen: Mapping[str, Mapping[int, float]]) -> Any:
     return _by_epoch(figure, height=240)
 
 
-def learning_curve(points: Sequence[Mapping[str, Any]]) -> Any:
-    """Accuracy by number of training images."""
+def learning_curve(points: Sequence[LearningCurvePoint]) -> Any:
+    """Accuracy by number of training images, with the band that holds the truth 95 times in 100."""
+    x = [point["train_images"] for point in points]
+    low, high = [point["accuracy_ci95"][0] for point in points], [point["accuracy_ci95"][1] for point in points]
     figure = go.Figure()
-    _line(figure, t("chart.accuracy"), [(point["train_images"], point["accuracy"]) for point in points])
-    figure.update_xaxes(title=t("chart.train_images"))
+    edges = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(**edges, y=high, showlegend=False))
+    figure.add_trace(go.Scatter(**edges, y=low, name=t("chart.band"), fill="tonexty", fillcolor=BAND))
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=[point["accuracy"] for point in points],
+            name=t("chart.cross_validated"),
+            mode="lines+markers",
+            line={"color": BLUE},
+            customdata=list(zip(low, high, strict=True)),
+            hovertemplate=t("chart.learning_hover") + "<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title=t("chart.train_images"), tickvals=x, rangemode="tozero")
     figure.update_yaxes(title=t("chart.accuracy"), tickformat=".0%")
-    return figure.update_layout(height=280)
+    return figure.update_layout(height=300, showlegend=True)
 
 
 def _line(figure: Any, name: str, points: Sequence[tuple[int, float | None]]) -> None:

@@ -11,15 +11,24 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.widgets.wording import seconds
 
+TRAINED = ("probe", "finetune")  # rows that cost time: neither the baseline nor several networks together
 
-def sentence(api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any], *, networks: int) -> str:
-    """The estimate in words, or that there is nothing to judge by yet."""
+
+def sentence(
+    api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any], *, networks: int, budget_s: float | None
+) -> str:
+    """The estimate in words, or that there is nothing to judge by yet; and the limit, the recipe's or the preset's."""
     guess = estimate(_last_results(api, recipe), images=dataset["total_images"], recipe=recipe, networks=networks)
-    return t("train.no_estimate") if guess is None else t("train.estimate", time=seconds(max(10.0, guess)))
+    limit = recipe.get("time_budget_s") or budget_s
+    if guess is None:
+        words = t("train.no_estimate")
+    else:
+        words = t("train.estimate", time=seconds(max(10.0, min(guess, limit or guess))))
+    return words if limit is None else f"{words} {t('train.limit', time=seconds(limit))}"
 
 
 def estimate(last: ResultsAnswer | None, *, images: int, recipe: Mapping[str, Any], networks: int) -> float | None:
-    """Seconds, in proportion to images, networks and, for a fine-tune, epochs; None where no like run is known."""
+    """Seconds, in proportion to images, networks and, where the recipe says them, epochs; None without a like run."""
     if last is None or not last.get("total_seconds"):
         return None
     before = last.get("recipe") or {}
@@ -27,9 +36,9 @@ def estimate(last: ResultsAnswer | None, *, images: int, recipe: Mapping[str, An
         return None
     split = last["split"]
     ratio = images / max(1, split["train"] + split["val"] + split["test"])
-    if _intent(recipe) != ("auto", "fast"):
+    if recipe.get("strategy") == "finetune":
         ratio *= recipe.get("num_epochs", 2) / max(1, before.get("num_epochs", 2))
-    ran = [row["name"] for row in last["leaderboard"] if row["strategy"] != "baseline" and row["status"] == "ok"]
+    ran = [row["name"] for row in last["leaderboard"] if row["strategy"] in TRAINED and row["status"] == "ok"]
     tried = {name.partition(":refined")[0] for name in ran}  # a refined network has a second row
     ratio *= networks / max(1, len(tried))
     return float(last["total_seconds"] * ratio)

@@ -1,6 +1,8 @@
-"""A job while it runs: overall bar, a row a network, a live curve, Cancel. Redraws itself alone, once a second."""
+"""A job while it runs: overall bar, the leaderboard as it fills, a live curve, Cancel. Redraws itself alone."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -13,6 +15,10 @@ from frontend.widgets.wording import name_of, percent, plain, seconds
 
 POLL_S = 1.0
 UNFINISHED = ("queued", "running")
+# States of one network, in the order of the rows that have no score.
+ORDER = ("succeeded", "running", "queued", "skipped", "failed")
+LEFT_OUT = ("skipped", "failed")
+WITH_BAR = ("running", "succeeded")
 
 
 def watch(api: Client, job: JobAnswer) -> None:
@@ -41,10 +47,21 @@ def train_first(api: Client, dataset_id: str | None) -> None:
 
 
 def show_rows(job: JobAnswer) -> None:
-    """One row for each network: name, state, bar, best score so far."""
-    for candidate in job["candidates"]:
-        with st.container(border=True):
+    """The leaderboard so far, a row a network: where it stands, what is tried, how long for, why it ended."""
+    for candidate in ranked(job["candidates"]):
+        with st.container(border=True, gap="xsmall"):
             _row(candidate)
+
+
+def ranked(candidates: Sequence[CandidateProgress]) -> list[CandidateProgress]:
+    """Those with a score first, the best on top; then what is at work, what waits, what was left out."""
+
+    def place(candidate: CandidateProgress) -> tuple[int, float]:
+        ended_without = candidate["state"] in LEFT_OUT
+        score = None if ended_without else candidate["score"]
+        return (ORDER.index(candidate["state"]) if score is None else 0, -(score or 0.0))
+
+    return sorted(candidates, key=place)
 
 
 def _live(api: Client, job_id: str) -> None:
@@ -88,18 +105,31 @@ def _cancel(api: Client, job: JobAnswer) -> None:
 
 
 def _row(candidate: CandidateProgress) -> None:
-    score = candidate["score"]
-    text = f"**{plain(candidate['name'])}** · {name_of('candidate', candidate['state'])}"
-    if candidate["state"] == "running" and candidate["stage"] not in ("", "running"):
-        text += f" · {plain(name_of('stage', candidate['stage']))}"
-    if candidate["epochs"]:
-        text += " · " + t("train.epoch", epoch=candidate["epoch"], epochs=candidate["epochs"])
-    if score is not None:
-        text += " · " + t("train.score", score=percent(score))
-    st.progress(_share(candidate), text=text)
+    text = " · ".join(_words(candidate))
+    if candidate["state"] in WITH_BAR:
+        st.progress(_share(candidate), text=text)
+    else:
+        st.markdown(text)
+    seconds_so_far, tried = candidate.get("seconds"), candidate.get("tried")
+    details = [plain(tried)] if tried else []
+    details += [seconds(seconds_so_far)] if seconds_so_far else []
+    if details:
+        st.caption(" · ".join(details))
     reason = candidate.get("reason")
     if reason:
         st.caption(plain(reason))
+
+
+def _words(candidate: CandidateProgress) -> list[str]:
+    """Name, state, stage, epoch and score, as far as there are any."""
+    words = [f"**{plain(candidate['name'])}**", name_of("candidate", candidate["state"])]
+    if candidate["state"] == "running" and candidate["stage"] not in ("", "running"):
+        words.append(plain(name_of("stage", candidate["stage"])))
+    if candidate["epochs"]:
+        words.append(t("train.epoch", epoch=candidate["epoch"], epochs=candidate["epochs"]))
+    if candidate["score"] is not None:
+        words.append(t("train.score", score=percent(candidate["score"])))
+    return words
 
 
 def _share(candidate: CandidateProgress) -> float:

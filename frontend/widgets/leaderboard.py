@@ -15,8 +15,8 @@ def show(results: ResultsAnswer) -> None:
     """A real HTML table: it can be read aloud, selected and searched; wide ones scroll sideways."""
     st.subheader(t("results.leaderboard"), anchor=False)
     st.caption(t("results.leaderboard_help"))
-    best = chosen_row(results)
-    rows = [_row(row, best=best) for row in ordered(results["leaderboard"])]
+    best, tied = chosen_row(results), ties(results)
+    rows = [_row(row, chosen=row is best, tie=row["rank"] in tied) for row in ordered(results["leaderboard"])]
     with st.container(key="leaderboard"):  # the key lets the style align the numbers
         st.table(rows, border="horizontal", hide_index=True, alt=t("results.leaderboard"))
 
@@ -32,38 +32,58 @@ def chosen_row(results: ResultsAnswer) -> LeaderboardRow | None:
     return same[0] if same else None
 
 
-def is_tie(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
-    """Whether the test images cannot tell a row from the best: its 95% interval holds the best's accuracy."""
+def ties(results: ResultsAnswer) -> set[int | None]:
+    """Ranks that the data cannot tell from the best, as the service found; judged here for results that never said."""
+    best, rows = chosen_row(results), results["leaderboard"]
+    if any(row.get("tie") or row.get("tried") for row in rows):
+        return {row["rank"] for row in rows if row.get("tie") and row is not best}
+    return {row["rank"] for row in rows if _overlaps(row, best)}
+
+
+def _overlaps(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
+    """For results from before rows were marked: whether a row's 95% interval holds the best's accuracy."""
     interval = row.get("accuracy_ci95")
     if best is None or row is best or interval is None or best["accuracy"] is None:
         return False
     return row["strategy"] != "baseline" and interval[0] <= best["accuracy"] <= interval[1]
 
 
-def _row(row: LeaderboardRow, *, best: LeaderboardRow | None) -> dict[str, Any]:
-    name = t("leaderboard.baseline") if row["strategy"] == "baseline" else plain(row["name"])
+def _row(row: LeaderboardRow, *, chosen: bool, tie: bool) -> dict[str, Any]:
+    name = name_in_words(row)
     return {
         t("column.rank"): str(row["rank"]) if row["rank"] is not None else NOTHING,
-        t("column.network"): f"**{name}**" if row is best else name,
+        t("column.network"): f"**{name}**" if chosen else name,
         t("column.accuracy"): percent(row["accuracy"]),
         t("column.macro_f1"): percent(row["macro_f1"]),
         t("column.val_accuracy"): percent(row["val_accuracy"]),
-        t("column.weights"): weights(row["weights"], row.get("weights_source")),
-        t("column.strategy"): name_of("strategy", row["strategy"]),
-        t("column.note"): _note(row, best),
+        t("column.train_images"): str(row.get("train_images") or NOTHING),
         t("column.train_seconds"): seconds(row["train_seconds"]),
         t("column.predict_ms"): milliseconds(row["predict_ms_per_image"]),
         t("column.size_mb"): megabytes(row["size_mb"]),
+        t("column.weights"): weights(row["weights"], row.get("weights_source")),
+        t("column.strategy"): _training(row),
+        t("column.note"): _note(row, chosen=chosen, tie=tie),
     }
 
 
-def _note(row: LeaderboardRow, best: LeaderboardRow | None) -> str:
+def name_in_words(row: LeaderboardRow) -> str:
+    if row["strategy"] == "baseline":
+        return t("leaderboard.baseline")
+    return t("leaderboard.ensemble") if row["strategy"] == "ensemble" else plain(row["name"])
+
+
+def _training(row: LeaderboardRow) -> str:
+    """What was tried, in the service's words where it has any."""
+    strategy, tried = name_of("strategy", row["strategy"]), row.get("tried")
+    return f"{strategy}: {plain(tried)}" if tried and row["strategy"] != "baseline" else strategy
+
+
+def _note(row: LeaderboardRow, *, chosen: bool, tie: bool) -> str:
+    """Why a row stands where it does, and why it went no further."""
+    reason = plain(row.get("reason") or "")
     if row["status"] != "ok":
-        return f"{name_of('status', row['status'])}: {plain(row.get('reason') or NOTHING)}"
-    if row is best:
-        return t("leaderboard.best")
-    if is_tie(row, best):
-        return t("leaderboard.tie")
+        return f"{name_of('status', row['status'])}: {reason or NOTHING}"
     if row["strategy"] == "baseline":
         return ""  # its name says it all
-    return plain(row.get("reason") or "")
+    mark = t("leaderboard.best") if chosen else t("leaderboard.tie") if tie else ""
+    return ". ".join(part for part in (mark, reason) if part)

@@ -28,13 +28,21 @@ def thumbnails(_api: Client, base_url: str, addresses: tuple[str, ...]) -> list[
         return list(pool.map(lambda address: _fetch(_api, address), addresses))
 
 
-def show_row(api: Client, addresses: Sequence[str], *, alt: str, captions: Sequence[str] | None = None) -> int:
-    """A row of small images that wraps on a narrow screen; returns how many could be had."""
+def show_row(
+    api: Client,
+    addresses: Sequence[str],
+    *,
+    alt: str | Sequence[str],
+    captions: Sequence[str] | None = None,
+    width: int = THUMBNAIL,
+) -> int:
+    """A row of small images that wraps on a narrow screen; returns how many could be had. `alt`: for all, or each."""
     fetched = thumbnails(api, api.base_url, tuple(addresses))
+    words = [alt] * len(fetched) if isinstance(alt, str) else alt
     with st.container(horizontal=True, gap="small"):
         for place, image in enumerate(fetched):
             if image is not None:
-                st.image(image, width=THUMBNAIL, alt=alt, caption=captions[place] if captions else None)
+                st.image(image, width=width, alt=words[place], caption=captions[place] if captions else None)
     return sum(image is not None for image in fetched)
 
 

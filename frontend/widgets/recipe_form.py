@@ -1,4 +1,7 @@
-"""The training form. Fields, bounds and defaults come from `GET /api/cv/options` and the registry."""
+"""The training form's advanced part. Fields, bounds and defaults come from `GET /api/cv/options` and the registry.
+
+Only what means something for the chosen intent is offered.
+"""
 
 from __future__ import annotations
 
@@ -7,53 +10,55 @@ from typing import Any
 
 import streamlit as st
 
-from frontend.answers import CandidateAnswer, DatasetAnswer, OptionsAnswer, Preset
+from frontend.answers import CandidateAnswer, DatasetAnswer, OptionsAnswer, OverrideKey
 from frontend.i18n import has, t
 from frontend.widgets import expert_settings
-from frontend.widgets.wording import millions, weights
+from frontend.widgets.intent import Intent
+from frontend.widgets.wording import millions, name_of, weights
 
-PLAIN_FINETUNE = "finetune"
-# Numbers of the recipe that have a field, in this order; the rest of the schema has a field of its own kind below.
-NUMBERS = ("num_epochs", "batch_size", "test_size", "seed")
-
-
-def intent_choice(presets: Sequence[Preset]) -> dict[str, Any]:
-    """One choice by intent; what goes into the recipe for it."""
-    titles = {preset["name"]: _preset_text(preset, "title") for preset in presets}
-    captions = [_preset_text(preset, "description") for preset in presets]
-    titles[PLAIN_FINETUNE] = t("preset.finetune.title")
-    chosen = st.radio(
-        t("train.intent"),
-        list(titles),
-        format_func=titles.__getitem__,
-        captions=[*captions, t("preset.finetune.description")],
-        key="intent",
-        persist_state="session",
-    )
-    return {"strategy": "finetune"} if chosen == PLAIN_FINETUNE else {"strategy": "auto", "preset": chosen}
+SECONDS_A_MINUTE = 60.0
 
 
 def advanced_fields(
-    options: OptionsAnswer, candidates: Sequence[CandidateAnswer], dataset: DatasetAnswer
+    options: OptionsAnswer, candidates: Sequence[CandidateAnswer], dataset: DatasetAnswer, *, intent: Intent
 ) -> dict[str, Any]:
     """Everything else; only what differs from the service's own choice is sent, so that its defaults stay its own."""
     schema = options["recipe_schema"]["properties"]
     recipe: dict[str, Any] = {}
     recipe |= _networks(candidates, _help("models", schema))
     left, right = st.columns(2)
-    for place, name in enumerate(NUMBERS):
+    with left:
+        recipe |= _budget(intent, _help("time_budget_s", schema))
+    for place, name in enumerate(_numbers(intent), start=1):
         with (left, right)[place % 2]:
             recipe[name] = _number(name, schema[name])
-    recipe |= _budget(_help("time_budget_s", schema))
-    recipe |= _augmentations(options, _help("augmentations", schema))
+    left, right = st.columns(2)
+    with left:
+        recipe |= _choice("class_balance", schema, words=lambda word: name_of("class_balance", word))
+    with right:
+        recipe |= _choice("rank_by", schema, words=lambda word: name_of("rank_by", word))
+    recipe |= _ensemble(intent, _help("ensemble", schema))
+    if intent.trains_in_full:
+        recipe |= _augmentations(options, _help("augmentations", schema))
     recipe |= _classes(dataset, _help("classes", schema))
-    recipe |= expert_settings.field(options.get("override_keys", []), _help("overrides", schema))
+    recipe |= expert_settings.field(_settings(options, intent), _help("overrides", schema))
     return recipe
 
 
-def _preset_text(preset: Preset, part: str) -> str:
-    key = f"preset.{preset['name']}.{part}"
-    return t(key) if has(key) else str(preset[part])  # type: ignore[literal-required]
+def _numbers(intent: Intent) -> list[str]:
+    """Numbers of the recipe that mean something here: epochs are the preset's own where there is one."""
+    return [
+        *(["num_epochs"] if intent.is_plain else []),
+        *(["batch_size"] if intent.trains_in_full else []),
+        "test_size",
+        "seed",
+    ]
+
+
+def _settings(options: OptionsAnswer, intent: Intent) -> list[OverrideKey]:
+    """Expert settings of what will happen: a plain fine-tune has no probe, and without a fine-tune none of its own."""
+    idle = ("probe.",) if intent.is_plain else (() if intent.trains_in_full else ("finetune.",))
+    return [entry for entry in options.get("override_keys", []) if not entry["name"].startswith(idle)]
 
 
 def _help(name: str, schema: dict[str, Any]) -> str:
@@ -102,7 +107,8 @@ def _network_entry(candidate: CandidateAnswer) -> str:
     return f"{candidate['name']} · {millions(candidate['parameters'])} · {origin}"
 
 
-def _budget(help_text: str) -> dict[str, Any]:
+def _budget(intent: Intent, help_text: str) -> dict[str, Any]:
+    own = intent.time_budget_s
     minutes = st.number_input(
         t("recipe.time_budget_s"),
         min_value=0.1,
@@ -110,10 +116,38 @@ def _budget(help_text: str) -> dict[str, Any]:
         step=1.0,
         key="recipe-budget",
         help=help_text,
-        placeholder=t("recipe.no_budget"),
+        placeholder=t("recipe.no_budget") if own is None else f"{own / SECONDS_A_MINUTE:g}",
         persist_state="session",
     )
-    return {} if minutes is None else {"time_budget_s": 60.0 * minutes}
+    return {} if minutes is None else {"time_budget_s": SECONDS_A_MINUTE * minutes}
+
+
+def _choice(name: str, schema: dict[str, Any], *, words: Callable[[str], str]) -> dict[str, Any]:
+    """One of the schema's values, each in `words`."""
+    field = schema[name]
+    chosen = st.selectbox(
+        t(f"recipe.{name}"),
+        field["enum"],
+        index=field["enum"].index(field["default"]),
+        format_func=words,
+        key=f"recipe-{name}",
+        help=_help(name, schema),
+        persist_state="session",
+    )
+    return {} if chosen == field["default"] else {name: chosen}
+
+
+def _ensemble(intent: Intent, help_text: str) -> dict[str, Any]:
+    """On or off; the key holds the intent, so that each begins with its own. What it costs is no secret."""
+    allowed = st.toggle(
+        t("recipe.ensemble"),
+        value=intent.ensemble,
+        key=f"recipe-ensemble-{intent.name}",
+        help=help_text,
+        persist_state="session",
+    )
+    st.caption(t("recipe.ensemble_cost"))
+    return {} if allowed == intent.ensemble else {"ensemble": allowed}
 
 
 def _augmentations(options: OptionsAnswer, help_text: str) -> dict[str, Any]:

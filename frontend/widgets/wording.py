@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from frontend.answers import BestModel, EnsembleMember, ModelAnswer
 from frontend.i18n import has, t
 
 _CODE = re.compile(r"(`[^`\n]*`)")
@@ -28,7 +30,7 @@ def whole(share: float) -> int:
 
 
 def seconds(value: float | None) -> str:
-    """A duration: 0.4 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    """A duration: 0.4 s, 42 s, 3 min 5 s, 10 min, 2 h 10 min."""
     if value is None:
         return NOTHING
     if value < 10:
@@ -37,8 +39,12 @@ def seconds(value: float | None) -> str:
     if total < 60:
         return f"{total} s"
     if total < 3600:
-        return f"{total // 60} min {total % 60} s"
-    return f"{total // 3600} h {total % 3600 // 60} min"
+        return _in_two_units(total // 60, "min", total % 60, "s")
+    return _in_two_units(total // 3600, "h", total % 3600 // 60, "min")
+
+
+def _in_two_units(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit}" + (f" {small} {small_unit}" if small else "")
 
 
 def milliseconds(value: float | None) -> str:
@@ -62,6 +68,17 @@ def weights(kind: str | None, source: str | None) -> str:
         return t("weights.scratch")
     name = f"weights.{kind}.{source}"
     return t(name) if has(name) else t("weights.imagenet")
+
+
+def model_name(model: BestModel | ModelAnswer) -> str:
+    """A network's name, or how many answer together."""
+    members = model.get("members")
+    return t("model.ensemble", count=len(members)) if members else plain(model["name"])
+
+
+def shares(members: Sequence[EnsembleMember]) -> str:
+    """The networks of an ensemble, each with its say in the answer."""
+    return ", ".join(f"{plain(member['name'])} ({percent(member['weight'], digits=0)})" for member in members)
 
 
 def name_of(kind: str, value: str) -> str:

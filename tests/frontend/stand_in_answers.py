@@ -30,6 +30,8 @@ def candidates_at(progress: float) -> list[dict[str, Any]]:
             "epoch": epochs,
             "epochs": 5,
             "score": round(0.70 + 0.05 * epochs, 3) if epochs else None,
+            "tried": "learning rate 3e-4, 5 epochs" if first else None,
+            "seconds": 12.4 * first,
         },
         {
             "name": "resnet18",
@@ -84,9 +86,26 @@ def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
             "input_size": 224,
         },
         "leaderboard": [
-            row(1, "efficientnet_lite0", "finetune", accuracy, [0.77, 0.97]),
-            row(2, "efficientnet_lite1", "probe", accuracy - 0.032, [0.73, 0.95]),
-            row(3, "resnet18", "probe", 0.62, [0.44, 0.77], weights="scratch", weights_source=None),
+            row(
+                1,
+                "efficientnet_lite0",
+                "finetune",
+                accuracy,
+                [0.77, 0.97],
+                tried="learning rate 3e-4, 5 epochs",
+                reason="Stopped early: no better for 5 epochs.",
+            ),
+            row(
+                2,
+                "efficientnet_lite1",
+                "probe",
+                accuracy - 0.032,
+                [0.73, 0.95],
+                tie=True,
+                tried="features of 3 depths",
+                train_images=64,
+            ),
+            row(3, "resnet18", "probe", 0.62, [0.44, 0.77], weights="scratch", weights_source=None, tried="features"),
             row(
                 4,
                 "baseline",
@@ -109,6 +128,7 @@ def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
                 None,
                 status="skipped",
                 reason="The time budget was used up.",
+                train_images=None,
                 weights="scratch",
                 weights_source=None,
                 macro_f1=None,
@@ -149,10 +169,30 @@ def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
         "environment": {"device": "cpu"},
         "notes": ["resnet18 and vit_base had no ImageNet weights here, so they started from scratch."],
         "tracking": {"status": "ok", "uri": "sqlite:///mlflow.db", "run_id": "0f3a"},
-        "suspect_labels": [],
-        "learning_curve": [],
+        **FINDINGS,
         "total_seconds": 42.0,
     }
+
+
+FINDINGS: dict[str, Any] = {
+    "suspect_labels": [
+        {"image_id": f"circle-{number}", "label": "circle", "suggested": "square", "confidence": 0.99 - 0.01 * number}
+        for number in range(15)
+    ],
+    "learning_curve": [
+        {"train_images": images, "accuracy": score, "accuracy_ci95": [score - 0.08, score + 0.06], "macro_f1": score}
+        for images, score in [(32, 0.71), (64, 0.82), (96, 0.86), (128, 0.88)]
+    ],
+    "calibration": {
+        "temperature": 1.4,
+        "images": 128,
+        "log_loss_before": 0.42,
+        "log_loss_after": 0.36,
+        "ece_before": 0.084,
+        "ece_after": 0.021,
+    },
+    "imbalance": {"ratio": 1.3, "balanced": False, "ranked_by": "accuracy", "automatic": True},
+}
 
 
 def answers_of(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -181,6 +221,9 @@ def row(rank: int | None, name: str, strategy: str, accuracy: float | None, ci: 
         "strategy": strategy,
         "status": "ok",
         "reason": None,
+        "tried": None,
+        "train_images": 102,
+        "tie": False,
         "accuracy": accuracy,
         "accuracy_ci95": ci,
         "macro_f1": accuracy,
@@ -233,6 +276,12 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def preset(name: str, time_budget_s: float, **depth: Any) -> dict[str, Any]:
+    shallow = {"refined": 0, "epochs": 0, "tuning_trials": 0, "mixing": False, "ensemble": False}
+    words = {"name": name, "title": name.capitalize(), "description": f"What {name} does."}
+    return words | {"time_budget_s": time_budget_s} | shallow | depth
+
+
 OPTIONS = {
     "augmentations": [
         {"name": "horizontal_flip", "description": "Mirror half of the images.", "default": True},
@@ -240,9 +289,9 @@ OPTIONS = {
         {"name": "solarize_new", "description": "An entry that the texts do not know yet.", "default": False},
     ],
     "presets": [
-        {"name": "fast", "title": "Fast", "description": "Probes."},
-        {"name": "balanced", "title": "Balanced", "description": "Probes, then fine-tunes."},
-        {"name": "best", "title": "Best", "description": "Fine-tunes more."},
+        preset("fast", 600),
+        preset("balanced", 1800, refined=1, epochs=6),
+        preset("best", 7200, refined=3, epochs=12, tuning_trials=8, mixing=True, ensemble=True),
     ],
     "override_keys": [
         {"name": "finetune.head_lr", "description": "Peak learning rate of the head.", "default": 0.01},
@@ -259,6 +308,9 @@ OPTIONS = {
             "classes": {"description": "Classes."},
             "augmentations": {"description": "Changes."},
             "time_budget_s": {"description": "Seconds."},
+            "class_balance": {"enum": ["auto", "balanced", "plain"], "default": "auto", "description": "Balance."},
+            "rank_by": {"enum": ["auto", "accuracy", "macro_f1"], "default": "auto", "description": "Score."},
+            "ensemble": {"description": "Several together."},
             "overrides": {"description": "Expert settings."},
         }
     },

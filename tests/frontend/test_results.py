@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import stand_in_answers
 import stand_in_api
+
+from frontend.widgets import charts
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def test_the_leaderboard_names_the_weights_in_words(page):
 
 def test_the_leaderboard_marks_the_chosen_the_ties_and_what_was_skipped(page):
     assert [row["Note"] for row in rows(page)] == [
-        "chosen",
+        r"chosen. Stopped early\: no better for 5 epochs.",
         "tie: within the margin of error",
         "",
         "",
@@ -171,3 +174,144 @@ def test_a_single_step_draws_no_curve_and_says_why(open_page, service, dataset, 
     page = open_page(tab="results", dataset=dataset["dataset_id"])
     assert any(caption.value.startswith("No training curves") for caption in page.caption)
     assert "Training curves" not in [element.value for element in page.subheader]
+
+
+@pytest.fixture
+def page_with(open_page, service, dataset, monkeypatch):
+    """Results that differ from the stand-in's own in some fields."""
+
+    def open_with(change):
+        answered = stand_in_api.results_of
+
+        def changed(*args):
+            results = answered(*args)
+            return results | change(results)
+
+        monkeypatch.setattr(stand_in_api, "results_of", changed)
+        service.add_job(dataset["dataset_id"], state="succeeded")
+        return open_page(tab="results", dataset=dataset["dataset_id"])
+
+    return open_with
+
+
+def texts_of(page):
+    return [element.value for element in [*page.markdown, *page.caption, *page.info]]
+
+
+def test_a_row_says_what_was_tried_and_on_how_many_images(page):
+    assert [row["Training"] for row in rows(page)][:2] == [
+        "trained in full: learning rate 3e-4, 5 epochs",
+        "last layer only: features of 3 depths",
+    ]
+    assert [row["Images"] for row in rows(page)] == ["102", "64", "102", "102", "–"]
+
+
+def test_ties_are_the_service_s_word_even_where_the_intervals_overlap(page_with):
+    page = page_with(lambda results: {"leaderboard": [row | {"tie": False} for row in results["leaderboard"]]})
+    assert not any("tie" in row["Note"] for row in rows(page))
+
+
+def test_old_results_that_never_named_a_tie_are_judged_by_their_intervals(page_with):
+    def old(results):
+        new = ("tie", "tried", "train_images")
+        return {
+            "leaderboard": [{k: v for k, v in row.items() if k not in new} for row in results["leaderboard"]],
+            **dict.fromkeys(("calibration", "imbalance")),
+            **{name: [] for name in ("suspect_labels", "learning_curve")},
+        }
+
+    page = page_with(old)
+    assert not page.exception
+    assert "tie" in rows(page)[1]["Note"]
+    assert [row["Images"] for row in rows(page)] == ["–"] * 5
+    headings = [element.value for element in page.subheader]
+    assert "Labels to look at again" not in headings
+    assert "Would more images help?" not in headings
+
+
+def ensemble(results):
+    members = [{"name": "efficientnet_lite0", "weight": 0.6}, {"name": "resnet18", "weight": 0.4}]
+    best = results["best_model"] | {"name": "ensemble", "strategy": "ensemble", "members": members}
+    first = results["leaderboard"][0] | {"name": "ensemble", "strategy": "ensemble", "tried": None}
+    return {"best_model": best, "leaderboard": [first, *results["leaderboard"][1:]]}
+
+
+def test_an_ensemble_names_its_members_and_what_an_answer_costs(page_with):
+    page = page_with(ensemble)
+    assert page.header[0].value.startswith("An ensemble of 2 networks is right on 90 of 100 images")
+    assert any(
+        text.startswith(r"efficientnet\_lite0 (60%), resnet18 (40%) answer together; an answer takes as long")
+        for text in texts_of(page)
+    )
+    assert (rows(page)[0]["Network"], rows(page)[0]["Training"]) == ("**Ensemble**", "several networks together")
+
+
+@pytest.mark.parametrize(
+    ("temperature", "said"),
+    [
+        (1.4, "It was surer than it should be."),
+        (0.8, "It was less sure than it could be."),
+        (1.0, "needed no correction"),
+    ],
+)
+def test_calibration_is_said_in_one_sentence(page_with, temperature, said):
+    page = page_with(lambda results: {"calibration": results["calibration"] | {"temperature": temperature}})
+    [sentence] = [text for text in texts_of(page) if said in text]
+    assert "judged by 128 images that it had not learned from" in sentence
+    assert ("from 8.4% to 2.1%" in sentence) == (temperature != 1.0)
+
+
+def test_the_numbers_behind_the_confidence_stand_in_a_table(page):
+    assert page.table[1].value.to_dict("records") == [
+        {"Measured": "As trained", "Gap (ECE)": "8.4%", "Log-loss": "0.420", "Images": "128"},
+        {"Measured": "Corrected", "Gap (ECE)": "2.1%", "Log-loss": "0.360", "Images": "128"},
+        {"Measured": "Test images", "Gap (ECE)": "5.0%", "Log-loss": "0.310", "Images": "31"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {"ratio": 7.0, "balanced": True, "ranked_by": "macro_f1", "automatic": True},
+            ("7 times", "uneven", "macro F1"),
+        ),
+        ({"ratio": 7.2, "balanced": False, "ranked_by": "accuracy", "automatic": False}, ("7.2 times", "Every image")),
+    ],
+)
+def test_uneven_classes_are_said_with_what_followed(page_with, found, said):
+    page = page_with(lambda _: {"imbalance": found})
+    [box] = [box.value for box in page.info if "times the images" in box.value]
+    assert all(word in box for word in said)
+    assert ("Change it under Train" in box) == found["automatic"]
+
+
+def test_even_classes_need_no_words(page):
+    assert not any("times the images" in box.value for box in page.info)
+
+
+def captions_of_suspects(page):
+    captions = [image.caption for element in page.image for image in element.proto.imgs]
+    return [caption for caption in captions if caption.startswith("labelled")]
+
+
+def test_suspect_labels_are_a_gallery_to_leaf_through(page):
+    assert any(text.startswith("**15 labels** do not fit their pictures") for text in texts_of(page))
+    assert any(text.startswith("Nothing was changed.") for text in texts_of(page))
+    shown = captions_of_suspects(page)
+    assert len(shown) == 12
+    assert shown[0] == "labelled **circle**, looks like **square** (99%)"
+
+
+def test_a_run_that_found_no_suspect_says_so(page_with):
+    page = page_with(lambda _: {"suspect_labels": []})
+    assert "No label was found that contradicts its picture." in texts_of(page)
+
+
+def test_the_learning_curve_has_its_band():
+    points = stand_in_answers.FINDINGS["learning_curve"]
+    high, low, line = charts.learning_curve(points).data
+    assert list(line.x) == [32, 64, 96, 128]
+    assert list(line.y) == [point["accuracy"] for point in points]
+    assert list(zip(low.y, high.y, strict=True)) == [tuple(point["accuracy_ci95"]) for point in points]
+    assert low.fill == "tonexty"

@@ -20,8 +20,15 @@ def literal_keys():
     for path in FRONTEND.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t"
-            if is_call and isinstance(node.args[0], ast.Constant):
-                yield node.args[0].value, {keyword.arg for keyword in node.keywords}, path.name
+            for key in constants(node.args[0]) if is_call else ():
+                yield key, {keyword.arg for keyword in node.keywords}, path.name
+
+
+def constants(node):
+    """The strings that an expression may be: itself, or either side of a choice."""
+    if isinstance(node, ast.IfExp):
+        return [*constants(node.body), *constants(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) else []
 
 
 def built_prefixes():
@@ -70,7 +77,15 @@ def test_an_unknown_language_is_english():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (42, "42 s"), (185, "3 min 5 s"), (7800, "2 h 10 min"), (None, "–")],
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (42, "42 s"),
+        (185, "3 min 5 s"),
+        (600, "10 min"),
+        (7800, "2 h 10 min"),
+        (None, "–"),
+    ],
 )
 def test_durations_read_like_this(value, text):
     assert seconds(value) == text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from frontend.widgets import expert_settings
+from frontend.widgets import expert_settings, job_progress
 
-DEFAULTS = {"num_epochs": 2, "batch_size": 16, "test_size": 0.2, "seed": 42}
+ALWAYS = {"test_size": 0.2, "seed": 42}  # numbers that mean something whatever the strategy
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def start(page):
 
 def test_start_sends_the_fast_recipe_and_nothing_that_was_not_chosen(form, service, dataset):
     start(form)
-    expected = {"dataset_id": dataset["dataset_id"], "strategy": "auto", "preset": "fast", **DEFAULTS}
+    expected = {"dataset_id": dataset["dataset_id"], "strategy": "auto", "preset": "fast", **ALWAYS}
     assert service.recipes == [expected]
 
 
@@ -43,14 +43,30 @@ def test_a_preset_is_sent_by_its_name(form, service, preset):
     assert (service.recipes[0]["strategy"], service.recipes[0]["preset"]) == ("auto", preset)
 
 
+def intend(form, name):
+    form.radio(key="intent").set_value(name).run()
+
+
+def test_a_preset_says_what_it_stands_for_in_the_service_s_numbers(form):
+    captions = form.radio(key="intent").proto.captions
+    assert captions[0].endswith("*10 min at most.*")
+    assert captions[1].endswith("*30 min at most; one network trained in full, up to 6 epochs.*")
+    assert captions[2].endswith(
+        "*2 h at most; 3 networks trained in full, up to 12 epochs each; 8 other settings tried on the best; "
+        "several networks may answer together.*"
+    )
+
+
 def test_plain_fine_tune_is_a_strategy_and_no_preset(form, service):
-    form.radio(key="intent").set_value("finetune").run()
+    intend(form, "finetune")
     start(form)
     assert service.recipes[0]["strategy"] == "finetune"
+    assert (service.recipes[0]["num_epochs"], service.recipes[0]["batch_size"]) == (2, 16)
     assert "preset" not in service.recipes[0]
 
 
 def test_advanced_choices_are_sent(form, service):
+    intend(form, "finetune")
     form.number_input(key="recipe-num_epochs").set_value(7)
     form.number_input(key="recipe-batch_size").set_value(32)
     form.number_input(key="recipe-test_size").set_value(0.3)
@@ -58,14 +74,53 @@ def test_advanced_choices_are_sent(form, service):
     form.number_input(key="recipe-budget").set_value(2.5)
     form.multiselect(key="recipe-models").set_value(["resnet18"])
     form.checkbox(key="augmentation-rotation").set_value(True)
+    form.selectbox(key="recipe-class_balance").set_value("plain")
+    form.selectbox(key="recipe-rank_by").set_value("macro_f1")
     form.run()
     start(form)
     recipe = service.recipes[0]
-    sent = {name: recipe[name] for name in DEFAULTS}
+    sent = {name: recipe[name] for name in ("num_epochs", "batch_size", *ALWAYS)}
     assert sent == {"num_epochs": 7, "batch_size": 32, "test_size": 0.3, "seed": 7}
     assert recipe["time_budget_s"] == 150
     assert recipe["models"] == ["resnet18"]
     assert recipe["augmentations"] == ["horizontal_flip", "rotation"]
+    assert (recipe["class_balance"], recipe["rank_by"]) == ("plain", "macro_f1")
+    assert "ensemble" not in recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("fast", set()),
+        ("balanced", {"batch_size"}),
+        ("best", {"batch_size"}),
+        ("finetune", {"batch_size", "num_epochs"}),
+    ],
+)
+def test_only_what_means_something_for_the_intent_is_offered(form, name, offered):
+    intend(form, name)
+    numbers = {field.key.removeprefix("recipe-") for field in form.number_input}
+    assert numbers == offered | {"budget", *ALWAYS}
+    assert bool(form.checkbox) == bool(offered)  # augmentations change images in a fine-tune only
+    sections = {row["Setting"].partition(".")[0] for row in form.table[0].value.to_dict("records")}
+    assert sections == {"fast": {"`probe"}, "finetune": {"`finetune"}}.get(name, {"`probe", "`finetune"})
+
+
+@pytest.mark.parametrize(("name", "own"), [("fast", False), ("best", True), ("finetune", False)])
+def test_the_ensemble_switch_begins_where_the_intent_stands_and_is_sent_when_moved(form, service, name, own):
+    intend(form, name)
+    switch = form.toggle(key=f"recipe-ensemble-{name}")
+    assert switch.value is own
+    assert any("Answers then take as long as all its networks together" in caption.value for caption in form.caption)
+    switch.set_value(not own).run()
+    start(form)
+    assert service.recipes[0]["ensemble"] is not own
+
+
+def test_the_budget_field_shows_what_holds_without_it(form):
+    assert form.number_input(key="recipe-budget").placeholder == "10"
+    intend(form, "finetune")
+    assert form.number_input(key="recipe-budget").placeholder == "No limit"
 
 
 def test_some_classes_can_be_chosen(form, service, dataset):
@@ -76,6 +131,7 @@ def test_some_classes_can_be_chosen(form, service, dataset):
 
 
 def test_expert_settings_are_sent_as_numbers_and_words(form, service):
+    intend(form, "balanced")
     form.text_area(key="recipe-overrides").set_value("finetune.head_lr = 1e-3\n\nprobe.folds=3\n").run()
     start(form)
     assert service.recipes[0]["overrides"] == {"finetune.head_lr": 0.001, "probe.folds": 3}
@@ -89,6 +145,7 @@ def test_an_unknown_expert_setting_shows_the_api_s_detail(form, service):
 
 
 def test_the_expert_settings_that_there_are_stand_in_a_list(form):
+    intend(form, "balanced")
     rows = form.table[0].value.to_dict("records")
     assert rows[1] == {
         "Setting": "`probe.folds`",
@@ -123,11 +180,15 @@ def test_a_refused_recipe_shows_the_api_s_detail(form, service, dataset):
 
 
 def test_every_advanced_field_has_its_line_of_help(form):
-    fields = [*form.number_input, *form.multiselect, *form.checkbox, *form.text_area]
+    intend(form, "finetune")
+    boxes = [box for box in form.selectbox if box.key.startswith("recipe-")]
+    fields = [*form.number_input, *form.multiselect, *form.checkbox, *form.text_area, *form.toggle, *boxes]
+    assert len(boxes) == 2
     assert [field.label for field in fields if not field.help] == []
 
 
 def test_an_augmentation_without_a_text_of_ours_is_offered_by_its_name(form):
+    intend(form, "balanced")
     assert form.checkbox(key="augmentation-solarize_new").label == "Solarize new"
 
 
@@ -144,7 +205,47 @@ def test_a_running_job_shows_a_row_for_each_network(open_page, service, dataset)
     bars = [element.proto.text for element in page.progress]
     assert bars[0].startswith("**40%** · Training efficientnet\\_lite0 · about 24 s left")
     assert "efficientnet\\_lite0** · running · fine-tuning · epoch 4 of 5 · best so far 90.0%" in bars[1]
-    assert "resnet18** · waiting" in bars[2]
+    assert "learning rate 3e-4, 5 epochs · 9.9 s" in [caption.value for caption in page.caption]
+    waiting = [element.value for element in page.markdown]
+    assert r"**resnet18** · waiting" in waiting
+    assert r"**vit\_base** · waiting" in waiting
+
+
+def candidate(name, state, score=None, **fields):
+    return {"name": name, "state": state, "stage": "", "epoch": 0, "epochs": 0, "score": score, **fields}
+
+
+def test_the_live_leaderboard_has_the_best_on_top_and_what_was_left_out_below():
+    rows = [
+        candidate("waits", "queued"),
+        candidate("left", "skipped", 0.99, reason="behind"),
+        candidate("second", "succeeded", 0.8),
+        candidate("at work", "running"),
+        candidate("first", "running", 0.9),
+        candidate("broke", "failed"),
+    ]
+    assert [row["name"] for row in job_progress.ranked(rows)] == [
+        "first",
+        "second",
+        "at work",
+        "waits",
+        "left",
+        "broke",
+    ]
+
+
+def test_a_network_that_cannot_fit_says_so_while_others_run(open_page, service, dataset):
+    service.step = 0
+    reason = "It would take about 12 min; 3 min are left."
+    job = service.add_job(
+        dataset["dataset_id"],
+        state="running",
+        candidates=[candidate("vit_base", "skipped", reason=reason), candidate("lite0", "running")],
+    )
+    page = open_page(tab="train", job=job["job_id"])
+    assert r"**vit\_base** · skipped" in [element.value for element in page.markdown]
+    assert reason in [caption.value for caption in page.caption]
+    assert len(page.progress) == 2  # the whole run and the one at work
 
 
 def test_cancel_reaches_the_service(open_page, service, dataset):
@@ -190,5 +291,17 @@ def test_the_estimate_is_judged_by_the_last_run_of_the_kind(open_page, service, 
     service.add_job(dataset["dataset_id"], state="succeeded")
     page = open_page(tab="train", dataset=dataset["dataset_id"])
     assert page.caption[1].value.startswith("About 42 s on this machine")
-    page.radio(key="intent").set_value("best").run()
+    assert page.caption[1].value.endswith("It ends after 10 min at the latest, with the best found by then.")
+    intend(page, "best")
     assert page.caption[1].value.startswith("No run of this kind")
+
+
+def test_the_estimate_is_never_above_the_limit(open_page, service, dataset):
+    service.add_job(dataset["dataset_id"], state="succeeded")
+    page = open_page(tab="train", dataset=dataset["dataset_id"])
+    page.number_input(key="recipe-budget").set_value(0.5).run()
+    assert page.caption[1].value.startswith("About 30 s on this machine")
+    assert "after 30 s at the latest" in page.caption[1].value
+    intend(page, "finetune")
+    page.number_input(key="recipe-budget").set_value(None).run()
+    assert "at the latest" not in page.caption[1].value

@@ -1,0 +1,55 @@
+"""How far the model's confidence can be trusted: one plain sentence, and the numbers behind it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.answers import Calibration, ResultsAnswer
+from frontend.i18n import t
+from frontend.widgets.wording import percent
+
+
+def show(results: ResultsAnswer) -> None:
+    """Draw the sentence and the table; without a calibration only the test images' own numbers."""
+    st.subheader(t("results.confidence"), anchor=False, help=t("confidence.help"))
+    calibration = results.get("calibration")
+    if calibration is not None:
+        st.markdown(sentence(calibration))
+    with st.container(key="confidence"):  # the key lets the style align the numbers
+        st.table(rows(results), border="horizontal", hide_index=True, alt=t("results.confidence"), width="content")
+
+
+def sentence(calibration: Calibration) -> str:
+    """What was found about the winner's confidence, and what was done."""
+    temperature = calibration["temperature"]
+    if temperature == 1.0:
+        return t("confidence.kept", images=calibration["images"], gap=percent(calibration["ece_after"]))
+    return t(
+        "confidence.lowered" if temperature > 1.0 else "confidence.raised",
+        images=calibration["images"],
+        before=percent(calibration["ece_before"]),
+        after=percent(calibration["ece_after"]),
+    )
+
+
+def rows(results: ResultsAnswer) -> list[dict[str, str]]:
+    """Before and after on the images it was found on, and what held on the test images."""
+    calibration, test = results.get("calibration"), results["test"]
+    found: list[dict[str, str]] = []
+    if calibration is not None:
+        images = str(calibration["images"])
+        found = [
+            _row(t("confidence.before"), calibration["ece_before"], calibration["log_loss_before"], images),
+            _row(t("confidence.after"), calibration["ece_after"], calibration["log_loss_after"], images),
+        ]
+    test_images = str(results["split"]["test"])
+    return [*found, _row(t("confidence.test"), test["expected_calibration_error"], test["log_loss"], test_images)]
+
+
+def _row(name: str, ece: float, log_loss: float, images: str) -> dict[str, str]:
+    return {
+        t("column.measured"): name,
+        t("column.ece"): percent(ece),
+        t("column.log_loss"): f"{log_loss:.3f}",
+        t("column.support"): images,
+    }

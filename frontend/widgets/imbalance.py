@@ -1,0 +1,24 @@
+"""Uneven classes: that they are, what followed, and where a person decides otherwise."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.answers import ClassImbalance, ResultsAnswer
+from frontend.i18n import t
+
+
+def show(results: ResultsAnswer) -> None:
+    """One box, where anything followed or was asked for; even classes need no words."""
+    found = results.get("imbalance")
+    if found is not None and (found["balanced"] or found["ranked_by"] != "accuracy" or not found["automatic"]):
+        st.info(sentence(found), icon=":material/balance:")
+
+
+def sentence(found: ClassImbalance) -> str:
+    ratio = f"{found['ratio']:.1f}".removesuffix(".0")
+    # whoever was asked nothing learns why; whoever chose it knows
+    how_uneven = t("imbalance.found" if found["automatic"] else "imbalance.ratio", ratio=ratio)
+    training = t("imbalance.balanced" if found["balanced"] else "imbalance.plain")
+    ranking = t("imbalance.macro_f1" if found["ranked_by"] == "macro_f1" else "imbalance.accuracy")
+    return f"{how_uneven} {training} {ranking} {t('imbalance.automatic' if found['automatic'] else 'imbalance.chosen')}"
