@@ -8,7 +8,7 @@ Source: Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,8 @@ import numpy.typing as npt
 from scipy.stats import ttest_1samp
 
 from backend.contracts import RankBy
-from backend.engine.metrics import SMALLEST, accuracy, macro_f1
+from backend.engine.metrics import SMALLEST, accuracy, log_loss, macro_f1
 from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
-from backend.search.leaderboard import rank
 from backend.search.trial import Trial
 
 Floats = npt.NDArray[np.floating]
@@ -28,6 +27,7 @@ MOST_MEMBERS = 3  # an answer takes as long as all members together
 ROUNDS = 20  # weights in steps of a twentieth are finer than some hundred images can tell
 REPEATS = 5  # of dividing the images into halves, so that one lucky division decides nothing
 LEVEL = 0.05
+SCORES: dict[RankBy, Callable[[Floats, Ints], float]] = {"accuracy": accuracy, "macro_f1": macro_f1}
 ENSEMBLE = "ensemble"  # its name on the leaderboard
 
 
@@ -75,6 +75,8 @@ class Combination:
 
 def combine(trials: Sequence[Trial], targets: Ints, *, by: RankBy, seed: int = 42) -> Combination:
     """Choose trials that are better together, and weigh them; the same trials and seed give the same answer.
+
+    `held_out` of all trials and `targets` are of the same images in the same order; a trial with fewer takes no part.
 
     Whether they are better is judged on halves of the images that had no say in the choice, against the best single
     trial, both with a temperature of their own: an average that is merely less sure of itself gains nothing. Kept is
@@ -127,7 +129,7 @@ class _Verdict:
 
 def _judge(answers: Sequence[Floats], targets: Ints, *, by: RankBy, seed: int) -> _Verdict:
     """Compare selection with the first of the models, on images that had no say in either's weights or temperature."""
-    score = macro_f1 if by == "macro_f1" else accuracy
+    score = SCORES[by]
     gains, together_scores, alone_scores = [], [], []
     for number in range(REPEATS):
         together, alone = np.zeros_like(answers[0], dtype=np.float64), np.zeros_like(answers[0], dtype=np.float64)
@@ -178,15 +180,19 @@ def _losses(probabilities: Floats, targets: Ints) -> Floats:
 
 
 def _able(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
-    """Networks with answers to combine, best first."""
-    return [
-        trial
-        for trial in rank(trials, targets, by=by)
+    """Networks with answers to all images and to the test images, best first."""
+    able = [
+        (trial, trial.held_out)
+        for trial in trials
         if trial.strategy not in {"baseline", "ensemble"}
         and trial.status == "ok"
         and trial.held_out is not None
+        and len(trial.held_out) == len(targets)
         and trial.test_probabilities is not None
     ]
+    score = SCORES[by]
+    able.sort(key=lambda one: (-round(score(one[1], targets), 9), log_loss(one[1], targets)))
+    return [trial for trial, _ in able]
 
 
 def _average(answers: Sequence[Floats | None], weights: Floats) -> Floats:
