@@ -36,7 +36,7 @@ class Bars:
         if network.name not in self._networks:
             self._networks[network.name] = self._bars.add_task(f"  {escape(network.name)}", total=None, note="")
         task = self._networks[network.name]
-        note = network.reason or network.stage
+        note = network.reason or ": ".join(part for part in (network.stage, network.tried) if part)
         if network.score is not None:
             note += f", validation {100 * network.score:.1f}%"
         if network.state in ENDED:

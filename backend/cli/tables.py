@@ -29,13 +29,13 @@ def _table(title: str, columns: Mapping[str, bool]) -> Table:
 
 
 def leaderboard(rows: Rows) -> Group:
-    """One line a candidate, in the order of the ranking; why a row has no rank stands below."""
+    """One line a candidate, in the order of the ranking; below, what was tried on each and why it stopped."""
     words = ("network", "weights", "strategy")
     numbers = ("valid.", "test", "F1", "train s", "ms/img")  # short, so that a line fits into 80 columns
     table = _table("Leaderboard", {"": True, **dict.fromkeys(words, False), **dict.fromkeys(numbers, True)})
     for row in rows:
         table.add_row(
-            number(row["rank"], "{:d}"),
+            number(row["rank"], "{:d}") + ("=" if row.get("tie") else ""),
             Text(row["name"]),
             row.get("weights_source") or row.get("weights") or "",
             row["strategy"] if row["status"] == "ok" else row["status"],
@@ -45,8 +45,20 @@ def leaderboard(rows: Rows) -> Group:
             number(row["train_seconds"]),
             number(row["predict_ms_per_image"]),
         )
-    reasons = [Text(f"{row['name']}: {row['reason']}") for row in rows if row["status"] != "ok"]
-    return Group(table, *reasons)
+    tie = [Text("=: a tie, the images cannot tell it from the best")] if any(row.get("tie") for row in rows) else []
+    return Group(table, *tie, *(Text(line) for line in map(_story, rows) if line))
+
+
+def _story(row: Mapping[str, Any]) -> str:
+    """What was tried, on how many images, and why it ended there; the baseline's name says it all."""
+    if row["strategy"] == "baseline":
+        return ""
+    images = f"{row['train_images']} images" if row.get("train_images") else ""
+    tried = ", ".join(part for part in (row.get("tried"), images) if part)
+    reason = row.get("reason") or ""
+    if not (row.get("tried") or reason):
+        return ""
+    return f"{row['name']}: {'. '.join(part.rstrip('.') for part in (tried, reason) if part)}."
 
 
 def per_class(rows: Rows) -> Table:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli import tables
+from backend.cli import findings, tables
 from backend.cli.console import answers, messages, print_json, read_settings
 from backend.cli.following import following
 from backend.contracts import Results
@@ -30,7 +30,13 @@ def train(
     preset: Annotated[str | None, typer.Option(help="fast, balanced or best.")] = None,
     augmentations: Annotated[str | None, typer.Option(help="Random changes in a fine-tune, by comma.")] = None,
     test_size: Annotated[float | None, typer.Option(help="Share of the images kept for the final test.")] = None,
-    time_budget: Annotated[float | None, typer.Option(help="Seconds after which no new work begins.")] = None,
+    time_budget: Annotated[float | None, typer.Option(help="Seconds for the whole run; none: the preset's.")] = None,
+    class_balance: Annotated[str | None, typer.Option(help="auto, balanced or plain: how classes count.")] = None,
+    rank_by: Annotated[str | None, typer.Option(help="auto, accuracy or macro_f1.")] = None,
+    ensemble: Annotated[
+        bool | None,
+        typer.Option("--ensemble/--no-ensemble", help="Several networks may answer together; answers take as long."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for model and results; none: a new one in runs/.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Show progress.")] = False,
@@ -47,6 +53,9 @@ def train(
         "augmentations": listed(augmentations),
         "test_size": test_size,
         "time_budget_s": time_budget,
+        "class_balance": class_balance,
+        "rank_by": rank_by,
+        "ensemble": ensemble,
         "seed": seed,
         "overrides": parse_overrides(overrides or []),
     }
@@ -55,11 +64,13 @@ def train(
     require_data(archive)
     from backend.workflows.train_images import train_archive
 
+    out = out or default_out(archive)
     with following(messages(), shown=follow) as control:
-        results, folder = train_archive(
-            archive, options, out=out or default_out(archive), settings=settings, control=control
-        )
-    report(results, folder, as_json=as_json)
+        results, folder = train_archive(archive, options, out=out, settings=settings, control=control)
+    if as_json:
+        print_json({**results.model_dump(mode="json"), "model_folder": str(folder)})
+    else:
+        report(results, folder, paths=suspect_paths(results, archive, out))
 
 
 def listed(text: str | None) -> list[str] | None:
@@ -105,14 +116,25 @@ def default_out(archive: Path) -> Path:
     return Path("runs") / f"{archive.stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
-def report(results: Results, folder: Path, *, as_json: bool) -> None:
-    if as_json:
-        print_json({**results.model_dump(mode="json"), "model_folder": str(folder)})
-        return
+def suspect_paths(results: Results, archive: Path, out: Path) -> dict[str, str]:
+    """Where the images of suspect labels lie, by their ids."""
+    if not results.suspect_labels:
+        return {}
+    from backend.data.manifest import load_dataset
+
+    imported = out / "dataset" / results.dataset_id
+    dataset = load_dataset(imported if imported.exists() else archive)
+    asked = {suspect.image_id for suspect in results.suspect_labels}
+    return {item.image_id: str(dataset.root / item.path) for item in dataset.items if item.image_id in asked}
+
+
+def report(results: Results, folder: Path, *, paths: dict[str, str]) -> None:
     console, plain = answers(), results.model_dump(mode="json")
     console.print(tables.leaderboard(plain["leaderboard"]))
     console.print(tables.per_class(plain["per_class"]))
     console.print(tables.in_words(results.best_model.name, plain["test"], results.split.test), markup=False)
+    for line in findings.lines(plain, paths=paths):
+        console.print(line, markup=False)
     for note in results.notes:
         console.print(f"Note: {note}", markup=False)
     console.print(f"Model: {folder}", markup=False)

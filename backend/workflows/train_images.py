@@ -24,6 +24,7 @@ from backend.tracking import create_tracker
 from backend.workflows.candidates import check_timm_names
 
 JOB_KIND = "train_images"
+UNNAMED = "ds-unnamed"  # stands for a dataset that has no id yet
 
 
 def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) -> list[Candidate]:
@@ -101,6 +102,7 @@ def train_archive(
     """
     from backend.data import open_dataset
 
+    recipe_from(options, UNNAMED)  # a slip of the pen is found before a large archive is read
     # everything that a person may have got wrong is found before torch's seconds of loading
     dataset = open_dataset(archive, into=out / "dataset", settings=settings)
     recipe = recipe_from(options, dataset.info.dataset_id)

@@ -21,7 +21,7 @@ WIDTH = 150
 def show(api: Client, results: ResultsAnswer) -> None:
     """Draw the gallery; nothing where the run did not look for such labels."""
     suspects = results.get("suspect_labels", [])
-    if not suspects and not results.get("learning_curve"):  # both come of the same cross-validation
+    if not suspects and results.get("calibration") is None:  # results from before anybody looked
         return
     st.subheader(t("results.suspects"), anchor=False)
     if not suspects:

@@ -52,6 +52,7 @@ def test_what_is_typed_reaches_the_workflow_and_nothing_else(monkeypatch, make_z
     monkeypatch.setattr(train_images, "train_archive", train_archive)
     archive = make_zip({"circle": 3, "square": 3})
     typed = ["--models", "resnet18, timm:resnet10t", "--classes", "circle,square", "--epochs", "3", "--seed", "7"]
+    typed += ["--time-budget", "90", "--class-balance", "plain", "--rank-by", "accuracy", "--no-ensemble"]
     out = tmp_path / "out"
     assert run(["train", str(archive), "finetune.backbone_lr=1e-4", "probe.folds=3", *typed, "--out", str(out)]) == 2
     assert capsys.readouterr().err == "Enough.\n"
@@ -62,8 +63,33 @@ def test_what_is_typed_reaches_the_workflow_and_nothing_else(monkeypatch, make_z
         "classes": ["circle", "square"],
         "num_epochs": 3,
         "seed": 7,
+        "time_budget_s": 90,
+        "class_balance": "plain",
+        "rank_by": "accuracy",
+        "ensemble": False,
         "overrides": {"finetune.backbone_lr": 0.0001, "probe.folds": 3},
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--class-balance", "even"], "'class_balance' does not fit: Input should be 'auto', 'balanced' or 'plain'"),
+        (["--rank-by", "f1"], "'rank_by' does not fit: Input should be 'auto', 'accuracy' or 'macro_f1'"),
+        (["--time-budget", "0"], "'time_budget_s' does not fit"),
+        (["--time-budget", "soon"], "--time-budget"),
+        (["--ensemble=yes"], "--ensemble"),
+    ],
+)
+def test_a_value_that_does_not_fit_ends_in_one_sentence_before_the_archive_is_read(
+    make_zip, tmp_path, capsys, typed, said
+):
+    out = tmp_path / "out"
+    assert run(["train", str(make_zip({"circle": 3, "square": 3})), *typed, "--out", str(out)]) == 2
+    complaint = capsys.readouterr().err
+    assert said in complaint
+    assert complaint.count("\n") == 1
+    assert not out.exists()
 
 
 def test_lists_are_split_at_commas():
@@ -101,6 +127,17 @@ def test_the_leaderboard_shows_scores_and_why_a_row_failed():
     assert "None" not in text
 
 
+def test_the_leaderboard_marks_ties_and_says_what_was_tried_and_why_it_stopped():
+    tied = ROW | {"rank": 2, "name": "resnet18", "tie": True, "tried": "features of 3 depths", "train_images": 60}
+    stopped = tied | {"rank": 3, "name": "vit_tiny", "tie": False, "reason": "Clearly behind on 60 images."}
+    text = printed(tables.leaderboard([ROW, tied, stopped]))
+    assert "2=  resnet18" in text
+    assert "=: a tie" in text
+    assert "resnet18: features of 3 depths, 60 images." in text
+    assert "vit_tiny: features of 3 depths, 60 images. Clearly behind on 60 images." in text
+    assert "a tie" not in printed(tables.leaderboard([ROW]))
+
+
 def test_the_answer_in_one_sentence_counts_images():
     sentence = tables.in_words("Lite0", {"accuracy": 0.93, "accuracy_ci95": [0.88, 0.96]}, 100)
     assert sentence == ("Lite0 is right on 93 of 100 images it never saw: 93.0%, with 95% confidence 88.0% to 96.0%.")
@@ -123,6 +160,12 @@ def test_a_bar_says_how_well_a_network_does(rich_progress):
     Bars(rich_progress).show(Progress(stage="training", message="", candidate=network))
     assert rich_progress.tasks[1].fields["note"] == "probing, validation 90.0%"
     assert rich_progress.tasks[1].percentage == 50
+
+
+def test_a_bar_says_what_is_tried(rich_progress):
+    network = CandidateProgress(name="lite0", state="running", stage="fine-tuning", tried="2 last blocks")
+    Bars(rich_progress).show(Progress(stage="training", message="", candidate=network))
+    assert rich_progress.tasks[1].fields["note"] == "fine-tuning: 2 last blocks"
 
 
 def test_a_network_that_ended_has_a_full_bar_and_its_reason(rich_progress):

@@ -1,0 +1,64 @@
+"""What a run found out beyond its scores, as lines of text. Takes the JSON of the API; it computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from backend.cli.tables import number, percent
+
+Plain = Mapping[str, Any]
+FIRST_SUSPECTS = 5
+
+
+def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
+    """Ensemble, uneven classes, confidence, learning curve, suspect labels; `paths` says where an image lies."""
+    members = results["best_model"].get("members")
+    if members:
+        named = ", ".join(f"{member['name']} ({100 * member['weight']:.0f}%)" for member in members)
+        yield f"Answer together: {named}. An answer takes as long as all of them."
+    if results.get("imbalance"):
+        yield from _imbalance(results["imbalance"])
+    if results.get("calibration"):
+        yield _confidence(results["calibration"])
+    if results.get("learning_curve"):
+        points = results["learning_curve"]
+        curve = ", ".join(f"{percent(point['accuracy'])} with {point['train_images']}" for point in points)
+        yield f"Learning curve, cross-validated accuracy by training images: {curve}."
+    yield from _suspects(results.get("suspect_labels") or (), paths)
+
+
+def _imbalance(found: Plain) -> Iterator[str]:
+    if not (found["balanced"] or found["ranked_by"] != "accuracy" or not found["automatic"]):
+        return  # even classes need no words
+    alike = "every class" if found["balanced"] else "every image"
+    ranked = "macro-F1" if found["ranked_by"] == "macro_f1" else "accuracy"
+    change = " Change it by --class-balance and --rank-by." if found["automatic"] else ""
+    yield (
+        f"The largest class has {number(found['ratio'])} times the images of the smallest: {alike} counted alike in "
+        f"training, {ranked} ranked the networks.{change}"
+    )
+
+
+def _confidence(found: Plain) -> str:
+    judged = f"judged by {found['images']} images that it had not learned from"
+    if found["temperature"] == 1.0:
+        return f"Confidence: needed no correction, {judged}: calibration error {percent(found['ece_after'])}."
+    change = "lowered" if found["temperature"] > 1.0 else "raised"
+    losses = f"log-loss {found['log_loss_before']:.3f} to {found['log_loss_after']:.3f}"
+    errors = f"calibration error {percent(found['ece_before'])} to {percent(found['ece_after'])}"
+    return f"Confidence: {change} to what holds, {judged}: {errors}, {losses}."
+
+
+def _suspects(suspects: Sequence[Plain], paths: Mapping[str, str]) -> Iterator[str]:
+    """How many, and the likeliest; the rest stands in the results."""
+    if not suspects:
+        return
+    count = len(suspects)
+    labels = "One label contradicts its picture" if count == 1 else f"{count} labels contradict their pictures"
+    yield f"{labels}; nothing was changed. The likeliest mistakes:"
+    for one in suspects[:FIRST_SUSPECTS]:
+        place = paths.get(one["image_id"], one["image_id"])
+        yield f"  {place}: labelled {one['label']}, looks like {one['suggested']} ({percent(one['confidence'])})"
+    if len(suspects) > FIRST_SUSPECTS:
+        yield f"  and {len(suspects) - FIRST_SUSPECTS} more in suspect_labels of results.json"
