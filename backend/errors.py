@@ -11,6 +11,7 @@ SightglassError                 500
 ├── NotFoundError               404
 ├── ConflictError               409  right request, wrong moment
 ├── UnavailableError            503  a part of the service is not reachable now
+├── OutOfMemory                 503  half the batch did not fit either
 └── Interruption                     control flow, never shown over HTTP
     ├── JobCancelled                 somebody pressed Cancel
     └── DeadlineExceeded             the time budget is used up
@@ -99,6 +100,13 @@ class UnavailableError(SightglassError):
 
     status = 503
     title = "Temporarily unavailable"
+
+
+class OutOfMemory(SightglassError):
+    """The machine's memory does not hold the work, even in batches of half the size."""
+
+    status = 503
+    title = "Out of memory"
 
 
 class Interruption(SightglassError):
