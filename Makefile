@@ -12,10 +12,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start demo test check bench docs samples lock clean
+.PHONY: help setup start demo test check bench bench-quality bench-growth docs samples lock clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 setup: $(VENV)/.dev-installed ## build the environment in .venv and nothing else
 	@echo "Ready: $(BIN)/sightglass --help"
@@ -36,8 +36,14 @@ check: $(VENV)/.dev-installed ## lint, format, types, import contracts, sizes an
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/house
 
-bench: $(VENV)/.installed ## run the benchmarks; each prints a ratio, both sides measured in one run
-	$(BIN)/python benchmarks/probe_vs_finetune.py
+bench: $(VENV)/.installed ## the quick benchmarks and one table of ratios; both sides measured in one run
+	$(BIN)/python -m benchmarks
+
+bench-quality: $(VENV)/.installed ## accuracy and time against fastai and AutoGluon; builds their environments; an hour
+	$(BIN)/python -m benchmarks.quality
+
+bench-growth: $(VENV)/.installed ## 200, 2,000 and 20,000 images: time, memory, the plot in docs/; half an hour
+	$(BIN)/python -m benchmarks.growth
 
 docs: $(VENV)/.installed ## write the tables of docs/guide anew from the code
 	$(BIN)/python docs/generate.py
@@ -48,9 +54,11 @@ samples: $(VENV)/.installed ## draw sample_datasets/*.zip anew
 lock: $(UV) ## write requirements/*.txt anew from requirements/*.in
 	$(LOCK) requirements/base.in --output-file requirements/base.txt
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
+	for name in fastai autogluon; do \
+		$(LOCK) --no-annotate benchmarks/requirements/$$name.in --output-file benchmarks/requirements/$$name.txt; done
 
-clean: ## remove the environment and every cache; data stays
-	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## remove the environments and every cache; data stays
+	rm -rf $(VENV) .bench/envs *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # --- the environment: a stamp a step, so that nothing is done twice
 

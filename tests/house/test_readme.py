@@ -31,7 +31,7 @@ def typed():
 
 def targets():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 
 def tree():
@@ -48,14 +48,14 @@ def tree():
 
 
 def test_every_make_command_exists():
-    named = {name for line in typed() for name in re.findall(r"\bmake ([a-z]+)", line)}
+    named = {name for line in typed() for name in re.findall(r"\bmake ([a-z-]+)", line)}
     assert {"start", "test", "check"} <= named
     assert named - targets() == set()
 
 
 def test_every_make_target_is_listed_by_make_and_phony():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^([a-z]+):.*## .+", makefile, re.MULTILINE))
+    listed = set(re.findall(r"^([a-z-]+):.*## .+", makefile, re.MULTILINE))
     phony = set(re.search(r"^\.PHONY: (.+)", makefile, re.MULTILINE)[1].split())
     assert listed == phony == targets()
 

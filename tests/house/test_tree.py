@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = {".git", ".venv", "data", "runs", "mlruns", "demo_output", ".hypothesis"}
+OUTSIDE = {".git", ".venv", ".bench", "data", "runs", "mlruns", "demo_output", ".hypothesis"}
 TEXT = {".py", ".md", ".toml", ".txt", ".in", ".yaml", ".yml", ".json", ".ini", ".cfg", ".mako", ""}
 HOME = re.compile(r"(?<![\w.~$}/-])/(?:home|root|Users|work)/\w")
 LARGEST_BYTES = 1024 * 1024
