@@ -6,10 +6,12 @@ says what was really used. It does not build networks and does not know datasets
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import logging
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,22 @@ def locate(spec: ModelSpec, settings: Settings) -> WeightsSource | None:
     May wait `settings.hub_timeout_s` once per process, to see whether the hub answers; never when offline.
     """
     return next((source for source, _ in _sources(spec, settings)), None)
+
+
+def fingerprint(spec: ModelSpec, source: WeightsSource | None, settings: Settings) -> str | None:
+    """What tells the weights of a source from any others, without torch: a file's SHA-256, or a package's version.
+
+    "scratch" without a source. None for weights that must be fetched first.
+    """
+    if source is None:
+        return "scratch"
+    if source == "bundled":
+        return f"bundled {spec.bundled} {version(str(spec.bundled))}"
+    path = folder_file(spec, settings) if source == "folder" else hub.cached_file(str(spec.hub_id))
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return f"file {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def load_weights(spec: ModelSpec, module: nn.Module, settings: Settings) -> tuple[WeightsKind, WeightsSource | None]:
