@@ -12,13 +12,15 @@ from frontend.i18n import t
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
 .stPlotlyChart .annotation-text:not([style*="fill: rgb(255, 255, 255)"]) { fill: currentColor !important; }
-.st-key-leaderboard :is(th, td):is(:nth-child(1), :nth-child(n + 3):nth-child(-n + 9)),
+.st-key-leaderboard :is(th, td):is(:nth-child(1), :nth-child(n + 4):nth-child(-n + 6), :nth-child(n + 9)),
 .st-key-confidence :is(th, td):nth-child(n + 2) {
   text-align: right !important; font-variant-numeric: tabular-nums;
 }
-.st-key-leaderboard td:nth-child(n + 3):nth-child(-n + 9) * { white-space: nowrap; }
+.st-key-leaderboard td:nth-child(n + 9) * { white-space: nowrap; }
+.st-key-leaderboard td:nth-child(2) { min-width: 17rem; }
 @media (max-width: 480px) {
-  .st-key-leaderboard table { min-width: 72rem; }
+  .st-key-leaderboard table { min-width: 64rem; }
+  .st-key-leaderboard td:nth-child(2) { min-width: 13rem; }
   .st-key-tab-control button { padding-left: 0.3rem; padding-right: 0.3rem; }
   .st-key-tab-control :is(span, div):has(> [data-testid="stIconMaterial"]:only-child),
   .st-key-tab-control [data-testid="stIconMaterial"] { display: none; }

@@ -18,7 +18,6 @@ UNFINISHED = ("queued", "running")
 # States of one network, in the order of the rows that have no score.
 ORDER = ("succeeded", "running", "queued", "skipped", "failed")
 LEFT_OUT = ("skipped", "failed")
-WITH_BAR = ("running", "succeeded")
 
 
 def watch(api: Client, job: JobAnswer) -> None:
@@ -105,19 +104,20 @@ def _cancel(api: Client, job: JobAnswer) -> None:
 
 
 def _row(candidate: CandidateProgress) -> None:
-    text = " · ".join(_words(candidate))
-    if candidate["state"] in WITH_BAR:
-        st.progress(_share(candidate), text=text)
-    else:
-        st.markdown(text)
-    seconds_so_far, tried = candidate.get("seconds"), candidate.get("tried")
-    details = [plain(tried)] if tried else []
-    details += [seconds(seconds_so_far)] if seconds_so_far else []
+    st.markdown(" · ".join(_words(candidate)))
+    if candidate["state"] == "running":
+        st.progress(_share(candidate))
+    details = _details(candidate)
     if details:
-        st.caption(" · ".join(details))
-    reason = candidate.get("reason")
-    if reason:
-        st.caption(plain(reason))
+        st.caption("  \n".join(details))
+
+
+def _details(candidate: CandidateProgress) -> list[str]:
+    """What is tried and for how long, and why it ended."""
+    tried, spent, reason = candidate.get("tried"), candidate.get("seconds"), candidate.get("reason")
+    first = [plain(tried)] if tried else []
+    first += [seconds(spent)] if spent else []
+    return [line for line in (" · ".join(first), plain(reason or "")) if line]
 
 
 def _words(candidate: CandidateProgress) -> list[str]:
@@ -128,17 +128,14 @@ def _words(candidate: CandidateProgress) -> list[str]:
     if candidate["epochs"]:
         words.append(t("train.epoch", epoch=candidate["epoch"], epochs=candidate["epochs"]))
     if candidate["score"] is not None:
-        words.append(t("train.score", score=percent(candidate["score"])))
+        running = candidate["state"] == "running"
+        words.append(t("train.score" if running else "train.final_score", score=percent(candidate["score"])))
     return words
 
 
 def _share(candidate: CandidateProgress) -> float:
-    """How full the bar of one network is; epochs where there are any, else only its state."""
-    if candidate["state"] == "succeeded":
-        return 1.0
-    if candidate["epochs"]:
-        return min(1.0, candidate["epoch"] / candidate["epochs"])
-    return 0.5 if candidate["state"] == "running" else 0.0
+    """How full the bar of a network at work is; half where it has no epochs to count."""
+    return min(1.0, candidate["epoch"] / candidate["epochs"]) if candidate["epochs"] else 0.5
 
 
 def _curve(job: JobAnswer) -> None:

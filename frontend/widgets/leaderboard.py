@@ -50,19 +50,19 @@ def _overlaps(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
 
 def _row(row: LeaderboardRow, *, chosen: bool, tie: bool) -> dict[str, Any]:
     name = name_in_words(row)
+    mark = t("leaderboard.best") if chosen else t("leaderboard.tie") if tie else ""
     return {
         t("column.rank"): str(row["rank"]) if row["rank"] is not None else NOTHING,
-        t("column.network"): f"**{name}**" if chosen else name,
+        t("column.network"): "  \n".join([f"**{name}**" if chosen else name, *_story(row)]),
+        t("column.note"): mark if row["status"] == "ok" else name_of("status", row["status"]),
         t("column.accuracy"): percent(row["accuracy"]),
         t("column.macro_f1"): percent(row["macro_f1"]),
         t("column.val_accuracy"): percent(row["val_accuracy"]),
-        t("column.train_images"): str(row.get("train_images") or NOTHING),
+        t("column.weights"): weights(row["weights"], row.get("weights_source")),
+        t("column.strategy"): name_of("strategy", row["strategy"]),
         t("column.train_seconds"): seconds(row["train_seconds"]),
         t("column.predict_ms"): milliseconds(row["predict_ms_per_image"]),
         t("column.size_mb"): megabytes(row["size_mb"]),
-        t("column.weights"): weights(row["weights"], row.get("weights_source")),
-        t("column.strategy"): _training(row),
-        t("column.note"): _note(row, chosen=chosen, tie=tie),
     }
 
 
@@ -72,18 +72,12 @@ def name_in_words(row: LeaderboardRow) -> str:
     return t("leaderboard.ensemble") if row["strategy"] == "ensemble" else plain(row["name"])
 
 
-def _training(row: LeaderboardRow) -> str:
-    """What was tried, in the service's words where it has any."""
-    strategy, tried = name_of("strategy", row["strategy"]), row.get("tried")
-    return f"{strategy}: {plain(tried)}" if tried and row["strategy"] != "baseline" else strategy
-
-
-def _note(row: LeaderboardRow, *, chosen: bool, tie: bool) -> str:
-    """Why a row stands where it does, and why it went no further."""
-    reason = plain(row.get("reason") or "")
-    if row["status"] != "ok":
-        return f"{name_of('status', row['status'])}: {reason or NOTHING}"
+def _story(row: LeaderboardRow) -> list[str]:
+    """Small lines below the name: what was tried and on how many images, and why it ended there."""
     if row["strategy"] == "baseline":
-        return ""  # its name says it all
-    mark = t("leaderboard.best") if chosen else t("leaderboard.tie") if tie else ""
-    return ". ".join(part for part in (mark, reason) if part)
+        return []  # its name says it all
+    tried, images = row.get("tried"), row.get("train_images")
+    first = [plain(tried)] if tried else []
+    first += [t("leaderboard.images", count=images)] if images else []
+    lines = [" · ".join(first), plain(row.get("reason") or "")]
+    return [f":small[:gray[{line}]]" for line in lines if line]

@@ -202,13 +202,15 @@ def test_a_running_job_shows_a_row_for_each_network(open_page, service, dataset)
     service.step = 0.2
     job = service.add_job(dataset["dataset_id"])
     page = open_page(tab="train", job=job["job_id"])
-    bars = [element.proto.text for element in page.progress]
-    assert bars[0].startswith("**40%** · Training efficientnet\\_lite0 · about 24 s left")
-    assert "efficientnet\\_lite0** · running · fine-tuning · epoch 4 of 5 · best so far 90.0%" in bars[1]
+    [whole, at_work] = page.progress
+    assert whole.proto.text.startswith("**40%** · Training efficientnet\\_lite0 · about 24 s left")
+    assert at_work.proto.value == 80
+    assert [element.value for element in page.main.markdown][-3:] == [
+        r"**efficientnet\_lite0** · running · fine-tuning · epoch 4 of 5 · best so far 90.0%",
+        "**resnet18** · waiting",
+        r"**vit\_base** · waiting",
+    ]
     assert "learning rate 3e-4, 5 epochs · 9.9 s" in [caption.value for caption in page.caption]
-    waiting = [element.value for element in page.markdown]
-    assert r"**resnet18** · waiting" in waiting
-    assert r"**vit\_base** · waiting" in waiting
 
 
 def candidate(name, state, score=None, **fields):
