@@ -12,6 +12,7 @@ from backend.contracts.recipe import (
     ProbeSettings,
     RankBy,
     Recipe,
+    RefineSettings,
     override_entries,
     override_keys,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "RankBy",
     "Recipe",
     "Record",
+    "RefineSettings",
     "ResizeMode",
     "Results",
     "RunControl",

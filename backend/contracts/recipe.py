@@ -34,6 +34,29 @@ class FinetuneSettings(Record):
     head_epochs: int = Field(1, ge=0, le=1000, description="Epochs in which a trained head moves alone.")
     patience: int = Field(5, ge=1, le=1000, description="Epochs without a better validation score before stopping.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over the other classes.")
+    layer_decay: float = Field(
+        0.8, gt=0, le=1, description="Rate of each stage as a share of the rate of the one above it; 1: all alike."
+    )
+    unfreeze_epochs: int = Field(
+        0, ge=0, le=1000, description="Epochs in which the stages begin to train one by one, the last ones first."
+    )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Memory of the weights' moving average, which is what is kept; 0: none."
+    )
+    mixup_alpha: float = Field(0.0, ge=0, le=10, description="How much mixup blends two images; 0: none.")
+    cutmix_alpha: float = Field(0.0, ge=0, le=10, description="How much cutmix pastes of another image; 0: none.")
+    rand_magnitude: int = Field(0, ge=0, le=30, description="Strength of RandAugment's random changes; 0: none.")
+
+
+class RefineSettings(Record):
+    """Numbers of the refinement that follows the probes under strategy auto. Its steps are the fine-tune's."""
+
+    folds: int = Field(3, ge=2, le=20, description="Folds of the cross-validation that judges a refinement.")
+    trained_stages: int = Field(
+        1, ge=0, le=100, description="Last stages that train; earlier ones are computed once. 0: all train."
+    )
+    views: int = Field(4, ge=0, le=100, description="Random views of each image, where early stages are computed once.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate where only the last stages train.")
 
 
 class ProbeSettings(Record):
@@ -88,6 +111,10 @@ class Recipe(Record):
         return FinetuneSettings.model_validate(self._overridden("finetune"))
 
     @property
+    def refine(self) -> RefineSettings:
+        return RefineSettings.model_validate(self._overridden("refine"))
+
+    @property
     def probe(self) -> ProbeSettings:
         return ProbeSettings.model_validate(self._overridden("probe"))
 
@@ -115,7 +142,7 @@ class Recipe(Record):
                 raise RecipeError(f"'{section}.{first['loc'][0]}' does not fit: {first['msg']}.") from error
 
 
-SECTIONS: dict[str, type[Record]] = {"finetune": FinetuneSettings, "probe": ProbeSettings}
+SECTIONS: dict[str, type[Record]] = {"finetune": FinetuneSettings, "refine": RefineSettings, "probe": ProbeSettings}
 
 
 def override_keys() -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from torchvision.transforms.v2 import RandAugment
 from torchvision.transforms.v2 import functional as tv
 
 from backend.contracts import Preprocessing
@@ -19,7 +20,7 @@ from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.data.preprocessing import choose_preprocessing
 from backend.registry import Registry
 
-__all__ = ["AUGMENTATIONS", "Augmentation", "augment", "choose_preprocessing", "normalise"]
+__all__ = ["AUGMENTATIONS", "Augmentation", "augment", "choose_preprocessing", "normalise", "rand_augment"]
 
 CROP_AREA = (0.7, 1.0)
 CROP_ASPECT = (3 / 4, 4 / 3)  # Szegedy et al. 2015, as torchvision's RandomResizedCrop
@@ -58,6 +59,15 @@ def augment(batch: Tensor, names: Sequence[str], generator: Generator) -> Tensor
         if entry.name in chosen:
             batch = entry.apply(batch, generator)
     return batch
+
+
+def rand_augment(batch: Tensor, generator: Generator, *, magnitude: int) -> Tensor:
+    """RandAugment (Cubuk et al. 2020, torchvision's): two random changes of each image uint8 [3, H, W], by strength."""
+    change = RandAugment(num_ops=2, magnitude=magnitude)
+    # it draws from torch's global state, which is put back as it was
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        return torch.stack([change(image) for image in batch])
 
 
 def _uniform(generator: Generator, low: float, high: float) -> float:

@@ -1,4 +1,4 @@
-"""Optimiser and learning rates of a fine-tune: AdamW, linear warm-up, cosine decay. It knows no data."""
+"""Optimiser and learning rates of a fine-tune: AdamW, lower stages slower, warm-up, cosine decay. It knows no data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from timm.models import group_parameters
 from torch import nn
 
 from backend.contracts import FinetuneSettings
@@ -38,19 +39,55 @@ def freeze_below_head(network: Network, *, frozen: bool) -> None:
         parameter.requires_grad_(True)
 
 
-def make_optimiser(network: Network, settings: FinetuneSettings) -> torch.optim.Optimizer:
-    """AdamW over what takes gradients now: head and rest by their own rates, no decay on biases and norms."""
+def thaw(network: Network, *, share: float) -> None:
+    """Let gradients reach the head and this share (0..1) of the stages below it, the last ones first.
+
+    Gradual unfreezing (Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification").
+    """
+    depths = stage_depths(network)
+    deepest = max(depths.values(), default=0)
+    for name, parameter in network.module.named_parameters():
+        parameter.requires_grad_(depths[name] <= math.ceil(share * deepest))
+
+
+def stage_depths(network: Network) -> dict[str, int]:
+    """How many stages below the head each parameter lies, 0 for the head's own, by timm's account of the stages."""
+    module = network.module
     head = {id(parameter) for parameter in network.head.parameters()}
-    rates = {True: settings.head_lr, False: settings.backbone_lr}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.module.parameters():
-        if parameter.requires_grad:
-            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
+    names = [name for name, _ in module.named_parameters()]
+    matcher = getattr(module, "group_matcher", None)
+    if matcher is None:
+        return {name: int(id(parameter) not in head) for name, parameter in module.named_parameters()}
+    stages: dict[str, int] = group_parameters(module, matcher(coarse=True), reverse=True)
+    below = [stages[name] for name, parameter in module.named_parameters() if id(parameter) not in head]
+    # numbered without gaps: a network cut in two has lost its first stages, a head may share its number with a norm
+    order = {stage: depth for depth, stage in enumerate(sorted(set(below), reverse=True), start=1)}
+    depths = dict.fromkeys(names, 0)
+    for name, parameter in module.named_parameters():
+        if id(parameter) not in head:
+            depths[name] = order[stages[name]]
+    return depths
+
+
+def make_optimiser(network: Network, settings: FinetuneSettings) -> torch.optim.Optimizer:
+    """AdamW over every weight: the head by its own rate, each stage below slower than the one above it.
+
+    No decay on biases and norms. What takes no gradient now is left as it is, and may be thawed later.
+    """
+    depths = stage_depths(network)
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.module.named_parameters():
+        groups.setdefault((depths[name], parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
-            {"params": parameters, "lr": rates[of_head], "weight_decay": settings.weight_decay if decays else 0.0}
-            for (of_head, decays), parameters in groups.items()
-        ]
+            {
+                "params": parameters,
+                "lr": settings.backbone_lr * settings.layer_decay ** (depth - 1) if depth else settings.head_lr,
+                "weight_decay": settings.weight_decay if decays else 0.0,
+            }
+            for (depth, decays), parameters in sorted(groups.items(), key=lambda group: group[0])
+        ],
+        fused=True,  # one pass over the weights instead of six
     )
 
 

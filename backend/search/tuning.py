@@ -10,9 +10,10 @@ import time
 
 from backend.contracts import Candidate, EpochRecord, Preprocessing
 from backend.data.augmentation_catalogue import default_augmentations
+from backend.engine.batches import Pixels, TrainingData
 from backend.engine.features import predict_probabilities
 from backend.engine.network import Network, count_parameters, create_network
-from backend.engine.trainer import FinetuneOutcome, FinetunePlan, TrainingData, finetune
+from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
 from backend.search.probing import actual, size_mb
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
@@ -52,18 +53,18 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
 def _train(
     study: Study, network: Network, preprocessing: Preprocessing, *, epochs: int, watch: TrialWatch
 ) -> FinetuneOutcome:
-    recipe = study.recipe
-    names = recipe.augmentations if recipe.augmentations is not None else default_augmentations()
-    data = TrainingData(
+    recipe, settings = study.recipe, study.recipe.finetune
+    inputs = Pixels(
         images=study.images(preprocessing),
-        targets=study.targets,
-        train=study.train,
-        val=study.val,
         preprocessing=preprocessing,
+        device=network.device,
+        augmentations=default_augmentations() if recipe.augmentations is None else recipe.augmentations,
+        rand_magnitude=settings.rand_magnitude,
     )
-    plan = FinetunePlan(num_epochs=epochs, batch_size=recipe.batch_size, seed=recipe.seed, augmentations=tuple(names))
+    data = TrainingData(inputs=inputs, targets=study.targets, train=study.train, val=study.val, balanced=study.balanced)
+    plan = FinetunePlan(num_epochs=epochs, batch_size=recipe.batch_size, seed=recipe.seed)
 
     def on_epoch(record: EpochRecord) -> None:
         watch.epoch(record, epochs=epochs)
 
-    return finetune(network, data, settings=recipe.finetune, plan=plan, control=watch.control, on_epoch=on_epoch)
+    return finetune(network, data, settings=settings, plan=plan, control=watch.control, on_epoch=on_epoch)

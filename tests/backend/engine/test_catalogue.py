@@ -8,13 +8,14 @@ import timm
 import torch
 
 from backend.contracts import FinetuneSettings, Preprocessing
+from backend.engine.batches import Pixels, TrainingData
 from backend.engine.bundle import load_bundle, save_bundle
 from backend.engine.features import extract_features, predict_probabilities
 from backend.engine.models import MODELS
 from backend.engine.network import create_network
 from backend.engine.probe import LinearHead, install_head
 from backend.engine.schedule import freeze_below_head
-from backend.engine.trainer import FinetunePlan, TrainingData, finetune
+from backend.engine.trainer import FinetunePlan, finetune
 
 MOST_TRAINED = 12_000_000  # training and saving more takes longer than all the others together
 TARGETS = np.array([0, 1, 2, 0])
@@ -80,7 +81,12 @@ def test_it_trains_and_comes_back_from_its_bundle_in_plain_timm(network, images,
         pytest.skip(
             f"{network.spec.name} has {network.spec.parameters:,} weights; a smaller one of its family is tested"
         )
-    data = TrainingData(images=images, targets=TARGETS, train=np.arange(2), val=np.arange(2, 4), preprocessing=fed)
+    data = TrainingData(
+        inputs=Pixels(images=images, preprocessing=fed, device=network.device),
+        targets=TARGETS,
+        train=np.arange(2),
+        val=np.arange(2, 4),
+    )
     before = next(network.module.parameters()).detach().clone()
     plan = FinetunePlan(num_epochs=1, batch_size=2, seed=0)
     outcome = finetune(network, data, settings=FinetuneSettings(head_epochs=0), plan=plan)

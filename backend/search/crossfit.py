@@ -1,0 +1,177 @@
+"""Cross-fitting of a fine-tune: each part of the images is answered by a network that did not learn from it.
+
+It knows networks and inputs, not what is decided from the answers.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.contracts import EpochRecord
+from backend.engine.batches import TrainingData
+from backend.engine.linear import grouped_folds
+from backend.engine.metrics import accuracy, log_loss
+from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+    from backend.contracts import FinetuneSettings, RunControl
+    from backend.engine.batches import Inputs
+    from backend.engine.network import Network
+    from backend.engine.partial import Cut
+
+    Floats = npt.NDArray[np.floating]
+    Ints = npt.NDArray[np.integer]
+    OnEpoch = Callable[[EpochRecord], None]
+
+TIMED_BATCHES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A fine-tune that can be run again and again, each time from the same start.
+
+    Attributes:
+        network: as it was loaded; no run changes it.
+        cut: where it is cut, or None where all of it trains.
+        inputs: what the part that trains reads at each of N places.
+        targets, groups: class index and group of each place [N]; a group stays on one side of every fold.
+        features: what the head reads at each place [N, D].
+        balanced: whether every class has the same say.
+    """
+
+    network: Network
+    cut: Cut | None
+    inputs: Inputs
+    targets: Ints
+    groups: Ints
+    features: Floats
+    balanced: bool
+    settings: FinetuneSettings
+    epochs: int
+    batch_size: int
+    seed: int
+
+    def start(self) -> Network:
+        """A fresh copy of what trains."""
+        if self.cut is not None:
+            return self.cut.trained_part()
+        return replace(self.network, module=copy.deepcopy(self.network.module))
+
+    def finish(self, trained: Network) -> Network:
+        """The whole network with the weights that were trained."""
+        if self.cut is None:
+            return trained
+        whole = replace(self.network, module=copy.deepcopy(self.network.module))
+        replace(self.cut, network=whole).take_back(trained)
+        return whole
+
+    def train(
+        self, network: Network, learn: Ints, judge: Ints, *, control: RunControl, on_epoch: OnEpoch | None = None
+    ) -> FinetuneOutcome:
+        """Train on some places; the last epoch stays. The rates have come to rest then, so none is chosen by luck."""
+        data = TrainingData(
+            inputs=self.inputs,
+            targets=self.targets,
+            train=learn,
+            val=judge,
+            features=self.features,
+            balanced=self.balanced,
+        )
+        plan = FinetunePlan(num_epochs=self.epochs, batch_size=self.batch_size, seed=self.seed, keep="last")
+        return finetune(network, data, settings=self.settings, plan=plan, control=control, on_epoch=on_epoch)
+
+    def folds(self, count: int, *, judged: int) -> Iterator[tuple[Ints, Ints]]:
+        """(learn, held out) of the first `judged` of `count` folds."""
+        parts = grouped_folds(self.targets, folds=count, seed=self.seed, groups=self.groups)
+        for _, fold in zip(range(judged), parts, strict=False):
+            yield fold
+
+    def seconds_per_image(self, *, control: RunControl) -> float:
+        """What one training step takes for one image, measured on a few batches of a network that is thrown away."""
+        trial = replace(self, epochs=1, settings=self.settings.model_copy(update={"head": "train", "head_epochs": 0}))
+        network, nothing = self.start(), np.zeros(0, dtype=np.int64)
+        size = min(self.batch_size, len(self.targets))
+        trial.train(network, np.arange(size), nothing, control=control)  # the first is slower than all others
+        learn = np.arange(min(TIMED_BATCHES * size, len(self.targets)))
+        started = time.perf_counter()
+        trial.train(network, learn, nothing, control=control)
+        return (time.perf_counter() - started) / len(learn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossFit:
+    """Answers to places by networks that did not learn from them.
+
+    Attributes:
+        places: those that were held out once [H], in order.
+        held_out: their probabilities [H, C] after the last epoch.
+        history: pooled over the folds, one record an epoch.
+        stopped: why it ended early, or None.
+    """
+
+    places: Ints
+    held_out: Floats
+    history: tuple[EpochRecord, ...]
+    stopped: str | None = None
+
+
+@dataclass(slots=True)
+class _Pool:
+    places: list[Ints] = field(default_factory=list)
+    outcomes: list[FinetuneOutcome] = field(default_factory=list)
+
+
+def cross_fit(
+    course: Course, *, folds: int, judged: int, control: RunControl, on_epoch: OnEpoch | None = None
+) -> CrossFit:
+    """Train once for each of the first `judged` of `folds` folds and answer what was held out.
+
+    `on_epoch` hears the epochs of all folds, counted through.
+
+    Raises:
+        JobCancelled, DeadlineExceeded: through `control`, between batches.
+    """
+    pool = _Pool()
+    for fold, (learn, judge) in enumerate(course.folds(folds, judged=judged)):
+
+        def tell(record: EpochRecord, fold: int = fold) -> None:
+            if on_epoch is not None and record.epoch:
+                on_epoch(record.model_copy(update={"epoch": fold * course.epochs + record.epoch}))
+
+        outcome = course.train(course.start(), learn, judge, control=control, on_epoch=tell)
+        pool.places.append(judge)
+        pool.outcomes.append(outcome)
+        if outcome.stopped_early:
+            break
+    return _pooled(course, pool)
+
+
+def _pooled(course: Course, pool: _Pool) -> CrossFit:
+    places = np.concatenate(pool.places)
+    order = np.argsort(places)
+    targets = course.targets[places]
+    records: list[EpochRecord] = []
+    for epochs in zip(*(outcome.history for outcome in pool.outcomes), strict=False):
+        index = len(records)
+        answers = np.concatenate([outcome.by_epoch[index] for outcome in pool.outcomes])
+        losses = [record.train_loss for record in epochs if record.train_loss is not None]
+        records.append(
+            EpochRecord(
+                epoch=epochs[0].epoch,
+                train_loss=float(np.mean(losses)) if losses else None,
+                val_loss=log_loss(answers, targets),
+                val_accuracy=accuracy(answers, targets),
+            )
+        )
+    held_out = np.concatenate([outcome.val_probabilities for outcome in pool.outcomes])
+    stopped = next((outcome.stopped_early for outcome in pool.outcomes if outcome.stopped_early), None)
+    return CrossFit(places=places[order], held_out=held_out[order], history=tuple(records), stopped=stopped)

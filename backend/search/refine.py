@@ -1,0 +1,253 @@
+"""The refinement: the last stages of a probed network are trained, and kept only where cross-validation prefers them.
+
+The network's early stages stay as they are, and what they make of the images is computed once (`engine.partial`); a
+network that cannot be cut so trains as a whole. Every learnable image is answered by a network that did not learn from
+it, so that probe and refinement stand side by side. The network that is saved learns from all of them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.contracts import EpochRecord, FinetuneSettings
+from backend.data.augmentation_catalogue import default_augmentations
+from backend.engine.batches import Pixels
+from backend.engine.features import predict_probabilities
+from backend.engine.network import count_parameters, create_network
+from backend.engine.partial import FrozenBelow, bytes_per_view, compute_activations, find_cut
+from backend.errors import DeadlineExceeded
+from backend.search.crossfit import Course, cross_fit
+from backend.search.gate import judge
+from backend.search.probing import actual, size_mb
+from backend.search.trial import TrainedModel, Trial
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from backend.contracts import Candidate, Preprocessing, RunControl
+    from backend.engine.batches import Inputs
+    from backend.engine.network import Network
+    from backend.engine.partial import Cut
+    from backend.search.presets import Depth
+    from backend.search.study import Study
+    from backend.search.watch import TrialWatch
+
+    Ints = npt.NDArray[np.integer]
+
+MANY_IMAGES = 2000  # above, one held-out fifth judges as surely as folds do, at a fraction of the time
+HELD_OUT_PARTS = 5
+MOST_MEMORY = 1_500_000_000  # bytes of activations; beyond, fewer views, then none kept
+LEAST_EPOCHS = 2
+RESERVE = 0.05  # share of the time left that stays free, for estimates err
+VALIDATION = 0.4  # of what a training step takes; measured 0.2 to 0.35
+MIXING = {"mixup_alpha": 0.2, "cutmix_alpha": 1.0, "rand_magnitude": 5}  # where the preset mixes and nobody said
+
+
+def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: Depth, watch: TrialWatch) -> Trial:
+    """Fine-tune a probed network; a trial that is discarded says why, with the numbers of both.
+
+    Raises:
+        DoesNotFit: no way of judging it fits the time that is left; the detail has the estimate in seconds.
+        JobCancelled, DeadlineExceeded: through `watch.control`, between batches.
+    """
+    started = time.perf_counter()
+    watch.stage("loading")
+    places = study.ranking if probe.places is None else probe.places
+    network = create_network(watch.spec, num_classes=study.num_classes, settings=study.settings, seed=study.recipe.seed)
+    work = _Work(study=study, network=network, places=places, depth=depth, watch=watch)
+    course, effort = work.prepare(probe)
+    watch.tries(effort.words(course))
+    told = _Telling(watch, epochs=course.epochs * (effort.judged + 1))
+    fit = cross_fit(course, folds=effort.folds, judged=effort.judged, control=watch.control, on_epoch=told.cross)
+    if fit.stopped:
+        raise DeadlineExceeded(fit.stopped)
+    verdict = judge(fit.held_out, _held_out(probe)[fit.places], course.targets[fit.places], by=study.ranked_by)
+    trial = Trial(
+        candidate=actual(candidate, network),
+        strategy="finetune",
+        tried=effort.words(course),
+        train_images=len(places),
+        held_out=_with_probe(probe, fit.places, fit.held_out),
+        places=places,
+        history=fit.history,
+        best_epoch=course.epochs,
+        parameters=count_parameters(network),
+        size_mb=size_mb(network),
+    )
+    if not verdict.kept:
+        return replace(trial, train_seconds=time.perf_counter() - started).discarded(verdict.reason)
+    final = course.start()
+    course.train(final, np.arange(len(places)), np.zeros(0, dtype=np.int64), control=watch.control, on_epoch=told.last)
+    return work.answered(trial, course.finish(final), since=started, reason=verdict.reason)
+
+
+class DoesNotFit(DeadlineExceeded):
+    """A refinement would take more time than is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How a refinement is judged: by the first `judged` of `folds` folds."""
+
+    folds: int
+    judged: int
+
+    def words(self, course: Course) -> str:
+        """A sentence for the leaderboard's row."""
+        part = "all stages" if course.cut is None else f"last {course.cut.trained} stages"
+        part = part.replace("last 1 stages", "last stage")
+        how = f"{self.folds}-fold cross-validation" if self.judged > 1 else f"one part in {self.folds} held out"
+        return f"{part}, {course.epochs} epochs, {how}"
+
+    def image_epochs(self, images: int) -> float:
+        """How many images it trains on in each epoch, the final network's included."""
+        return images * (self.judged * (self.folds - 1) / self.folds + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What one refinement shares between its steps."""
+
+    study: Study
+    network: Network
+    places: Ints
+    depth: Depth
+    watch: TrialWatch
+
+    @property
+    def control(self) -> RunControl:
+        return self.watch.control
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.study.preprocessing(self.network)
+
+    def prepare(self, probe: Trial) -> tuple[Course, Effort]:
+        """What is trained, and how it is judged within the time.
+
+        Raises:
+            DoesNotFit: nothing fits.
+        """
+        study, refine = self.study, self.study.recipe.refine
+        cut = find_cut(self.network, trained=refine.trained_stages)
+        settings = self._settings(cut)
+        self.watch.stage("computing what the early stages see" if cut else "fine-tuning")
+        if probe.features_of is None:
+            raise ValueError("a probe knows its features")
+        course = Course(
+            network=self.network,
+            cut=cut,
+            inputs=self._inputs(cut, settings),
+            targets=study.targets[self.places],
+            groups=study.groups[self.places],
+            features=probe.features_of(self.places),
+            balanced=study.balanced,
+            settings=settings,
+            epochs=self.depth.epochs,
+            batch_size=study.recipe.batch_size,
+            seed=study.recipe.seed,
+        )
+        return self._within_time(course, folds=refine.folds)
+
+    def _settings(self, cut: Cut | None) -> FinetuneSettings:
+        recipe = self.study.recipe
+        update: dict[str, object] = {} if cut is None else {"backbone_lr": recipe.refine.learning_rate}
+        if self.depth.mixing:
+            update |= MIXING
+        update = {key: value for key, value in update.items() if f"finetune.{key}" not in recipe.overrides}
+        return recipe.finetune.model_copy(update=update)
+
+    def _inputs(self, cut: Cut | None, settings: FinetuneSettings) -> Inputs:
+        recipe = self.study.recipe
+        pixels = Pixels(
+            images=self.study.images(self.preprocessing),
+            preprocessing=self.preprocessing,
+            device=self.network.device,
+            rows=self.places,
+            augmentations=default_augmentations() if recipe.augmentations is None else recipe.augmentations,
+            rand_magnitude=settings.rand_magnitude,
+        )
+        if cut is None:
+            return pixels
+        count = len(self.places)
+        views = min(recipe.refine.views, MOST_MEMORY // (count * bytes_per_view(cut, pixels)) - 1)
+        if views < 0:
+            return FrozenBelow(pixels, cut)
+        return compute_activations(pixels, cut, count=count, views=views, seed=recipe.seed, control=self.control)
+
+    def _within_time(self, course: Course, *, folds: int) -> tuple[Course, Effort]:
+        """The most careful way to judge it that fits: fewer folds first, then fewer epochs."""
+        images = len(course.targets)
+        single = Effort(folds=HELD_OUT_PARTS, judged=1)
+        efforts = [single] if images > MANY_IMAGES else [Effort(folds=folds, judged=folds), single]
+        left = self.control.deadline.remaining()
+        if math.isinf(left):
+            return course, efforts[0]
+        per_image = course.seconds_per_image(control=self.control)
+        test = len(self.study.test) * self._prediction_seconds()
+        for epochs in (course.epochs, max(LEAST_EPOCHS, course.epochs // 2)):
+            for effort in efforts:
+                need = test + epochs * per_image * (effort.image_epochs(images) + VALIDATION * images)
+                if need <= left * (1 - RESERVE):
+                    return replace(course, epochs=epochs), effort
+        raise DoesNotFit(f"A refinement would need about {need:.0f} s; {left:.0f} s are left.")
+
+    def _prediction_seconds(self) -> float:
+        """What one test image takes, in the arithmetic that serves."""
+        images, few = self.study.images(self.preprocessing), self.places[:8]
+        started = time.perf_counter()
+        predict_probabilities(self.network, images, preprocessing=self.preprocessing, places=few, control=self.control)
+        return (time.perf_counter() - started) / len(few)
+
+    def answered(self, trial: Trial, network: Network, *, since: float, reason: str) -> Trial:
+        """The trial with the final network and its answers to the test images, unscored."""
+        study, preprocessing = self.study, self.preprocessing
+        seconds = time.perf_counter() - since
+        self.watch.stage("predicting the test images")
+        images = study.images(preprocessing)
+        test = predict_probabilities(
+            network, images, preprocessing=preprocessing, places=study.test, control=self.control
+        )
+        return replace(
+            trial,
+            reason=reason,
+            test_probabilities=test,
+            train_seconds=seconds,
+            predict_ms_per_image=self.watch.predict_ms(network, images, preprocessing),
+            model=TrainedModel(network=network, preprocessing=preprocessing, features=None),
+        )
+
+
+class _Telling:
+    """Counts the epochs of all folds and of the final network through, for the progress bar."""
+
+    def __init__(self, watch: TrialWatch, *, epochs: int) -> None:
+        self._watch = watch
+        self._epochs = epochs
+        self._reached = 0
+
+    def cross(self, record: EpochRecord) -> None:
+        self._reached = record.epoch
+        self._watch.epoch(record, epochs=self._epochs)
+
+    def last(self, record: EpochRecord) -> None:
+        if record.epoch:
+            self.cross(record.model_copy(update={"epoch": min(self._epochs, self._reached + 1)}))
+
+
+def _held_out(probe: Trial) -> npt.NDArray[np.floating]:
+    if probe.held_out is None:
+        raise ValueError("a probe has held-out answers")
+    return probe.held_out
+
+
+def _with_probe(probe: Trial, places: Ints, answers: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Held-out answers for all places: where only a part was held out, the probe's stand for the rest."""
+    held_out = _held_out(probe).copy()
+    held_out[places] = answers
+    return held_out
