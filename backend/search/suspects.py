@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 # Two cuts beyond the paper, which trusts the model. Of 600 CIFAR images of 3 classes, 5% of the labels planted wrong, a
-# model of 60-72% accuracy had 69-162 off the diagonal, one in six of them planted; 11-41 with this margin, one in three.
+# model of 60-72% accuracy had 69-162 off the diagonal, a sixth of them planted; with this margin 11-41, a third.
 LEAST_MARGIN = 0.5  # of the suggested class over the label
 # A model whose confident answers are not surely right more often than not accuses nobody: its own mistakes would be the
 # list. Pure noise had agreement with 32% of the labels of 3 classes, and 411 of 600 images off the diagonal.
