@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backend.config import Settings
-from backend.contracts import FinetuneSettings, ProbeSettings, Recipe
+from backend.contracts import Recipe, override_entries
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.engine.models import MODELS
+from backend.search.presets import DEPTHS, MINUTE
 
 GUIDE = Path(__file__).resolve().parent / "guide"
 # Defaults that a machine decides; written in words, so that the page is the same everywhere.
@@ -62,9 +63,8 @@ def recipe() -> str:
 
 
 def overrides() -> str:
-    finetune = _fields(FinetuneSettings, lambda name: f"finetune.{name}")
-    probe = _fields(ProbeSettings, lambda name: f"probe.{name}")
-    return table(["key", "default", "meaning"], [*finetune, *probe])
+    rows = [[f"`{entry.name}`", f"`{entry.default}`", entry.description] for entry in override_entries()]
+    return table(["key", "default", "meaning"], rows)
 
 
 def networks() -> str:
@@ -87,9 +87,25 @@ def augmentations() -> str:
     return table(["name", "by default", "what it does"], rows)
 
 
+def presets() -> str:
+    rows = []
+    for name, depth in DEPTHS.items():
+        parts = ["every network is screened"]
+        if depth.refined:
+            networks = "the best one is" if depth.refined == 1 else f"the best {depth.refined} are"
+            parts.append(f"{networks} trained further, up to {depth.epochs} epochs")
+        if depth.tuning_trials:
+            parts.append(f"{depth.tuning_trials} other settings are tried on the best")
+        if depth.ensemble:
+            parts.append("several networks may answer together")
+        rows.append([f"`{name}`", f"{depth.time_budget_s / MINUTE:g} minutes", "; ".join(parts)])
+    return table(["preset", "time at most", "what happens"], rows)
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings},
     "api.md": {"recipe": recipe},
+    "search.md": {"presets": presets},
     "models.md": {"networks": networks, "augmentations": augmentations, "overrides": overrides},
 }
 

@@ -128,7 +128,7 @@ class Preset(BaseModel):
     title: str
     description: str
     time_budget_s: float = Field(description="Seconds for the whole run, where the recipe names none.")
-    refined: int = Field(description="Networks that are trained as a whole after the comparison, best first.")
+    refined: int = Field(description="Networks that are trained further after the comparison, best first.")
     epochs: int = Field(description="Passes over the images in each such training, at most.")
     tuning_trials: int = Field(description="Trainings with other settings that may be tried on the best network.")
     mixing: bool = Field(description="Whether such a training also mixes images.")

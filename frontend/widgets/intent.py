@@ -22,14 +22,14 @@ class Intent:
     Attributes:
         name: a preset's name, or that of the plain fine-tune.
         recipe: what goes into the recipe for it.
-        trains_in_full: whether any network is trained beyond its last layer.
+        fine_tunes: whether any network is trained beyond its last layer.
         time_budget_s: seconds that the run may take where nobody says; None without a limit.
         ensemble: whether several networks may answer together where nobody says.
     """
 
     name: str
     recipe: dict[str, Any] = field(default_factory=dict)
-    trains_in_full: bool = True
+    fine_tunes: bool = True
     time_budget_s: float | None = None
     ensemble: bool = False
 
@@ -62,7 +62,7 @@ def intent_of(name: str, presets: Sequence[Preset]) -> Intent:
             return Intent(
                 name=name,
                 recipe={"strategy": "auto", "preset": name},
-                trains_in_full=preset["refined"] > 0,
+                fine_tunes=preset["refined"] > 0,
                 time_budget_s=preset["time_budget_s"],
                 ensemble=preset["ensemble"],
             )

@@ -105,8 +105,8 @@ def _cancel(api: Client, job: JobAnswer) -> None:
 
 def _row(candidate: CandidateProgress) -> None:
     st.markdown(" · ".join(_words(candidate)))
-    if candidate["state"] == "running":
-        st.progress(_share(candidate))
+    if candidate["state"] == "running" and candidate["epochs"]:
+        st.progress(min(1.0, candidate["epoch"] / candidate["epochs"]))
     details = _details(candidate)
     if details:
         st.caption("  \n".join(details))
@@ -131,11 +131,6 @@ def _words(candidate: CandidateProgress) -> list[str]:
         running = candidate["state"] == "running"
         words.append(t("train.score" if running else "train.final_score", score=percent(candidate["score"])))
     return words
-
-
-def _share(candidate: CandidateProgress) -> float:
-    """How full the bar of a network at work is; half where it has no epochs to count."""
-    return min(1.0, candidate["epoch"] / candidate["epochs"]) if candidate["epochs"] else 0.5
 
 
 def _curve(job: JobAnswer) -> None:

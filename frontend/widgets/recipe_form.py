@@ -38,7 +38,7 @@ def advanced_fields(
     with right:
         recipe |= _choice("rank_by", schema, words=lambda word: name_of("rank_by", word))
     recipe |= _ensemble(intent, _help("ensemble", schema))
-    if intent.trains_in_full:
+    if intent.fine_tunes:
         recipe |= _augmentations(options, _help("augmentations", schema))
     recipe |= _classes(dataset, _help("classes", schema))
     recipe |= expert_settings.field(_settings(options, intent), _help("overrides", schema))
@@ -49,15 +49,17 @@ def _numbers(intent: Intent) -> list[str]:
     """Numbers of the recipe that mean something here: epochs are the preset's own where there is one."""
     return [
         *(["num_epochs"] if intent.is_plain else []),
-        *(["batch_size"] if intent.trains_in_full else []),
+        *(["batch_size"] if intent.fine_tunes else []),
         "test_size",
         "seed",
     ]
 
 
 def _settings(options: OptionsAnswer, intent: Intent) -> list[OverrideKey]:
-    """Expert settings of what will happen: a plain fine-tune has no probe, and without a fine-tune none of its own."""
-    idle = ("probe.",) if intent.is_plain else (() if intent.trains_in_full else ("finetune.",))
+    """Expert settings of what will happen: a plain fine-tune has no probe, and probes alone no fine-tune."""
+    idle: tuple[str, ...] = () if intent.fine_tunes else ("finetune.", "refine.")
+    if intent.is_plain:
+        idle = ("probe.", "refine.")
     return [entry for entry in options.get("override_keys", []) if not entry["name"].startswith(idle)]
 
 

@@ -295,6 +295,7 @@ OPTIONS = {
     ],
     "override_keys": [
         {"name": "finetune.head_lr", "description": "Peak learning rate of the head.", "default": 0.01},
+        {"name": "refine.folds", "description": "Folds that judge a refinement.", "default": 3},
         {"name": "probe.folds", "description": "Folds of the cross-validation.", "default": 5},
     ],
     "limits": {"max_upload_mb": 2048, "max_image_pixels": 100_000_000},

@@ -50,9 +50,9 @@ def intend(form, name):
 def test_a_preset_says_what_it_stands_for_in_the_service_s_numbers(form):
     captions = form.radio(key="intent").proto.captions
     assert captions[0].endswith("*10 min at most.*")
-    assert captions[1].endswith("*30 min at most; one network trained in full, up to 6 epochs.*")
+    assert captions[1].endswith("*30 min at most; one network trained further, up to 6 epochs.*")
     assert captions[2].endswith(
-        "*2 h at most; 3 networks trained in full, up to 12 epochs each; 8 other settings tried on the best; "
+        "*2 h at most; 3 networks trained further, up to 12 epochs each; 8 other settings tried on the best; "
         "several networks may answer together.*"
     )
 
@@ -103,7 +103,8 @@ def test_only_what_means_something_for_the_intent_is_offered(form, name, offered
     assert numbers == offered | {"budget", *ALWAYS}
     assert bool(form.checkbox) == bool(offered)  # augmentations change images in a fine-tune only
     sections = {row["Setting"].partition(".")[0] for row in form.table[0].value.to_dict("records")}
-    assert sections == {"fast": {"`probe"}, "finetune": {"`finetune"}}.get(name, {"`probe", "`finetune"})
+    alone = {"fast": {"`probe"}, "finetune": {"`finetune"}}
+    assert sections == alone.get(name, {"`probe", "`finetune", "`refine"})
 
 
 @pytest.mark.parametrize(("name", "own"), [("fast", False), ("best", True), ("finetune", False)])
@@ -147,7 +148,7 @@ def test_an_unknown_expert_setting_shows_the_api_s_detail(form, service):
 def test_the_expert_settings_that_there_are_stand_in_a_list(form):
     intend(form, "balanced")
     rows = form.table[0].value.to_dict("records")
-    assert rows[1] == {
+    assert rows[-1] == {
         "Setting": "`probe.folds`",
         "Default": "5",
         "What it does": "Folds of the cross-validation.",
@@ -247,7 +248,8 @@ def test_a_network_that_cannot_fit_says_so_while_others_run(open_page, service, 
     page = open_page(tab="train", job=job["job_id"])
     assert r"**vit\_base** · skipped" in [element.value for element in page.markdown]
     assert reason in [caption.value for caption in page.caption]
-    assert len(page.progress) == 2  # the whole run and the one at work
+    assert r"**lite0** · running" in [element.value for element in page.markdown]
+    assert len(page.progress) == 1  # the whole run's; the one at work has no epochs to count
 
 
 def test_cancel_reaches_the_service(open_page, service, dataset):

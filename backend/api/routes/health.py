@@ -25,10 +25,10 @@ router = APIRouter(prefix="/api/cv", tags=["service"])
 # The words of each preset; its numbers are those that the search goes by.
 PRESET_TEXTS: dict[PresetName, tuple[str, str]] = {
     "fast": ("Fast", "Minutes: each network only looks, and a small classifier learns from what it sees."),
-    "balanced": ("Balanced", "The fast comparison first, then the best network is trained as a whole."),
+    "balanced": ("Balanced", "The fast comparison first, then the best network is trained further, where that helps."),
     "best": (
         "Best",
-        "The fast comparison first, then several networks are trained as a whole and may answer together.",
+        "The fast comparison first, then several networks are trained further and may answer together.",
     ),
 }
 
