@@ -1,0 +1,29 @@
+"""A temperature written into a network: its confidence changes, its answers do not. It does not choose temperatures.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from backend.engine.network import Network
+
+
+def scale_head(network: Network, temperature: float) -> None:
+    """Divide the last layer's scores by a temperature, in place: softmax((Wx + b) / T) is softmax(W/T x + b/T).
+
+    So the saved weights are calibrated for anybody who opens them, with nothing to remember beside them.
+
+    Raises:
+        ValueError: the temperature is not a positive number.
+    """
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"a temperature of {temperature} divides no scores")
+    head = network.head
+    with torch.no_grad():
+        head.weight.div_(temperature)
+        if head.bias is not None:
+            head.bias.div_(temperature)

@@ -1,0 +1,122 @@
+"""The learning curve: what a head scores that learned from a quarter, a half, three quarters and all of the images.
+
+It answers "would more pictures help?" for the linear head on these features, at a few fits' cost. A network trained
+whole may gain more from more pictures than its last layer does. It knows features, not pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.contracts import LearningCurvePoint, RunControl
+from backend.data.imbalance import is_imbalanced
+from backend.engine.linear import fit_linear, grouped_folds, predict_linear
+from backend.engine.metrics import accuracy, macro_f1, wilson_interval
+
+if TYPE_CHECKING:
+    from backend.engine.probe import HeadPlan
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+MOST_IMAGES = 3000  # more are sampled down to these, so that the curve stays nearly free
+MANY_IMAGES, FEW_FOLDS = 1000, 2  # from so many images on two folds hold out enough of them
+SMALL_GAIN = 0.005  # half a point is nothing to collect pictures for, however sure
+
+
+def learning_curve(
+    features: Floats,
+    targets: Ints,
+    *,
+    num_classes: int,
+    strength: float,
+    plan: HeadPlan,
+    control: RunControl | None = None,
+) -> tuple[LearningCurvePoint, ...]:
+    """Cross-validated scores of heads on features [N, D] and targets [N] by how many images they learned from.
+
+    `strength` is that of the probe's head, `plan` how it was fitted. Each smaller share lies within the larger ones,
+    and all are judged on the same held-out images, so that the points differ by the pictures alone.
+
+    Raises:
+        ValueError: features and targets are not of the same images.
+        JobCancelled: through `control`, between fits.
+    """
+    if len(features) != len(targets):
+        raise ValueError(f"{len(features)} features, {len(targets)} targets")
+    control = control or RunControl()
+    targets = np.asarray(targets, dtype=np.int64)
+    if len(targets) > MOST_IMAGES:
+        kept = _share(targets, np.arange(len(targets)), share=MOST_IMAGES / len(targets), seed=plan.seed)
+        groups = None if plan.groups is None else plan.groups[kept]
+        features, targets, plan = features[kept], targets[kept], replace(plan, groups=groups)
+    balanced = is_imbalanced(np.bincount(targets)) if plan.balanced is None else plan.balanced
+    answers: dict[float, list[Floats]] = {share: [] for share in SHARES}
+    learned: dict[float, list[int]] = {share: [] for share in SHARES}
+    judged: list[Ints] = []
+    for learn, held_out in _folds(targets, plan):
+        judged.append(targets[held_out])
+        for share in SHARES:
+            control.check()
+            some = _share(targets, learn, share=share, seed=plan.seed)
+            head = fit_linear(
+                features[some], targets[some], num_classes=num_classes, strength=strength, balanced=balanced
+            )
+            answers[share].append(predict_linear(head, features[held_out]))
+            learned[share].append(len(some))
+    truth = np.concatenate(judged)
+    return tuple(_point(np.concatenate(answers[share]), truth, images=learned[share]) for share in SHARES)
+
+
+def advice(points: Sequence[LearningCurvePoint]) -> str:
+    """One sentence: would more pictures help? Empty without a curve.
+
+    A gain counts where it is beyond half the width of the last score's 95% interval. As all points answer for the same
+    images their differences are surer than that: the sentence rather calls a small gain noise than noise a gain.
+    """
+    if len(points) < 2:
+        return ""
+    half, last = points[len(points) // 2 - 1], points[-1]
+    gain, step = last.accuracy - half.accuracy, last.accuracy - points[-2].accuracy
+    noise = (last.accuracy_ci95[1] - last.accuracy_ci95[0]) / 2
+    span = f"from {half.train_images} to {last.train_images} training images"
+    figures = f"{span} accuracy changed by {100 * gain:+.1f} points (noise: {100 * noise:.1f})"
+    if gain > max(noise, SMALL_GAIN) and step > 0:
+        return f"More pictures would probably help: {figures}, the last quarter by {100 * step:+.1f}."
+    if gain > max(noise, SMALL_GAIN):
+        return f"More pictures helped until lately: {figures}, but the last quarter by {100 * step:+.1f}."
+    if gain > SMALL_GAIN:
+        return f"More pictures may help a little: {figures}, which is within the noise."
+    return f"No sign that more pictures of the same kind would help: {figures}."
+
+
+def _folds(targets: Ints, plan: HeadPlan) -> list[tuple[Ints, Ints]]:
+    folds = grouped_folds(targets, folds=plan.folds, seed=plan.seed, groups=plan.groups)
+    return list(islice(folds, FEW_FOLDS if len(targets) >= MANY_IMAGES else None))
+
+
+def _share(targets: Ints, places: Ints, *, share: float, seed: int) -> Ints:
+    """A stratified share of some places, at least one of each class; a larger share holds all of a smaller one."""
+    random = np.random.default_rng(seed)
+    chosen = []
+    for target in np.unique(targets[places]):
+        own = random.permutation(places[targets[places] == target])
+        chosen.append(own[: max(1, round(share * len(own)))])
+    return np.sort(np.concatenate(chosen))
+
+
+def _point(answers: Floats, truth: Ints, *, images: Sequence[int]) -> LearningCurvePoint:
+    correct = int((answers.argmax(axis=1) == truth).sum())
+    return LearningCurvePoint(
+        train_images=round(float(np.mean(images))),
+        accuracy=accuracy(answers, truth),
+        accuracy_ci95=wilson_interval(correct, len(truth)),
+        macro_f1=macro_f1(answers, truth),
+    )
