@@ -15,7 +15,7 @@ from backend.engine.metrics import log_loss
 from backend.engine.schedule import make_optimiser, make_scheduler, plan_phases
 from backend.engine.steps import GRADIENT_NORM
 from backend.engine.trainer import FinetunePlan, TrainingData, finetune, predict_inputs
-from backend.errors import DeadlineExceeded, JobCancelled, RecipeError
+from backend.errors import DeadlineExceeded, JobCancelled, OutOfMemory, RecipeError
 
 SETTINGS = FinetuneSettings(backbone_lr=1e-3, head="train")
 SOLVED = SETTINGS.model_copy(update={"head": "solve"})
@@ -342,3 +342,98 @@ def test_validation_loss_is_the_log_loss_of_the_kept_predictions(tiny, data):
     assert outcome.history[0].val_loss == pytest.approx(
         log_loss(outcome.val_probabilities, data.targets[data.val]), abs=1e-9
     )
+
+
+def test_the_moving_average_is_what_is_judged_and_kept(tiny, data):
+    twin = copy.deepcopy(tiny)
+    averaged = SETTINGS.model_copy(update={"ema_decay": 0.9, "head_epochs": 0, "backbone_lr": 1e-2})
+    outcome = finetune(tiny, data, settings=averaged, plan=plan(2, keep="last"))
+    finetune(twin, data, settings=averaged.model_copy(update={"ema_decay": 0.0}), plan=plan(2, keep="last"))
+    assert not same(tiny.module.state_dict(), twin.module.state_dict())
+    np.testing.assert_allclose(outcome.val_probabilities, predicted(tiny, data), atol=1e-6)
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(tiny, data, monkeypatch):
+    scripted(monkeypatch, [0.9, 0.1, 0.2])
+    states = {}
+    settings = SOLVED.model_copy(update={"patience": 1})
+    keep = states_by_epoch(tiny, states)
+    outcome = finetune(tiny, data, settings=settings, plan=plan(2, keep="last"), on_epoch=keep)
+    assert (outcome.best_epoch, len(outcome.by_epoch)) == (2, 3)
+    assert same(tiny.module.state_dict(), states[2])
+
+
+def test_nothing_needs_to_be_held_out(tiny, data):
+    everything = dataclasses.replace(data, train=np.arange(36), val=np.zeros(0, dtype=np.int64))
+    outcome = finetune(tiny, everything, settings=SOLVED, plan=plan(2, keep="last"))
+    assert outcome.best_epoch == 2
+    assert outcome.val_probabilities.shape == (0, 3)
+    assert [record.val_accuracy for record in outcome.history] == [None] * 3
+
+
+def test_a_schedule_can_be_left_early(tiny, data):
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(9, keep="last", stop_after=2))
+    assert (outcome.best_epoch, outcome.stopped_early) == (2, None)
+
+
+def test_a_head_is_solved_on_features_that_are_known(tiny, data):
+    known = np.zeros((36, tiny.head.in_features), dtype=np.float32)
+    known[np.arange(36), data.targets] = 1.0
+    states = {}
+    finetune(
+        tiny,
+        dataclasses.replace(data, features=known),
+        settings=SOLVED,
+        plan=plan(1),
+        on_epoch=states_by_epoch(tiny, states),
+    )
+    weight = states[0]["classifier.weight"]
+    assert weight[:, :3].argmax(dim=1).tolist() == [0, 1, 2]
+    assert (weight[:, 3:].abs() < 1e-6).all()
+
+
+def out_of_memory_at(monkeypatch, sizes):
+    """Steps on batches of these sizes do not fit into the memory."""
+    step, tried = trainer.Stepper.step, []
+
+    def fake(stepper, inputs, targets):
+        tried.append(len(targets))
+        if len(targets) in sizes:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return step(stepper, inputs, targets)
+
+    monkeypatch.setattr(trainer.Stepper, "step", fake)
+    return tried
+
+
+def test_where_the_memory_is_too_small_all_begins_again_with_half_the_batch(tiny, data, monkeypatch):
+    twin = copy.deepcopy(tiny)
+    tried = out_of_memory_at(monkeypatch, {8})
+    outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(1))
+    assert tried == [8] + [4] * 6
+    assert [record.epoch for record in outcome.history] == [1]
+    small = FinetunePlan(num_epochs=1, batch_size=4, seed=3)
+    finetune(twin, data, settings=SETTINGS, plan=small)
+    assert same(tiny.module.state_dict(), twin.module.state_dict())
+
+
+def test_where_half_the_batch_does_not_fit_either_it_says_so(tiny, data, monkeypatch):
+    out_of_memory_at(monkeypatch, {8, 4})
+    with pytest.raises(OutOfMemory, match="even in batches of 4 images"):
+        finetune(tiny, data, settings=SETTINGS, plan=plan(1))
+
+
+def test_rand_augment_changes_training_images_by_the_seed(data):
+    calm, wild = data.inputs, dataclasses.replace(data.inputs, rand_magnitude=9)
+    places = np.arange(6)
+
+    def drawn(inputs, seed):
+        return inputs.training(places, torch.Generator().manual_seed(seed))
+
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    assert torch.equal(drawn(calm, 1), calm.plain(places))
+    assert torch.equal(drawn(wild, 1), drawn(wild, 1))
+    assert not torch.equal(drawn(wild, 1), drawn(wild, 2))
+    assert torch.equal(wild.plain(places), calm.plain(places))
+    assert torch.equal(torch.random.get_rng_state(), before)
