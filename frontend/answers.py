@@ -244,6 +244,7 @@ class ResultsAnswer(TypedDict):
     environment: dict[str, Any]
     suspect_labels: NotRequired[list[SuspectLabel]]
     learning_curve: NotRequired[list[LearningCurvePoint]]
+    learning_curve_advice: NotRequired[str | None]
     calibration: NotRequired[Calibration | None]
     imbalance: NotRequired[ClassImbalance | None]
     preprocessing: NotRequired[dict[str, Any]]

@@ -24,7 +24,8 @@ def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
     if results.get("learning_curve"):
         points = results["learning_curve"]
         curve = ", ".join(f"{percent(point['accuracy'])} with {point['train_images']}" for point in points)
-        yield f"Learning curve, cross-validated accuracy by training images: {curve}."
+        advice = results.get("learning_curve_advice")
+        yield f"Learning curve, cross-validated accuracy by training images: {curve}.{f' {advice}' if advice else ''}"
     yield from _suspects(results.get("suspect_labels") or (), paths)
 
 

@@ -204,6 +204,7 @@ class Results(Record):
     tracking: dict[str, Any] = Field(default_factory=dict, description="Where MLflow has the run, or why it has not.")
     suspect_labels: tuple[SuspectLabel, ...] = Field((), description="Likeliest mistakes first; none on test images.")
     learning_curve: tuple[LearningCurvePoint, ...] = Field((), description="Would more pictures help?")
+    learning_curve_advice: str | None = Field(None, description="The answer in one sentence.")
     calibration: Calibration | None = None
     imbalance: ClassImbalance | None = None
     total_seconds: float

@@ -163,6 +163,9 @@ def learning_curve(results: ResultsAnswer) -> None:
     points = results.get("learning_curve")
     if points:
         st.subheader(t("results.learning_curve"), anchor=False)
+        advice = results.get("learning_curve_advice")
+        if advice:
+            st.markdown(plain(advice))
         st.caption(t("results.learning_curve_help"))
         charts.draw(charts.learning_curve(points), key="learning-curve", alt=t("results.learning_curve_alt"))
 

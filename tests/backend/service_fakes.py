@@ -129,6 +129,7 @@ def findings():
         "leaderboard": (row,),
         "suspect_labels": (suspect,),
         "learning_curve": (point,),
+        "learning_curve_advice": "More pictures would probably help.",
         "calibration": calibration,
         "imbalance": ClassImbalance(ratio=7.0, balanced=True, ranked_by="macro_f1", automatic=True),
     }

@@ -183,6 +183,7 @@ FINDINGS: dict[str, Any] = {
         {"train_images": images, "accuracy": score, "accuracy_ci95": [score - 0.08, score + 0.06], "macro_f1": score}
         for images, score in [(32, 0.71), (64, 0.82), (96, 0.86), (128, 0.88)]
     ],
+    "learning_curve_advice": "More pictures would probably help.",
     "calibration": {
         "temperature": 1.4,
         "images": 128,

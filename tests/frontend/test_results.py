@@ -312,6 +312,10 @@ def test_a_run_that_found_no_suspect_says_so(page_with):
     assert "No label was found that contradicts its picture." in texts_of(page)
 
 
+def test_the_learning_curve_comes_with_its_answer(page):
+    assert "More pictures would probably help." in texts_of(page)
+
+
 def test_the_learning_curve_has_its_band():
     points = stand_in_answers.FINDINGS["learning_curve"]
     high, low, line = charts.learning_curve(points).data

@@ -40,22 +40,15 @@ def test_an_impossible_list_is_refused(shared_client, query):
 
 def test_a_running_job_shows_its_candidates(client, services, job_id):
     services.queue.claim("w")
-    row = CandidateProgress(name="resnet18", state="running", stage="epoch", epoch=1, epochs=2, score=0.5)
+    standing = {"state": "running", "stage": "epoch", "epoch": 1, "epochs": 2, "score": 0.5}
+    row = CandidateProgress(name="resnet18", tried="all stages, 2 epochs", seconds=1.5, **standing)
     services.queue.update_progress(
         job_id, Progress(stage="training", message="m", progress=0.5, candidate=row), worker_id="w"
     )
     body = client.get(f"/api/cv/jobs/{job_id}").json()
     assert (body["state"], body["progress"], body["queue_position"]) == ("running", 0.5, None)
     assert body["candidates"] == [
-        {
-            "name": "resnet18",
-            "state": "running",
-            "stage": "epoch",
-            "epoch": 1,
-            "epochs": 2,
-            "score": 0.5,
-            "reason": None,
-        }
+        {"name": "resnet18", **standing, "reason": None, "tried": "all stages, 2 epochs", "seconds": 1.5}
     ]
     assert body["started_at"].endswith("Z")
 

@@ -17,7 +17,7 @@ def test_what_was_found_is_printed_after_training(monkeypatch, make_zip, tmp_pat
         found = service_fakes.findings()
         suspects = [found["suspect_labels"][0].model_copy(update={"image_id": item.image_id}) for item in dataset.items]
         found |= {"suspect_labels": tuple(suspects), "dataset_id": dataset.info.dataset_id}
-        return service_fakes.results_record(**found, notes=("More pictures would help.",)), out / "models" / "md-1"
+        return service_fakes.results_record(**found, notes=("Ranked by accuracy.",)), out / "models" / "md-1"
 
     monkeypatch.setattr(train_images, "train_archive", train_archive)
     out = tmp_path / "out"
@@ -27,8 +27,8 @@ def test_what_was_found_is_printed_after_training(monkeypatch, make_zip, tmp_pat
     assert "The largest class has 7.0 times the images of the smallest: every class counted alike" in said
     assert "Confidence: lowered to what holds, judged by 60 images" in said
     assert "calibration error 10.0% to 2.0%, log-loss 0.500 to 0.400" in said
-    assert "80.0% with 30." in said
-    assert "Note: More pictures would help." in said
+    assert "80.0% with 30. More pictures would probably help." in said
+    assert "Note: Ranked by accuracy." in said
     assert "6 labels contradict their pictures; nothing was changed." in said
     named = [line.split(":")[0].strip() for line in said.splitlines() if "labelled circle" in line]
     assert len(named) == 5
