@@ -11,5 +11,10 @@ IMBALANCE_RATIO = 3.0
 
 def is_imbalanced(class_counts: Iterable[int]) -> bool:
     """Whether the largest class has more than `IMBALANCE_RATIO` times the images of the smallest."""
+    return imbalance_ratio(class_counts) > IMBALANCE_RATIO
+
+
+def imbalance_ratio(class_counts: Iterable[int]) -> float:
+    """Images of the largest class by those of the smallest; an empty class counts as one image."""
     counts = list(class_counts)
-    return max(counts) > IMBALANCE_RATIO * min(counts)
+    return max(counts) / max(1, min(counts))

@@ -1,4 +1,4 @@
-"""The comparison, top to bottom: divide, try every network, rank, read the test once, save the winner.
+"""The comparison, top to bottom: divide, try networks, rank, look in, read the test once, save the winner.
 
 It knows nothing of jobs, HTTP or SQL: a notebook calls `compare(open_dataset("pictures.zip"))`.
 """
@@ -14,8 +14,11 @@ from backend.contracts import Candidate, Dataset, Deadline, ModelInfo, Progress,
 from backend.data.manifest import restrict_classes
 from backend.engine.arithmetic import set_threads
 from backend.errors import DatasetError
+from backend.search.budget import Budget
 from backend.search.candidates import plan
 from backend.search.contest import TRAINED, Contest
+from backend.search.look_in import look_in
+from backend.search.presets import time_budget
 from backend.search.report import build_results, read_test
 from backend.search.save import save_winner
 from backend.search.study import Study, open_study
@@ -52,7 +55,8 @@ class Comparison:
 def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None = None) -> Comparison:
     """Compare networks on a dataset and save the best.
 
-    The time budget of the recipe begins here, and takes the place of a deadline that `run.control` carried.
+    The time budget, the recipe's or else its preset's, begins here, and takes the place of a deadline that
+    `run.control` carried.
 
     Raises:
         RecipeError: an unknown network, class or override.
@@ -66,8 +70,7 @@ def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None =
     candidates = plan(recipe, run.settings)
     if recipe.classes:
         dataset = restrict_classes(dataset, recipe.classes)
-    if recipe.time_budget_s is not None:
-        run.control.deadline = Deadline(recipe.time_budget_s)
+    run.control.deadline = Deadline(time_budget(recipe))
     set_threads(run.settings.torch_threads)
     run.control.report(Progress(stage="preparing", message="Dividing and decoding the images", progress=0.0))
     study = open_study(dataset, recipe, settings=run.settings, control=run.control)
@@ -80,23 +83,27 @@ def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None =
 
 
 def _contest(study: Study, candidates: list[Candidate], *, run: Run, started: float) -> Comparison:
-    contest = Contest(study, control=run.control, tracker=run.tracker)
-    contest.screen(candidates)
-    contest.refine()
-    ranked = contest.ranking()
+    budget = Budget(run.control.deadline, time_budget(study.recipe))
+    contest = Contest(study, control=run.control, tracker=run.tracker, budget=budget)
+    ranked = contest.run(candidates)
     winner = _winner(ranked)
-    run.control.report(Progress(stage="evaluating", message="Reading the test images once", progress=TRAINED))
-    reading = read_test(study, ranked, winner, metric=contest.metric)
-    model = save_winner(run.folder, study, winner, reading=reading, ids=(run.model_id, run.job_id))
-    results = build_results(study, reading, model=model, seconds=time.perf_counter() - started)
+    run.control.report(Progress(stage="evaluating", message="Looking into the best network", progress=TRAINED))
+    look = look_in(study, ranked, winner, budget=budget)
+    ready = look.calibrated(winner.with_model())
+    ranked[ranked.index(winner)] = ready
+    run.control.report(Progress(stage="evaluating", message="Reading the test images once"))
+    reading = read_test(study, ranked, ready, places=contest.places)
+    model = save_winner(run.folder, study, ready, reading=reading, ids=(run.model_id, run.job_id))
+    results = build_results(study, reading, model=model, look=look, notes=contest.notes)
+    results = results.model_copy(update={"total_seconds": round(time.perf_counter() - started, 3)})
     results = _tracked(results, run)
-    run.control.report(Progress(stage="done", message=f"Best: {winner.candidate.name}", progress=1.0))
+    run.control.report(Progress(stage="done", message=f"Best: {model.name}", progress=1.0))
     return Comparison(results=results, model=model, folder=run.folder)
 
 
 def _winner(ranked: list[Trial]) -> Trial:
     for trial in ranked:
-        if trial.model is not None:
+        if trial.usable:
             return trial
     reasons = "; ".join(f"{trial.candidate.name}: {trial.reason}" for trial in ranked if trial.status != "ok")
     raise DatasetError(f"No network could be trained. {reasons}")

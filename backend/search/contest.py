@@ -2,126 +2,108 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from backend.contracts import Candidate, CandidateProgress, Progress, RunControl, TrialStrategy
-from backend.errors import DeadlineExceeded, Interruption, SightglassError
+from backend.contracts import Candidate, CandidateProgress, Progress, RunControl
 from backend.search.candidates import cost
-from backend.search.leaderboard import preview, rank, ranking_metric
-from backend.search.probing import run_baseline, run_probe
+from backend.search.combine import combine
+from backend.search.leaderboard import rank
+from backend.search.presets import allows_ensemble
+from backend.search.probing import run_baseline
+from backend.search.refine import run_refinement
+from backend.search.screen import Screen
 from backend.search.study import Study
 from backend.search.trial import Trial
 from backend.search.tuning import run_finetune
-from backend.search.watch import TrialControl, TrialWatch
+from backend.search.turns import Turn, Turns
+from backend.search.watch import REFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from backend.contracts.run import CandidateState
+    from backend.search.budget import Budget
+    from backend.search.study import Ints
     from backend.tracking import Tracker
 
-log = logging.getLogger(__name__)
-
 PREPARED, TRAINED = 0.05, 0.95  # shares of the progress bar at which trials begin and end
-NO_GAIN = "Training the whole network did not beat its last layer alone, so it was discarded; the probe stands."
-STATES: Final[dict[str, CandidateState]] = {"ok": "succeeded", "skipped": "skipped", "failed": "failed"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """A network and how it is tried: probed, or fine-tuned for so many epochs, beside its probe where it `refines`."""
-
-    candidate: Candidate
-    epochs: int | None
-    refines: bool = False
+REFINED_AT = 0.4  # where the screen ends when fine-tunes follow: they take far longer
 
 
 class Contest:
-    """Trials as they come in. Holds one trained network: the best so far."""
+    """Trials as they come in. `notes` are sentences for the person who reads the results."""
 
-    def __init__(self, study: Study, *, control: RunControl, tracker: Tracker) -> None:
+    def __init__(self, study: Study, *, control: RunControl, tracker: Tracker, budget: Budget) -> None:
         self._study = study
         self._control = control
-        self._tracker = tracker
-        self._trials: list[Trial] = [run_baseline(study)]
-        self._targets = study.targets[study.ranking]
-        self.metric = ranking_metric(list(study.dataset.info.class_counts.values()))
+        self._budget = budget
+        self._turns = Turns(study, control=control, tracker=tracker)
+        self._trials: list[Trial] = []
+        self.notes: list[str] = []
+
+    @property
+    def places(self) -> Ints:
+        """The images that rank all: fewer than planned where the time ran out before anyone had seen them all."""
+        seen = [trial.places for trial in self._trials if trial.usable and trial.places is not None]
+        return max(seen, key=len) if seen else self._study.ranking
 
     def ranking(self) -> list[Trial]:
-        """All trials so far, best first."""
-        return rank(self._trials, self._targets, by=self.metric)
+        """All trials so far, best first, the baseline among them."""
+        places = self.places
+        baseline = run_baseline(self._study, places)
+        return rank([baseline, *self._trials], self._study.targets[places], by=self._study.ranked_by)
 
-    def screen(self, candidates: list[Candidate]) -> None:
-        """Try every candidate by the recipe's strategy, cheapest first."""
+    def run(self, candidates: list[Candidate]) -> list[Trial]:
+        """Everything between the images and the ranking."""
         for candidate in candidates:
             waiting = CandidateProgress(name=candidate.name)
             self._control.report(Progress(stage="training", message="Networks are queued", candidate=waiting))
-        recipe = self._study.recipe
-        epochs = recipe.num_epochs if recipe.strategy == "finetune" else None
-        end = PREPARED + (TRAINED - PREPARED) / (1 + self._study.refined)
-        self._try_all([_Turn(candidate, epochs) for candidate in candidates], span=(PREPARED, end))
+        if self._study.recipe.strategy == "finetune":
+            self._finetune(candidates)
+        else:
+            end = REFINED_AT if self._study.depth.refined else TRAINED
+            self._trials = Screen(self._study, self._turns, budget=self._budget, span=(PREPARED, end)).run(candidates)
+            self._refine(span=(end, TRAINED))
+        if allows_ensemble(self._study.recipe):
+            self._combine()
+        return self.ranking()
 
-    def refine(self) -> None:
-        """Fine-tune the networks of the best probes; a fine-tune that does worse loses to its probe by rank."""
-        count = self._study.refined
-        probes = [trial for trial in self.ranking() if trial.strategy == "probe" and trial.status == "ok"]
-        turns = [_Turn(trial.candidate, self._study.refine_epochs, refines=True) for trial in probes[:count]]
-        begin = PREPARED + (TRAINED - PREPARED) / (1 + count)
-        self._try_all(turns, span=(begin, TRAINED))
+    def _finetune(self, candidates: list[Candidate]) -> None:
+        """Train every network as a whole, for as many epochs as the recipe says."""
+        total, reached = sum(cost(candidate) for candidate in candidates), PREPARED
+        for candidate in candidates:
+            begin, reached = reached, reached + (TRAINED - PREPARED) * cost(candidate) / total
+            must = not any(trial.usable for trial in self._trials)
+            turn = Turn(candidate=candidate, strategy="finetune", share=(begin, reached), must=must)
+            work = partial(run_finetune, self._study, candidate, epochs=self._study.recipe.num_epochs)
+            self._keep(self._turns.close(self._turns.take(turn, work)))
 
-    def _try_all(self, turns: Sequence[_Turn], *, span: tuple[float, float]) -> None:
-        begin, end = span
-        total = sum(cost(turn.candidate) for turn in turns)
-        for turn in turns:
-            reached = begin + (end - span[0]) * cost(turn.candidate) / total
-            self._try(turn, share=(begin, reached))
-            begin = reached
+    def _refine(self, *, span: tuple[float, float]) -> None:
+        """Fine-tune the networks of the best probes; one that cross-validation does not prefer is discarded."""
+        probes = [trial for trial in self.ranking() if trial.strategy == "probe" and trial.usable]
+        chosen = probes[: self._study.depth.refined]
+        width = (span[1] - span[0]) / max(1, len(chosen))
+        for number, probe in enumerate(chosen):
+            named = probe.candidate.model_copy(update={"name": f"{probe.candidate.name}{REFINED}"})
+            begin = span[0] + number * width
+            turn = Turn(candidate=named, strategy="finetune", share=(begin, begin + width))
+            work = partial(run_refinement, self._study, probe.candidate, probe=probe, depth=self._study.depth)
+            trial = self._turns.take(turn, work)
+            trial = replace(trial, candidate=trial.candidate.model_copy(update={"name": named.name}))
+            self._keep(self._turns.close(trial))
 
-    def _try(self, turn: _Turn, *, share: tuple[float, float]) -> None:
-        candidate = turn.candidate
-        # the first network finishes whatever the budget says: a run that ends with nothing helps nobody
-        first = not any(trial.model is not None for trial in self._trials)
-        control = self._control if first else TrialControl(self._control)
-        watch = TrialWatch(candidate, control=control, share=share)
-        if turn.refines:
-            candidate = candidate.model_copy(update={"name": f"{candidate.name}:refined"})
-            watch.rename(candidate.name)
-        trial = self._run_trial(candidate, turn.epochs, watch=watch)
-        if turn.refines and trial.best_epoch == 0:
-            trial = trial.discarded(NO_GAIN)  # what is left is its probe, with fewer images to learn from
-        self._keep(trial)
-        row = preview(trial, self._targets)
-        self._tracker.candidate(row, trial.history, {"strategy": trial.strategy, "family": trial.candidate.family})
-        watch.done(STATES[trial.status], score=row.val_accuracy, reason=trial.reason)
-
-    def _run_trial(self, candidate: Candidate, epochs: int | None, *, watch: TrialWatch) -> Trial:
-        strategy: TrialStrategy = "probe" if epochs is None else "finetune"
-        try:
-            if epochs is None:
-                return run_probe(self._study, candidate, watch=watch)
-            return run_finetune(self._study, candidate, epochs=epochs, watch=watch)
-        except DeadlineExceeded:
-            reason = (
-                f"The time budget of {self._study.recipe.time_budget_s or 0:g} s was used up before its turn ended."
-            )
-            return Trial(candidate=candidate, strategy=strategy, status="skipped", reason=reason)
-        except Interruption:
-            raise
-        except Exception as error:  # the trial's edge: one network's failure is a row, not the end of the run
-            log.exception("trial failed", extra={"candidate": candidate.name})
-            return Trial(candidate=candidate, strategy=strategy, status="failed", reason=_sentence(error))
+    def _combine(self) -> None:
+        places = self.places
+        able = [trial for trial in self._trials if trial.usable]
+        combination = combine(able, self._study.targets[places], by=self._study.ranked_by, seed=self._study.recipe.seed)
+        if combination.kept:
+            self._trials.append(self._turns.close(combination.as_trial()))
+        else:
+            self.notes.append(combination.reason)
 
     def _keep(self, trial: Trial) -> None:
+        """Hold the networks that may still be needed: the leader's, and all of them where they may answer together."""
         self._trials.append(trial)
-        best = next((one for one in self.ranking() if one.model is not None), None)
-        self._trials = [one if one is best else one.without_model() for one in self._trials]
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, SightglassError):
-        return error.detail
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "Not enough memory for this network; try a smaller one or a smaller batch_size."
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        if allows_ensemble(self._study.recipe):
+            return
+        best = next((one for one in self.ranking() if one.usable), None)
+        self._trials = [one if one is best or one.build is not None else one.without_model() for one in self._trials]

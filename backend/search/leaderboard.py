@@ -6,7 +6,7 @@ afterwards, for a ranking that can no longer change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from backend.contracts import LeaderboardRow, RankBy
 from backend.data.imbalance import is_imbalanced
 from backend.engine.metrics import accuracy, evaluate, log_loss, macro_f1
+from backend.search.ties import is_tie
 from backend.search.trial import Trial
 
 Ints = npt.NDArray[np.integer]
@@ -31,7 +32,7 @@ def rank(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
     """
 
     def key(trial: Trial) -> tuple[int, float, bool, float]:
-        if trial.held_out is None:
+        if trial.status != "ok" or trial.held_out is None:
             return (1, 0.0, False, 0.0)
         score = (macro_f1 if by == "macro_f1" else accuracy)(trial.held_out, targets)
         return (0, -round(score, 9), trial.strategy == "baseline", log_loss(trial.held_out, targets))
@@ -39,12 +40,23 @@ def rank(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
     return sorted(trials, key=key)
 
 
-def rows(ranked: Sequence[Trial], *, held_out_targets: Ints, test_targets: Ints) -> list[LeaderboardRow]:
-    """Turn ranked trials into rows, reading the test targets once."""
-    return [
-        _row(trial, place, held_out_targets=held_out_targets, test_targets=test_targets)
-        for place, trial in enumerate(ranked, start=1)
-    ]
+def rows(
+    ranked: Sequence[Trial], *, held_out_targets: Ints, test_targets: Ints, targets_of: Callable[[Trial], Ints]
+) -> list[LeaderboardRow]:
+    """Turn ranked trials into rows, reading the test targets once.
+
+    `held_out_targets` are those of the images that ranked all; `targets_of` gives those of a trial's own, which are
+    fewer where it was stopped early.
+    """
+    best = next((trial.held_out for trial in ranked if trial.usable), None)
+    found = []
+    for place, trial in enumerate(ranked, start=1):
+        row = _row(trial, place, held_out_targets=targets_of(trial), test_targets=test_targets)
+        tied = row.rank is not None and trial.strategy != "baseline" and best is not None and trial.held_out is not best
+        if tied and trial.held_out is not None and best is not None:
+            row = row.model_copy(update={"tie": is_tie(trial.held_out, best, held_out_targets)})
+        found.append(row)
+    return found
 
 
 def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
@@ -58,6 +70,8 @@ def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
         strategy=trial.strategy,
         status=trial.status,
         reason=trial.reason,
+        tried=trial.tried,
+        train_images=trial.train_images,
         parameters=trial.parameters,
         size_mb=trial.size_mb,
         train_seconds=round(trial.train_seconds, 3),
@@ -69,7 +83,7 @@ def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
 
 def _row(trial: Trial, place: int, *, held_out_targets: Ints, test_targets: Ints) -> LeaderboardRow:
     row = preview(trial, held_out_targets)
-    if trial.held_out is None or trial.test_probabilities is None:
+    if trial.status != "ok" or trial.held_out is None or trial.test_probabilities is None:
         return row
     names = [str(index) for index in range(trial.test_probabilities.shape[1])]
     test = evaluate(trial.test_probabilities, test_targets, names).test

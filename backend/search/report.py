@@ -9,7 +9,6 @@ from backend.contracts import (
     BestModel,
     LeaderboardRow,
     ModelInfo,
-    RankBy,
     Results,
     SplitSizes,
     TestPrediction,
@@ -18,11 +17,14 @@ from backend.contracts import (
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
 from backend.search.leaderboard import rows
+from backend.search.look_in import LookIn
 from backend.search.study import Study
 from backend.search.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from backend.search.study import Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +37,28 @@ class TestReading:
     winner: Trial
     leaderboard: tuple[LeaderboardRow, ...]
     evaluation: Evaluation
-    metric: RankBy
+    places: Ints
 
 
-def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, metric: RankBy) -> TestReading:
-    """Score the ranked trials on the test images. Called once a run, when the ranking can no longer change."""
+def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, places: Ints) -> TestReading:
+    """Score the ranked trials on the test images. Called once a run, when the ranking can no longer change.
+
+    `places` are those of the images that ranked them.
+    """
     test_targets = study.targets[study.test]
     if winner.test_probabilities is None:
         raise ValueError("a winner has test probabilities")
+
+    def targets_of(trial: Trial) -> Ints:
+        return study.targets[study.ranking if trial.places is None else trial.places]
+
+    leaderboard = rows(ranked, held_out_targets=study.targets[places], test_targets=test_targets, targets_of=targets_of)
     return TestReading(
         ranked=tuple(ranked),
         winner=winner,
-        leaderboard=tuple(rows(ranked, held_out_targets=study.targets[study.ranking], test_targets=test_targets)),
+        leaderboard=tuple(leaderboard),
         evaluation=evaluate(winner.test_probabilities, test_targets, study.dataset.class_names),
-        metric=metric,
+        places=places,
     )
 
 
@@ -76,8 +86,10 @@ def answers(study: Study, winner: Trial) -> TestPredictions:
     return TestPredictions(class_names=names, images=tuple(images))
 
 
-def build_results(study: Study, reading: TestReading, *, model: ModelInfo, seconds: float) -> Results:
-    """Put everything that a person may ask about the run into one record."""
+def build_results(
+    study: Study, reading: TestReading, *, model: ModelInfo, look: LookIn, notes: Sequence[str] = ()
+) -> Results:
+    """Put everything that a person may ask about the run into one record; its time is for the caller to set."""
     evaluation = reading.evaluation
     return Results(
         job_id=model.job_id or model.model_id,
@@ -94,8 +106,12 @@ def build_results(study: Study, reading: TestReading, *, model: ModelInfo, secon
         class_names=study.dataset.class_names,
         recipe=study.recipe.model_dump(mode="json"),
         environment=environment(study.settings),
-        notes=tuple(_notes(study, reading)),
-        total_seconds=round(seconds, 3),
+        notes=(*_notes(study, reading), *look.notes, *notes),
+        suspect_labels=look.suspects,
+        learning_curve=look.curve,
+        calibration=look.calibration,
+        imbalance=look.imbalance,
+        total_seconds=0.0,
     )
 
 
@@ -114,6 +130,7 @@ def _best_model(reading: TestReading, model: ModelInfo) -> BestModel:
         val_accuracy=row.val_accuracy,
         input_size=model.preprocessing.height,
         predict_ms_per_image=row.predict_ms_per_image,
+        members=model.members,
     )
 
 
@@ -125,9 +142,20 @@ def _split_sizes(study: Study) -> SplitSizes:
 
 
 def _notes(study: Study, reading: TestReading) -> list[str]:
-    metric = "macro-F1, because the classes are imbalanced" if reading.metric == "macro_f1" else "accuracy"
-    notes = [f"Networks were ranked by {metric}, in {study.ranking_words}; the test images were read once, after that."]
-    scratch = [row.name for row in reading.leaderboard if row.weights == "scratch"]
+    metric = "macro-F1" if study.ranked_by == "macro_f1" else "accuracy"
+    images = f"{len(reading.places):,}"
+    where = (
+        f"{images} validation images"
+        if study.recipe.strategy == "finetune"
+        else f"cross-validation over {images} training and validation images"
+    )
+    notes = [f"Networks were ranked by {metric}, in {where}; the test images were read once, after that."]
+    if len(reading.places) < len(study.ranking):
+        notes.append(
+            f"The time budget allowed to learn from {images} of {len(study.ranking):,} images; a larger one makes "
+            "the model better."
+        )
+    scratch = [row.name for row in reading.leaderboard if row.weights == "scratch" and row.status != "failed"]
     if scratch:
         notes.append(
             f"Trained from scratch, without ImageNet weights, because none could be found: {', '.join(scratch)}. "

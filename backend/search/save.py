@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backend.contracts import ModelInfo, utc_now
 from backend.engine.bundle import save_bundle
 from backend.engine.environment import versions
@@ -16,8 +18,9 @@ from backend.search.trial import TrainedModel, Trial
 from backend.storage.files import remove_tree
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
+
+    from backend.search.study import Ints
 
 
 def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReading, ids: tuple[str, str]) -> ModelInfo:
@@ -68,17 +71,21 @@ def _describe(
 
 
 def _reference(study: Study, model: TrainedModel) -> Reference:
-    features = model.features if model.features is not None else _features(study, model)
+    places = np.arange(len(study.dataset.items)) if model.places is None else model.places
+    features = model.features if model.features is not None else _features(study, model, places)
+    training = np.isin(places, study.train)
     items = study.dataset.items
     return build_reference(
-        features[study.train],
-        features[study.val],
-        image_ids=[items[place].image_id for place in study.train],
-        labels=[items[place].label for place in study.train],
+        features[training],
+        features[np.isin(places, study.val)],
+        image_ids=[items[place].image_id for place in places[training]],
+        labels=[items[place].label for place in places[training]],
         seed=study.recipe.seed,
     )
 
 
-def _features(study: Study, model: TrainedModel) -> npt.NDArray[np.float32]:
+def _features(study: Study, model: TrainedModel, places: Ints) -> npt.NDArray[np.float32]:
     images = study.images(model.preprocessing)
-    return extract_features(model.network, images, preprocessing=model.preprocessing, control=study.control)
+    return extract_features(
+        model.network, images, preprocessing=model.preprocessing, places=places, control=study.control
+    )

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.contracts import Dataset, Preprocessing, Recipe, RunControl, Split
+from backend.contracts import Dataset, Preprocessing, RankBy, Recipe, RunControl, Split
 from backend.data.cache import decoded_images
 from backend.data.imbalance import is_imbalanced
 from backend.data.split import stratified_split
 from backend.data.transforms import choose_preprocessing
 from backend.engine.probe import HeadPlan
+from backend.search.leaderboard import ranking_metric
+from backend.search.presets import Depth, depth_of
+from backend.search.rungs import growing_order
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from backend.config import Settings
+    from backend.engine.models import ModelSpec
     from backend.engine.network import Network
 
     Ints = npt.NDArray[np.integer]
-
-# What each preset of strategy "auto" does after every network was probed: (networks refined, epochs of the fine-tune).
-REFINEMENT: dict[str, tuple[int, int]] = {"fast": (0, 0), "balanced": (1, 6), "best": (3, 12)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,44 +60,33 @@ class Study:
         """Everything but the test images: what a cross-validated head may learn from."""
         return np.concatenate([self.train, self.val])
 
-    @property
-    def refined(self) -> int:
-        """How many networks are fine-tuned after the probes."""
-        return REFINEMENT[self.recipe.preset][0] if self.recipe.strategy == "auto" else 0
-
-    @property
-    def refine_epochs(self) -> int:
-        return REFINEMENT[self.recipe.preset][1]
+    @cached_property
+    def depth(self) -> Depth:
+        return depth_of(self.recipe)
 
     @cached_property
     def ranking(self) -> Ints:
         """The images that every candidate is ranked on.
 
-        Probes have cross-validated predictions for all learnable images, five times as many as validation alone:
-        on small data that steadies the choice. A fine-tune has them for validation only, so a run with one uses that.
+        Probes and refinements have cross-fitted predictions for all learnable images, five times as many as validation
+        alone: on small data that steadies the choice. A plain fine-tune has them for validation only.
         """
-        return self.learnable if self._probes_only else self.val
-
-    @property
-    def ranking_words(self) -> str:
-        count = len(self.ranking)
-        if self._probes_only:
-            return f"cross-validation over {count} training and validation images"
-        return f"{count} validation images"
-
-    @property
-    def _probes_only(self) -> bool:
-        return self.recipe.strategy == "probe" or (self.recipe.strategy == "auto" and self.refined == 0)
+        return self.val if self.recipe.strategy == "finetune" else self.learnable
 
     @cached_property
-    def head_plan(self) -> HeadPlan:
-        """How heads on the learnable images are fitted: equal pictures stay on one side of every fold."""
-        digests = [self.dataset.items[place].digest for place in self.learnable]
+    def growing(self) -> Ints:
+        """The learnable images in an order of which every beginning is a fair sample."""
+        return self.learnable[growing_order(self.targets[self.learnable], seed=self.recipe.seed)]
+
+    @cached_property
+    def groups(self) -> Ints:
+        """A number for each image; equal pictures have the same."""
+        return np.unique([item.digest for item in self.dataset.items], return_inverse=True)[1]
+
+    def head_plan(self, places: Ints) -> HeadPlan:
+        """How heads on some images are fitted: equal pictures stay on one side of every fold."""
         return HeadPlan(
-            folds=self.recipe.probe.folds,
-            seed=self.recipe.seed,
-            balanced=self.balanced,
-            groups=np.unique(digests, return_inverse=True)[1],
+            folds=self.recipe.probe.folds, seed=self.recipe.seed, balanced=self.balanced, groups=self.groups[places]
         )
 
     @cached_property
@@ -111,7 +101,14 @@ class Study:
     def num_classes(self) -> int:
         return len(self.dataset.class_names)
 
-    def preprocessing(self, network: Network) -> Preprocessing:
+    @property
+    def ranked_by(self) -> RankBy:
+        """The score that ranks: as the recipe says, else macro-F1 where the classes are uneven."""
+        if self.recipe.rank_by != "auto":
+            return self.recipe.rank_by
+        return ranking_metric(list(self.dataset.info.class_counts.values()))
+
+    def preprocessing(self, network: Network | ModelSpec) -> Preprocessing:
         return choose_preprocessing(self.dataset, size=network.input_size, mean=network.mean, std=network.std)
 
     def images(self, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from backend.contracts import Preprocessing
+    from backend.contracts import LeaderboardRow, Preprocessing
     from backend.contracts.run import CandidateState
     from backend.engine.network import Network
 
 TIMED_PREDICTIONS = 3
+REFINED = ":refined"  # follows the name of a network that is fine-tuned beside its own probe
 
 
 class TrialControl(RunControl):
@@ -33,19 +34,19 @@ class TrialControl(RunControl):
 
 
 class TrialWatch:
-    """Progress of one trial within the whole run: `begin` to `end` are its share of the job's bar, 0..1."""
+    """Progress of one trial within the whole run: `share` is its part of the job's bar, 0..1; None leaves the bar."""
 
-    def __init__(self, candidate: Candidate, *, control: RunControl, share: tuple[float, float]) -> None:
+    def __init__(self, candidate: Candidate, *, control: RunControl, share: tuple[float, float] | None = None) -> None:
         self.control = control
-        self.spec: ModelSpec = find_spec(candidate.name)
         self._name = candidate.name
         self._share = share
+        self._started = time.perf_counter()
         self._state = CandidateProgress(name=candidate.name, state="running")
 
-    def rename(self, name: str) -> None:
-        """Report under another name, as a refined candidate does beside its probe."""
-        self._name = name
-        self._state = self._state.model_copy(update={"name": name})
+    @property
+    def spec(self) -> ModelSpec:
+        """The catalogue's entry of the network that is tried."""
+        return find_spec(self._name.removesuffix(REFINED))
 
     def stage(self, stage: str, *, epochs: int = 0) -> None:
         self.control.check()
@@ -55,9 +56,24 @@ class TrialWatch:
         best = max(self._state.score or 0.0, record.val_accuracy or 0.0)
         self._publish(stage="fine-tuning", epoch=record.epoch, epochs=epochs, score=best)
 
-    def done(self, state: CandidateState, *, score: float | None, reason: str | None) -> None:
+    def tries(self, what: str) -> None:
+        """Say in words what is being tried, as the leaderboard's row will."""
+        self._publish(tried=what)
+
+    def wait(self, *, score: float | None) -> None:
+        """Show the score so far of a candidate whose way goes on later."""
+        self._publish(stage="waiting for the others", score=score, last=True)
+
+    def done(self, state: CandidateState, *, row: LeaderboardRow) -> None:
+        """Show how it ended."""
         self._publish(
-            stage="done" if state == "succeeded" else state, state=state, score=score, reason=reason, last=True
+            stage="done" if state == "succeeded" else state,
+            state=state,
+            score=row.val_accuracy,
+            reason=row.reason,
+            tried=row.tried,
+            seconds=row.train_seconds,
+            last=True,
         )
 
     def predict_ms(self, network: Network, images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> float:
@@ -70,15 +86,15 @@ class TrialWatch:
         return round(statistics.median(times[1:]), 2)
 
     def _publish(self, *, last: bool = False, **update: object) -> None:
-        self._state = self._state.model_copy(update=update)
-        begin, end = self._share
+        seconds = round(time.perf_counter() - self._started, 1)
+        self._state = self._state.model_copy(update={"seconds": seconds, **update})
+        begin, end = self._share or (0.0, 0.0)
         inner = 1.0 if last else self._inner()
+        reached = begin + inner * (end - begin) if self._share else None
         message = f"{self._name}: {self._state.stage}"
         if self._state.epochs and not last:
             message += f", epoch {self._state.epoch} of {self._state.epochs}"
-        progress = Progress(
-            stage="training", message=message, progress=begin + inner * (end - begin), candidate=self._state
-        )
+        progress = Progress(stage="training", message=message, progress=reached, candidate=self._state)
         self.control.report(progress)
 
     def _inner(self) -> float:

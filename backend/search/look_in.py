@@ -1,0 +1,113 @@
+"""Looking in: how sure the winner may be, which labels it doubts, whether more pictures would help. No test image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.contracts import Calibration, ClassImbalance, LearningCurvePoint, SuspectLabel
+from backend.data.imbalance import imbalance_ratio
+from backend.engine.temperature import scale_head
+from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
+from backend.search.learning_curve import advice, learning_curve
+from backend.search.probing import HEAD_S_PER_IMAGE
+from backend.search.suspects import suspect_labels
+from backend.search.trial import Trial
+
+if TYPE_CHECKING:
+    from backend.search.budget import Budget
+    from backend.search.study import Ints, Study
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookIn:
+    """What was seen. `notes` are sentences for the person who reads the results."""
+
+    calibration: Calibration
+    imbalance: ClassImbalance
+    suspects: tuple[SuspectLabel, ...]
+    curve: tuple[LearningCurvePoint, ...]
+    notes: tuple[str, ...]
+
+    def calibrated(self, winner: Trial) -> Trial:
+        """The winner with its temperature in its answers and written into its networks' last layers."""
+        temperature = self.calibration.temperature
+        for trial in [member for member, _ in winner.members] or [winner]:
+            if trial.model is not None:
+                scale_head(trial.model.network, temperature)
+        return replace(winner, test_probabilities=_tempered(winner, temperature))
+
+
+def look_in(study: Study, ranked: Sequence[Trial], winner: Trial, *, budget: Budget) -> LookIn:
+    """Look into the winner by its answers to images that it had not learned from."""
+    places = study.ranking if winner.places is None else winner.places
+    targets = study.targets[places]
+    if winner.held_out is None:
+        raise ValueError("a winner was ranked")
+    curve, notes = _curve(study, ranked, budget=budget)
+    items = [study.dataset.items[place] for place in places]
+    return LookIn(
+        calibration=_calibration(winner, targets),
+        imbalance=_imbalance(study),
+        suspects=suspect_labels(winner.held_out, targets, items, study.dataset.class_names),
+        curve=curve,
+        notes=tuple(notes),
+    )
+
+
+def _calibration(winner: Trial, targets: Ints) -> Calibration:
+    if winner.held_out is None:
+        raise ValueError("a winner was ranked")
+    if not winner.members:
+        return calibrate(winner.held_out, targets)
+    answers = [member.held_out for member, _ in winner.members if member.held_out is not None]
+    return calibrate_together(answers, [weight for _, weight in winner.members], targets)
+
+
+def _tempered(winner: Trial, temperature: float) -> np.ndarray | None:
+    """Test answers after scaling: an ensemble's members are scaled one by one, and then averaged."""
+    if not winner.members:
+        answers = winner.test_probabilities
+        return None if answers is None else apply_temperature(answers, temperature)
+    parts = [
+        weight * apply_temperature(member.test_probabilities, temperature)
+        for member, weight in winner.members
+        if member.test_probabilities is not None
+    ]
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def _imbalance(study: Study) -> ClassImbalance:
+    recipe = study.recipe
+    return ClassImbalance(
+        ratio=imbalance_ratio(list(study.dataset.info.class_counts.values())),
+        balanced=study.balanced,
+        ranked_by=study.ranked_by,
+        automatic=recipe.class_balance == "auto" and recipe.rank_by == "auto",
+    )
+
+
+def _curve(
+    study: Study, ranked: Sequence[Trial], *, budget: Budget
+) -> tuple[tuple[LearningCurvePoint, ...], list[str]]:
+    """The learning curve of the best probe, whose features are at hand, and what it says in words."""
+    probe = next((trial for trial in ranked if trial.usable and trial.head is not None), None)
+    if probe is None or probe.head is None or probe.features_of is None or probe.places is None:
+        return (), []
+    if budget.left() < 2 * HEAD_S_PER_IMAGE * len(probe.places):
+        return (), ["No learning curve: the time budget was used up."]
+    points = learning_curve(
+        probe.features_of(probe.places),
+        study.targets[probe.places],
+        num_classes=study.num_classes,
+        strength=probe.head.regularisation,
+        plan=study.head_plan(probe.places),
+        control=study.control,
+    )
+    return points, [advice(points)] if points else []

@@ -1,0 +1,181 @@
+"""The screen: every candidate probed on a growing share of the images, and who is worth the rest.
+
+On few images there is one rung, and everyone stands on it to the end. It never sees a test label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.contracts import Candidate
+from backend.engine.metrics import accuracy, macro_f1
+from backend.search.budget import Budget
+from backend.search.candidates import cost
+from backend.search.probing import Entrant, Rung, answer_test, enter, run_probe
+from backend.search.rungs import ladder, survivors
+from backend.search.ties import is_tie
+from backend.search.trial import Trial
+from backend.search.turns import Turn, Turns, Work
+
+if TYPE_CHECKING:
+    from backend.search.study import Ints, Study
+    from backend.search.watch import TrialWatch
+
+
+@dataclass(kw_only=True)
+class _Climber:
+    """A candidate with the features and the trial that it has so far."""
+
+    candidate: Candidate
+    entrant: Entrant | None = None
+    trial: Trial | None = None
+    held_back: str | None = None  # why it cannot climb on
+
+    @property
+    def standing(self) -> Trial | None:
+        """Its score so far, where it has one that counts."""
+        return self.trial if self.trial is not None and self.trial.status == "ok" else None
+
+    @property
+    def alive(self) -> bool:
+        return self.held_back is None and (self.trial is None or self.standing is not None)
+
+
+class Screen:
+    """One screening. `span` is its part of the job's progress bar."""
+
+    def __init__(self, study: Study, turns: Turns, *, budget: Budget, span: tuple[float, float]) -> None:
+        self._study = study
+        self._turns = turns
+        self._budget = budget
+        self._reached, self._end = span
+        self._climbers: list[_Climber] = []
+
+    def run(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        """Probe candidates, cheapest first; all trials, those that were stopped early too."""
+        self._climbers = [_Climber(candidate=candidate) for candidate in candidates]
+        sizes = ladder(len(self._study.learnable))
+        for number, size in enumerate(sizes):
+            last = number == len(sizes) - 1
+            places = self._study.learnable if last else self._study.growing[:size]
+            alive = self._in_order(first=number == 0)
+            width = (self._end - self._reached) * (1.0 if last else 0.5)
+            self._climb(alive, places, last=last, shares=self._shares(alive, width))
+            if not last:
+                self._halve(places)
+        self._settle()
+        return [climber.trial for climber in self._climbers if climber.trial is not None]
+
+    def _in_order(self, *, first: bool) -> list[_Climber]:
+        """Cheapest first on the first rung, so that a row shows early; then the most promising, while there is time."""
+        alive = [climber for climber in self._climbers if climber.alive]
+        return alive if first else sorted(alive, key=lambda climber: -self._score(climber))
+
+    def _shares(self, alive: Sequence[_Climber], width: float) -> list[tuple[float, float]]:
+        total = sum(cost(climber.candidate) for climber in alive)
+        shares = []
+        for climber in alive:
+            begin = self._reached
+            self._reached += width * cost(climber.candidate) / total
+            shares.append((begin, self._reached))
+        return shares
+
+    def _climb(
+        self, alive: Sequence[_Climber], places: Ints, *, last: bool, shares: Iterable[tuple[float, float]]
+    ) -> None:
+        for climber, share in zip(alive, shares, strict=True):
+            must = not any(one.standing for one in self._climbers)
+            turn = Turn(candidate=climber.candidate, strategy="probe", share=share, must=must)
+            trial = self._turns.take(turn, self._work(climber, places, last=last, must=must))
+            if trial.status == "skipped" and climber.standing is not None:
+                climber.held_back = trial.reason or ""  # its score on fewer images stands
+                continue
+            climber.trial = trial
+            if last or trial.status != "ok":
+                self._turns.close(trial)
+
+    def _work(self, climber: _Climber, places: Ints, *, last: bool, must: bool) -> Work:
+        def refuse(seconds: float) -> str | None:
+            if must:
+                return None
+            owed = 0.0 if last or self._answered() else self._owed()
+            return self._budget.refusal(f"Looking at {len(places):,} images", seconds + owed)
+
+        def work(*, watch: TrialWatch) -> Trial:
+            if climber.entrant is None:
+                climber.entrant = enter(self._study, climber.candidate)
+            return run_probe(self._study, climber.entrant, Rung(places=places, last=last, refuse=refuse), watch=watch)
+
+        return work
+
+    def _answered(self) -> bool:
+        """Whether somebody stands on the last rung, with answers to the test images."""
+        return any(one.standing is not None and one.standing.usable for one in self._climbers)
+
+    def _owed(self) -> float:
+        """Seconds that the cheapest standing candidate needs for the test images: somebody has to answer them."""
+        known = [one.entrant.estimate(self._study.test) for one in self._climbers if one.standing and one.entrant]
+        return min(known, default=0.0)
+
+    def _halve(self, places: Ints) -> None:
+        """Stop those that have lost on these images."""
+        standing = [one for one in self._climbers if one.standing is not None and not one.held_back]
+        targets = self._study.targets[places]
+        scores = [self._score(one) for one in standing]
+        best = standing[int(np.argmax(scores))].standing
+        if best is None or best.held_out is None:
+            return
+        ties = [
+            one.standing is not None
+            and one.standing.held_out is not None
+            and is_tie(one.standing.held_out, best.held_out, targets)
+            for one in standing
+        ]
+        kept = {id(standing[place]) for place in survivors(scores, ties)}
+        for one, score in zip(standing, scores, strict=True):
+            if id(one) not in kept:
+                self._stop(
+                    one,
+                    f"Stopped after {len(places):,} of {len(self._study.learnable):,} images: "
+                    f"{100 * score:.1f}% there, the best had {100 * max(scores):.1f}%.",
+                )
+
+    def _settle(self) -> None:
+        """End the ways that were left open. Where nobody could look at all images, the best so far answers the test."""
+        open_ways = [one for one in self._climbers if one.standing is not None and not one.standing.usable]
+        if not open_ways:
+            return
+        if not self._answered():
+            leader = max(open_ways, key=lambda one: (self._seen(one), self._score(one)))
+            self._answer(leader)
+            open_ways.remove(leader)
+        for one in open_ways:
+            self._stop(one, f"{one.held_back or 'Others were better.'} It has seen {self._seen(one):,} images.")
+
+    def _answer(self, climber: _Climber) -> None:
+        trial, entrant = climber.standing, climber.entrant
+        if trial is None or entrant is None:
+            raise ValueError("who answers has a trial")
+        turn = Turn(candidate=climber.candidate, strategy="probe", share=(self._end, self._end), must=True)
+        answered = self._turns.take(turn, partial(answer_test, self._study, entrant, trial))
+        climber.trial = self._turns.close(replace(answered, reason=climber.held_back))
+
+    def _stop(self, climber: _Climber, reason: str) -> None:
+        if climber.trial is not None:
+            climber.trial = self._turns.close(climber.trial.stopped(reason))
+        climber.entrant = None
+
+    def _seen(self, climber: _Climber) -> int:
+        return (climber.standing.train_images or 0) if climber.standing else 0
+
+    def _score(self, climber: _Climber) -> float:
+        trial = climber.standing
+        if trial is None or trial.held_out is None or trial.places is None:
+            return 0.0
+        score = macro_f1 if self._study.ranked_by == "macro_f1" else accuracy
+        return score(trial.held_out, self._study.targets[trial.places])
