@@ -6,27 +6,28 @@
     net = timm.create_model(ckpt["timm_name"], num_classes=len(ckpt["class_names"]), **ckpt["model_args"])
     net.load_state_dict(ckpt["state_dict"])
 
-`model_args` is empty for every network of the catalogue. It does not know where models are kept.
+`model_args` is empty for every network of the catalogue. Of several networks that answer together these lines rebuild
+the leading one; all of them, with weights that add up to 1, stand under `members` (`engine.members`). It does not know
+where models are kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 
 from backend.config import Settings
 from backend.contracts import ModelInfo, TestPredictions
-from backend.engine.arithmetic import choose_device, place
 from backend.engine.checkpoint import read_mapping
+from backend.engine.members import Member, open_member, rebuild, require_fitting, spec_of, state_of
 from backend.engine.model_folder import INFO_FILE, REFERENCE_FILE, WEIGHTS_FILE, load_info, require_file
-from backend.engine.models import ModelSpec, find_spec
 from backend.engine.network import Network
 from backend.engine.reference import Reference
-from backend.errors import InputError, RecipeError
+from backend.errors import InputError
 from backend.storage.answers import write_answers
 from backend.storage.files import atomic_directory
 
@@ -35,11 +36,24 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A saved model, opened: the network is in evaluation mode, with the weights that were saved."""
+    """A saved model, opened: networks are in evaluation mode, with the weights that were saved.
+
+    `network` is the leading one where several answer together; `reference` is of its features. `members` are all of
+    them, the leading one first; empty for a single network.
+    """
 
     info: ModelInfo
     network: Network
     reference: Reference | None
+    members: tuple[Member, ...] = ()
+
+    @property
+    def voices(self) -> tuple[Member, ...]:
+        """Everybody who has a say: the members, or the one network with all the weight."""
+        if self.members:
+            return self.members
+        info = self.info
+        return (Member(name=info.name, network=self.network, preprocessing=info.preprocessing, weight=1.0),)
 
 
 def save_bundle(
@@ -49,17 +63,22 @@ def save_bundle(
     info: ModelInfo,
     reference: Reference | None,
     answers: TestPredictions | None = None,
+    members: Sequence[Member] = (),
 ) -> None:
     """Write the folder `target`, which appears whole or not at all; `answers` are those to the test images.
 
+    `members` are the networks of an ensemble, `network` the first of them.
+
     Raises:
         ConflictError: `target` exists already.
-        ValueError: the network has another number of classes than `info` names.
+        ValueError: the network has another number of classes than `info` names, or the members are no ensemble of it.
     """
     if network.num_classes != len(info.class_names):
         raise ValueError(f"a network of {network.num_classes} classes, {len(info.class_names)} class names")
+    if members:
+        require_fitting(members, leader=network)
     with atomic_directory(target) as folder:
-        torch.save(_checkpoint(network, info), folder / WEIGHTS_FILE)
+        torch.save(_checkpoint(network, info, members), folder / WEIGHTS_FILE)
         (folder / INFO_FILE).write_text(info.model_dump_json(indent=2), encoding="utf-8")
         if reference is not None:
             reference.save(folder / REFERENCE_FILE)
@@ -67,12 +86,13 @@ def save_bundle(
             write_answers(folder, answers)
 
 
-def _checkpoint(network: Network, info: ModelInfo) -> dict[str, Any]:
+def _checkpoint(network: Network, info: ModelInfo, members: Sequence[Member]) -> dict[str, Any]:
     """Tensors and plain containers only, so that opening it runs no code."""
-    state = network.module.state_dict()
-    return {
+    parts = [member.as_mapping() for member in members]
+    content = {
         "format_version": FORMAT_VERSION,
-        "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()},
+        # the same tensors as those of the first member: torch.save writes them once
+        "state_dict": parts[0]["state_dict"] if parts else state_of(network),
         "timm_name": info.timm_name,
         "model_args": dict(network.model_args),
         "class_names": list(info.class_names),
@@ -88,6 +108,7 @@ def _checkpoint(network: Network, info: ModelInfo) -> dict[str, Any]:
         "versions": dict(info.versions),
         "created_at": info.created_at,
     }
+    return content | {"members": parts} if parts else content
 
 
 def load_bundle(folder: Path, *, settings: Settings) -> Bundle:  # noqa: ARG001 - the seam; loading never needs a choice yet
@@ -98,17 +119,24 @@ def load_bundle(folder: Path, *, settings: Settings) -> Bundle:  # noqa: ARG001 
         InputError: a file is damaged; the detail says which.
     """
     info = load_info(folder)
-    checkpoint = _read_checkpoint(require_file(folder, WEIGHTS_FILE))
-    module = timm.create_model(
-        checkpoint["timm_name"], num_classes=len(checkpoint["class_names"]), **checkpoint["model_args"]
+    path = require_file(folder, WEIGHTS_FILE)
+    checkpoint = _read_checkpoint(path)
+    origin = f"{folder.name}/{WEIGHTS_FILE}"
+    members = tuple(open_member(part, info.class_names, origin=origin) for part in checkpoint.get("members", ()))
+    network = members[0].network if members else _single(checkpoint, info, origin=origin)
+    reference = folder / REFERENCE_FILE
+    return Bundle(
+        info=info,
+        network=network,
+        reference=Reference.load(reference) if reference.is_file() else None,
+        members=members,
     )
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise InputError(f"'{folder.name}/{WEIGHTS_FILE}' does not fit {checkpoint['timm_name']}: {error}") from error
-    network = Network(
-        module=place(module, choose_device()).eval(),
-        spec=_spec_of(info),
+
+
+def _single(checkpoint: dict[str, Any], info: ModelInfo, *, origin: str) -> Network:
+    return Network(
+        module=rebuild(checkpoint, len(checkpoint["class_names"]), origin=origin),
+        spec=spec_of(info.name, info.timm_name),
         weights=info.weights,
         weights_source=info.weights_source,
         mean=info.preprocessing.mean,
@@ -116,8 +144,6 @@ def load_bundle(folder: Path, *, settings: Settings) -> Bundle:  # noqa: ARG001 
         input_size=int(checkpoint["input_size"]),
         model_args=dict(checkpoint["model_args"]),
     )
-    reference = folder / REFERENCE_FILE
-    return Bundle(info=info, network=network, reference=Reference.load(reference) if reference.is_file() else None)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
@@ -126,14 +152,3 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"'{path.parent.name}/{path.name}' lacks {', '.join(sorted(missing))}. Train again.")
     return content
-
-
-def _spec_of(info: ModelInfo) -> ModelSpec:
-    """The catalogue's entry, or a bare one where the catalogue has changed since the model was saved."""
-    try:
-        spec = find_spec(info.name)
-    except RecipeError:
-        spec = None
-    if spec is not None and spec.timm_name == info.timm_name:
-        return spec
-    return find_spec(f"timm:{info.timm_name}")
