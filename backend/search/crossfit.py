@@ -46,6 +46,7 @@ class Course:
         targets, groups: class index and group of each place [N]; a group stays on one side of every fold.
         features: what the head reads at each place [N, D].
         balanced: whether every class has the same say.
+        fold_seed: how the places are dealt out; numbers that were chosen on some folds are judged on others.
     """
 
     network: Network
@@ -59,6 +60,7 @@ class Course:
     epochs: int
     batch_size: int
     seed: int
+    fold_seed: int
 
     def start(self) -> Network:
         """A fresh copy of what trains."""
@@ -91,7 +93,7 @@ class Course:
 
     def folds(self, count: int, *, judged: int) -> Iterator[tuple[Ints, Ints]]:
         """(learn, held out) of the first `judged` of `count` folds."""
-        parts = grouped_folds(self.targets, folds=count, seed=self.seed, groups=self.groups)
+        parts = grouped_folds(self.targets, folds=count, seed=self.fold_seed, groups=self.groups)
         for _, fold in zip(range(judged), parts, strict=False):
             yield fold
 

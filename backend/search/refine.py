@@ -21,8 +21,11 @@ from backend.engine.features import predict_probabilities
 from backend.engine.network import count_parameters, create_network
 from backend.engine.partial import FrozenBelow, bytes_per_view, compute_activations, find_cut
 from backend.errors import DeadlineExceeded
+from backend.search.budget import Budget
 from backend.search.crossfit import Course, cross_fit
 from backend.search.gate import judge
+from backend.search.hyper import tune
+from backend.search.presets import time_budget
 from backend.search.probing import actual, size_mb
 from backend.search.trial import TrainedModel, Trial
 
@@ -43,8 +46,9 @@ MANY_IMAGES = 2000  # above, one held-out fifth judges as surely as folds do, at
 HELD_OUT_PARTS = 5
 MOST_MEMORY = 1_500_000_000  # bytes of activations; beyond, fewer views, then none kept
 LEAST_EPOCHS = 2
-RESERVE = 0.05  # share of the time left that stays free, for estimates err
+MARGIN = 1.1  # estimates err
 VALIDATION = 0.4  # of what a training step takes; measured 0.2 to 0.35
+SOLVE_S = 1.0  # a head's solution; 0.2 to 1 s on a few hundred images
 MIXING = {"mixup_alpha": 0.2, "cutmix_alpha": 1.0, "rand_magnitude": 5}  # where the preset mixes and nobody said
 
 
@@ -57,33 +61,36 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
     """
     started = time.perf_counter()
     watch.stage("loading")
-    places = study.ranking if probe.places is None else probe.places
     network = create_network(watch.spec, num_classes=study.num_classes, settings=study.settings, seed=study.recipe.seed)
-    work = _Work(study=study, network=network, places=places, depth=depth, watch=watch)
-    course, effort = work.prepare(probe)
-    watch.tries(effort.words(course))
-    told = _Telling(watch, epochs=course.epochs * (effort.judged + 1))
-    fit = cross_fit(course, folds=effort.folds, judged=effort.judged, control=watch.control, on_epoch=told.cross)
+    places = study.ranking if probe.places is None else probe.places
+    work = _Refinement(study=study, network=network, places=places, depth=depth, watch=watch)
+    plan = work.prepare(probe)
+    watch.tries(plan.words)
+    told = _Telling(watch, epochs=plan.course.epochs * (plan.judged + 1))
+    fit = cross_fit(plan.course, folds=plan.folds, judged=plan.judged, control=watch.control, on_epoch=told.cross)
     if fit.stopped:
         raise DeadlineExceeded(fit.stopped)
-    verdict = judge(fit.held_out, _held_out(probe)[fit.places], course.targets[fit.places], by=study.ranked_by)
+    verdict = judge(fit.held_out, _held_out(probe)[fit.places], plan.course.targets[fit.places], by=study.ranked_by)
     trial = Trial(
         candidate=actual(candidate, network),
         strategy="finetune",
-        tried=effort.words(course),
+        tried=plan.words,
         train_images=len(places),
         held_out=_with_probe(probe, fit.places, fit.held_out),
         places=places,
         history=fit.history,
-        best_epoch=course.epochs,
+        best_epoch=plan.course.epochs,
+        train_seconds=time.perf_counter() - started,
         parameters=count_parameters(network),
         size_mb=size_mb(network),
     )
     if not verdict.kept:
-        return replace(trial, train_seconds=time.perf_counter() - started).discarded(verdict.reason)
-    final = course.start()
-    course.train(final, np.arange(len(places)), np.zeros(0, dtype=np.int64), control=watch.control, on_epoch=told.last)
-    return work.answered(trial, course.finish(final), since=started, reason=verdict.reason)
+        return trial.discarded(verdict.reason)
+    trained = plan.course.start()
+    nothing = np.zeros(0, dtype=np.int64)
+    plan.course.train(trained, np.arange(len(places)), nothing, control=watch.control, on_epoch=told.last)
+    trial = replace(trial, reason=verdict.reason, train_seconds=time.perf_counter() - started)
+    return work.answered(trial, plan.course.finish(trained))
 
 
 class DoesNotFit(DeadlineExceeded):
@@ -91,26 +98,32 @@ class DoesNotFit(DeadlineExceeded):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """How a refinement is judged: by the first `judged` of `folds` folds."""
+class Plan:
+    """What is trained, and how it is judged: by the first `judged` of `folds` folds. `found`: how its numbers were."""
 
+    course: Course
     folds: int
     judged: int
+    found: str | None = None
 
-    def words(self, course: Course) -> str:
-        """A sentence for the leaderboard's row."""
-        part = "all stages" if course.cut is None else f"last {course.cut.trained} stages"
-        part = part.replace("last 1 stages", "last stage")
+    @property
+    def words(self) -> str:
+        """What is tried, for the leaderboard's row."""
+        cut = self.course.cut
+        part = "all stages" if cut is None else "last stage" if cut.trained == 1 else f"last {cut.trained} stages"
         how = f"{self.folds}-fold cross-validation" if self.judged > 1 else f"one part in {self.folds} held out"
-        return f"{part}, {course.epochs} epochs, {how}"
+        return ", ".join([part, f"{self.course.epochs} epochs", how, *([self.found] if self.found else [])])
 
-    def image_epochs(self, images: int) -> float:
-        """How many images it trains on in each epoch, the final network's included."""
-        return images * (self.judged * (self.folds - 1) / self.folds + 1)
+    def seconds(self, per_image: float) -> float:
+        """What judging and the final training take, at so many seconds for a step on one image."""
+        images = len(self.course.targets)
+        trained = images * (self.judged * (self.folds - 1) / self.folds + 1)
+        validated = VALIDATION * images * self.judged / self.folds
+        return self.course.epochs * per_image * (trained + validated) + SOLVE_S * (self.judged + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Work:
+class _Refinement:
     """What one refinement shares between its steps."""
 
     study: Study
@@ -127,18 +140,22 @@ class _Work:
     def preprocessing(self) -> Preprocessing:
         return self.study.preprocessing(self.network)
 
-    def prepare(self, probe: Trial) -> tuple[Course, Effort]:
-        """What is trained, and how it is judged within the time.
+    @property
+    def budget(self) -> Budget:
+        return Budget(deadline=self.control.deadline, total=time_budget(self.study.recipe))
+
+    def prepare(self, probe: Trial) -> Plan:
+        """What is trained, with which numbers, and how it is judged within the time.
 
         Raises:
             DoesNotFit: nothing fits.
         """
         study, refine = self.study, self.study.recipe.refine
-        cut = find_cut(self.network, trained=refine.trained_stages)
-        settings = self._settings(cut)
-        self.watch.stage("computing what the early stages see" if cut else "fine-tuning")
         if probe.features_of is None:
             raise ValueError("a probe knows its features")
+        cut = find_cut(self.network, trained=refine.trained_stages)
+        settings = self._settings(cut)
+        self.watch.stage("computing early stages" if cut else "fine-tuning")
         course = Course(
             network=self.network,
             cut=cut,
@@ -151,18 +168,22 @@ class _Work:
             epochs=self.depth.epochs,
             batch_size=study.recipe.batch_size,
             seed=study.recipe.seed,
+            fold_seed=study.recipe.seed,
         )
-        return self._within_time(course, folds=refine.folds)
+        plan, spare = self._within_time(course, folds=refine.folds)
+        return self._tuned(plan, seconds=spare) if self.depth.tuning_trials > 1 else plan
 
     def _settings(self, cut: Cut | None) -> FinetuneSettings:
+        """The recipe's; what it left open becomes what suits a cut network and the preset."""
         recipe = self.study.recipe
-        update: dict[str, object] = {} if cut is None else {"backbone_lr": recipe.refine.learning_rate}
-        if self.depth.mixing:
-            update |= MIXING
-        update = {key: value for key, value in update.items() if f"finetune.{key}" not in recipe.overrides}
-        return recipe.finetune.model_copy(update=update)
+        update: dict[str, float] = {} if cut is None else {"backbone_lr": recipe.refine.learning_rate}
+        update |= MIXING if self.depth.mixing else {}
+        chosen = {key.removeprefix("finetune.") for key in recipe.overrides}
+        open_ones = {key: value for key, value in update.items() if key not in chosen}
+        return recipe.finetune.model_copy(update=open_ones)
 
     def _inputs(self, cut: Cut | None, settings: FinetuneSettings) -> Inputs:
+        """Pixels, or what the early stages make of them: kept in memory, with fewer views where it is short."""
         recipe = self.study.recipe
         pixels = Pixels(
             images=self.study.images(self.preprocessing),
@@ -180,22 +201,33 @@ class _Work:
             return FrozenBelow(pixels, cut)
         return compute_activations(pixels, cut, count=count, views=views, seed=recipe.seed, control=self.control)
 
-    def _within_time(self, course: Course, *, folds: int) -> tuple[Course, Effort]:
-        """The most careful way to judge it that fits: fewer folds first, then fewer epochs."""
-        images = len(course.targets)
-        single = Effort(folds=HELD_OUT_PARTS, judged=1)
-        efforts = [single] if images > MANY_IMAGES else [Effort(folds=folds, judged=folds), single]
-        left = self.control.deadline.remaining()
+    def _within_time(self, course: Course, *, folds: int) -> tuple[Plan, float]:
+        """The most careful way that fits, fewer folds before fewer epochs, and the seconds that it leaves over."""
+        single = Plan(course=course, folds=HELD_OUT_PARTS, judged=1)
+        plans = (
+            [single] if len(course.targets) > MANY_IMAGES else [Plan(course=course, folds=folds, judged=folds), single]
+        )
+        left = self.budget.left()
         if math.isinf(left):
-            return course, efforts[0]
+            return plans[0], left
         per_image = course.seconds_per_image(control=self.control)
         test = len(self.study.test) * self._prediction_seconds()
-        for epochs in (course.epochs, max(LEAST_EPOCHS, course.epochs // 2)):
-            for effort in efforts:
-                need = test + epochs * per_image * (effort.image_epochs(images) + VALIDATION * images)
-                if need <= left * (1 - RESERVE):
-                    return replace(course, epochs=epochs), effort
-        raise DoesNotFit(f"A refinement would need about {need:.0f} s; {left:.0f} s are left.")
+        shorter = replace(course, epochs=max(LEAST_EPOCHS, course.epochs // 2))
+        for plan in (*plans, *(replace(plan, course=shorter) for plan in plans)):
+            need = test + MARGIN * plan.seconds(per_image)
+            if need <= left:
+                return plan, left - need
+        raise DoesNotFit(
+            self.budget.refusal("A refinement", need) or "A refinement does not fit the time that is left."
+        )
+
+    def _tuned(self, plan: Plan, *, seconds: float) -> Plan:
+        """The same plan with the numbers that Optuna finds, on other folds than those that judge them."""
+        self.watch.stage("searching settings")
+        course = plan.course
+        other = replace(course, fold_seed=course.fold_seed + 1)
+        found = tune(other, trials=self.depth.tuning_trials, folds=plan.folds, seconds=seconds / 2, control=self.control)
+        return replace(plan, course=replace(course, settings=found.course.settings), found=found.words)
 
     def _prediction_seconds(self) -> float:
         """What one test image takes, in the arithmetic that serves."""
@@ -204,10 +236,9 @@ class _Work:
         predict_probabilities(self.network, images, preprocessing=self.preprocessing, places=few, control=self.control)
         return (time.perf_counter() - started) / len(few)
 
-    def answered(self, trial: Trial, network: Network, *, since: float, reason: str) -> Trial:
+    def answered(self, trial: Trial, network: Network) -> Trial:
         """The trial with the final network and its answers to the test images, unscored."""
         study, preprocessing = self.study, self.preprocessing
-        seconds = time.perf_counter() - since
         self.watch.stage("predicting the test images")
         images = study.images(preprocessing)
         test = predict_probabilities(
@@ -215,9 +246,7 @@ class _Work:
         )
         return replace(
             trial,
-            reason=reason,
             test_probabilities=test,
-            train_seconds=seconds,
             predict_ms_per_image=self.watch.predict_ms(network, images, preprocessing),
             model=TrainedModel(network=network, preprocessing=preprocessing, features=None),
         )

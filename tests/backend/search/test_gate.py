@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from backend.search.gate import judge
+
+
+def answers(targets, *, right, sure=0.8):
+    """Probabilities [N, 2]: the first `right` images are answered rightly, so sure of it; the others wrongly."""
+    out = np.full((len(targets), 2), 1 - sure)
+    chosen = np.where(np.arange(len(targets)) < right, targets, 1 - targets)
+    out[np.arange(len(targets)), chosen] = sure
+    return out
+
+
+TARGETS = np.arange(200) % 2
+
+
+def test_a_clear_gain_is_kept_with_both_numbers_in_its_reason():
+    verdict = judge(answers(TARGETS, right=190), answers(TARGETS, right=170), TARGETS, by="accuracy")
+    assert verdict.kept
+    assert "95.0%" in verdict.reason
+    assert "85.0%" in verdict.reason
+    assert "200 held-out images" in verdict.reason
+
+
+@pytest.mark.parametrize("right", [150, 170])
+def test_what_is_worse_or_the_same_is_discarded(right):
+    verdict = judge(answers(TARGETS, right=right), answers(TARGETS, right=170), TARGETS, by="accuracy")
+    assert not verdict.kept
+    assert "the probe stands" in verdict.reason
+
+
+def test_a_gain_that_chance_explains_is_discarded():
+    random = np.random.default_rng(0)
+    probe, refined = answers(TARGETS, right=170), answers(TARGETS, right=170)
+    flipped = random.permutation(200)[:41]  # 41 answers turn around, one more for the better
+    wrong = np.concatenate([np.flatnonzero(np.arange(200) >= 170)[:21], np.flatnonzero(np.arange(200) < 170)[:20]])
+    refined[wrong] = refined[wrong][:, ::-1]
+    assert len(flipped) == len(wrong)
+    assert not judge(refined, probe, TARGETS, by="accuracy").kept
+
+
+def test_surer_answers_are_kept_where_as_many_are_right():
+    unsure, sure = answers(TARGETS, right=180, sure=0.6), answers(TARGETS, right=180, sure=0.8)
+    assert judge(sure, unsure, TARGETS, by="accuracy").kept
+    assert not judge(unsure, sure, TARGETS, by="accuracy").kept
+
+
+def test_uneven_classes_are_judged_by_macro_f1():
+    targets = np.array([0] * 180 + [1] * 20)
+    frequent = np.tile([0.9, 0.1], (200, 1))
+    rare = frequent.copy()
+    rare[180:195] = [0.2, 0.8]  # finds most of the rare class, at the price of a few of the frequent one
+    rare[:10] = [0.4, 0.6]
+    verdict = judge(rare, frequent, targets, by="macro_f1")
+    assert verdict.kept
+    assert "macro-F1" in verdict.reason
