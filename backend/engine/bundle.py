@@ -76,7 +76,7 @@ def save_bundle(
     if network.num_classes != len(info.class_names):
         raise ValueError(f"a network of {network.num_classes} classes, {len(info.class_names)} class names")
     if members:
-        require_fitting(members, leader=network)
+        require_fitting(members, leader=network, preprocessing=info.preprocessing)
     with atomic_directory(target) as folder:
         torch.save(_checkpoint(network, info, members), folder / WEIGHTS_FILE)
         (folder / INFO_FILE).write_text(info.model_dump_json(indent=2), encoding="utf-8")

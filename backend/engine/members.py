@@ -56,14 +56,14 @@ class Member:
         return EnsembleMember(name=self.name, timm_name=self.network.spec.timm_name, weight=self.weight)
 
 
-def require_fitting(members: Sequence[Member], *, leader: Network) -> None:
+def require_fitting(members: Sequence[Member], *, leader: Network, preprocessing: Preprocessing) -> None:
     """Refuse members that are no ensemble.
 
     Raises:
         ValueError: they differ in classes, weights do not add up to 1, one network is there twice, or the first is
-            not the leader.
+            not the leader with its preprocessing.
     """
-    if members[0].network is not leader:
+    if members[0].network is not leader or members[0].preprocessing != preprocessing:
         raise ValueError("the first member is not the leading network")
     if len({id(member.network.module) for member in members}) < len(members):
         raise ValueError("one network is a member twice")

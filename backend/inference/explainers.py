@@ -1,7 +1,8 @@
 """Which part of a picture spoke for a label: Grad-CAM (Selvaraju et al. 2017) by the `grad-cam` library.
 
 It answers in the geometry of the picture that was sent, not of the square that the network saw. A heat map shows where
-a network looked, not why, and not whether it is right.
+a network looked, not why, and not whether it is right. Where several networks answer together it is that of the leading
+one alone: the others may have looked elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from backend.errors import InputError
 from backend.inference.access import exclusive
 from backend.inference.cam_layers import reads_attention, reshape_for, target_layer
 from backend.inference.overlay import overlay_png, shown_size
-from backend.inference.predictor import Picture, as_picture
+from backend.inference.predictor import Picture, Predictor, as_picture
 from backend.registry import nearest
 
 __all__ = ["heatmap", "in_picture", "overlay_png"]
@@ -39,13 +40,15 @@ def heatmap(bundle: Bundle, image: Picture, class_name: str | None = None) -> He
 
     The map has the picture's own size, or for very large pictures the size in which it is shown
     (`overlay.LONGEST_SIDE`). What a crop left out is 0: the network never saw it. Without a `class_name` the map is
-    for the likeliest class.
+    for the likeliest class; that is what all networks of an ensemble say together, the map is the leading one's.
 
     Raises:
         InputError: the model does not know this class, or the network has no map of features.
     """
-    target = None if class_name is None else _class_index(bundle, class_name)
     picture = as_picture(image)
+    if class_name is None and bundle.members:
+        class_name = Predictor(bundle).predict([picture], top_k=1)[0].predictions[0].label
+    target = None if class_name is None else _class_index(bundle, class_name)
     preprocessing = bundle.info.preprocessing
     prepared = torch.from_numpy(prepare_image(picture, preprocessing)[None])
     batch = normalise(prepared.to(bundle.network.device), preprocessing)

@@ -74,6 +74,7 @@ def _readme(info: ModelInfo) -> str:
     how = info.preprocessing
     reason = f" {how.reason}" if how.reason else ""
     classes = "\n".join(f"- {name}" for name in info.class_names)
+    alone = _together(info) if info.members else "The model alone, in three lines:"
     return f"""# {info.name}, trained by Sightglass
 
 Accuracy on held-out test images: {info.accuracy:.1%} (macro F1 {info.macro_f1:.1%}).
@@ -83,7 +84,7 @@ Accuracy on held-out test images: {info.accuracy:.1%} (macro F1 {info.macro_f1:.
     pip install torch timm pillow
     python predict.py picture.jpg
 
-The model alone, in three lines:
+{alone}
 
     ckpt = torch.load("model.pth", weights_only=True)
     net = timm.create_model(ckpt["timm_name"], num_classes=len(ckpt["class_names"]), **ckpt["model_args"])
@@ -103,6 +104,16 @@ std {list(how.std)}.{reason}
 
 {classes}
 """
+
+
+def _together(info: ModelInfo) -> str:
+    shares = ", ".join(f"{member.name} ({member.weight:.0%})" for member in info.members)
+    return f"""This model is {len(info.members)} networks that answer together: {shares}.
+`predict.py` asks each of them and averages their probabilities by these weights; an answer takes as long as all of
+them. `model.pth` holds them under `members`.
+
+The leading network alone, in three lines; its answers are not those of all together, and the accuracy above is not
+its own:"""
 
 
 def _stem(info: ModelInfo) -> str:

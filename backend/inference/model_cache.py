@@ -89,7 +89,11 @@ def _stamp(folder: Path) -> tuple[int, ...]:
 
 
 def _size(predictor: Predictor) -> int:
-    """Bytes of a model's tensors and of its reference."""
-    module, reference = predictor.bundle.network.module, predictor.bundle.reference
-    tensors: int = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
-    return tensors + (0 if reference is None else reference.features.nbytes)
+    """Bytes of all networks' tensors and of the reference."""
+    bundle = predictor.bundle
+    tensors: int = sum(
+        tensor.numel() * tensor.element_size()
+        for member in bundle.voices
+        for tensor in member.network.module.state_dict().values()
+    )
+    return tensors + (0 if bundle.reference is None else bundle.reference.features.nbytes)

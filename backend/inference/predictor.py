@@ -1,6 +1,8 @@
 """Pictures in, labels with confidence out. It reads no files but the bundle, and draws no heat maps.
 
 Serving computes in float32 and prepares pictures exactly as training did, so that it answers what the `.pth` answers.
+Where several networks answer together, each sees pictures in its own way and their probabilities are averaged by
+weight; what is familiar and what is similar the leading network says, for the reference is of its features.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from backend.contracts import LabelConfidence, ModelInfo, ModelRef, Prediction
 from backend.data.images import prepare_image
 from backend.data.transforms import normalise
 from backend.engine.bundle import Bundle, load_bundle
+from backend.engine.members import Member
 from backend.errors import ImageError, InputError
 from backend.inference.access import exclusive
 from backend.inference.familiarity import assess, similar_images
@@ -32,7 +35,7 @@ Picture = Image.Image | npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What one forward pass says of a batch: probabilities [N, C] and the features [N, D] they come from."""
+    """What is said of a batch: probabilities [N, C], and the leading network's features [N, D]."""
 
     probabilities: npt.NDArray[np.float64]
     features: npt.NDArray[np.float32]
@@ -90,16 +93,27 @@ class Predictor:
 
     def _answers(self, images: Sequence[Picture]) -> Iterator[_Answer]:
         for start in range(0, len(images), BATCH_SIZE):
-            yield self._forward(self.prepare(images[start : start + BATCH_SIZE]))
+            yield self._together([as_picture(image) for image in images[start : start + BATCH_SIZE]])
 
-    def prepare(self, images: Sequence[Picture]) -> torch.Tensor:
-        """The network's input for some pictures: float [N, 3, H, W] on the network's device."""
-        preprocessing = self.bundle.info.preprocessing
-        prepared = np.stack([prepare_image(as_picture(image), preprocessing) for image in images])
-        return normalise(torch.from_numpy(prepared).to(self.bundle.network.device), preprocessing)
+    def _together(self, pictures: Sequence[Image.Image]) -> _Answer:
+        leader, *others = self.bundle.voices
+        answer = self._forward(leader, pictures)
+        if not others:
+            return answer
+        probabilities = leader.weight * answer.probabilities
+        for member in others:
+            probabilities = probabilities + member.weight * self._forward(member, pictures).probabilities
+        return _Answer(probabilities, answer.features)
 
-    def _forward(self, batch: torch.Tensor) -> _Answer:
-        module = self.bundle.network.module
+    def prepare(self, images: Sequence[Picture], *, member: Member | None = None) -> torch.Tensor:
+        """A network's input for some pictures: float [N, 3, H, W] on its device. By default the leading network's."""
+        member = member or self.bundle.voices[0]
+        prepared = np.stack([prepare_image(as_picture(image), member.preprocessing) for image in images])
+        return normalise(torch.from_numpy(prepared).to(member.network.device), member.preprocessing)
+
+    def _forward(self, member: Member, pictures: Sequence[Image.Image]) -> _Answer:
+        batch = self.prepare(pictures, member=member)
+        module = member.network.module
         with exclusive(module), torch.inference_mode():
             spatial = module.forward_features(batch)  # type: ignore[operator]
             # The head is run twice, without and with its last layer: beside the backbone that costs nothing.

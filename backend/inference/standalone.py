@@ -23,19 +23,30 @@ RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.
 
 
 @dataclass(frozen=True)
-class Model:
-    """A network with its class names and the way its pictures are prepared."""
+class Member:
+    """A network, the way its pictures are prepared, and its say: the weights of all members add up to 1."""
 
     network: torch.nn.Module
-    class_names: list[str]
     preprocessing: dict[str, Any]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """Class names, and the networks that answer: mostly one, several in an ensemble."""
+
+    members: list[Member]
+    class_names: list[str]
 
     def predict(self, source: str | Path | Image.Image, top_k: int = 3) -> list[tuple[str, float]]:
         """Labels with confidence 0..1, likeliest first."""
-        image = source if isinstance(source, Image.Image) else Image.open(source)
+        image = upright_rgb(source if isinstance(source, Image.Image) else Image.open(source))
+        probabilities = torch.zeros(len(self.class_names), dtype=torch.float64)
         with torch.inference_mode():
-            scores = self.network(prepare(upright_rgb(image), self.preprocessing))
-        confidences, places = scores[0].double().softmax(0).topk(min(top_k, len(self.class_names)))
+            for member in self.members:
+                scores = member.network(prepare(image, member.preprocessing))
+                probabilities += member.weight * scores[0].double().softmax(0)
+        confidences, places = probabilities.topk(min(top_k, len(self.class_names)))
         return [(self.class_names[place], value) for place, value in zip(places.tolist(), confidences.tolist())]  # noqa: B905 - equally long
 
 
@@ -43,9 +54,15 @@ def load(path: str | Path) -> Model:
     """Open a `.pth`. `weights_only=True` means that no code in the file can run."""
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     names = checkpoint["class_names"]
-    network = timm.create_model(checkpoint["timm_name"], num_classes=len(names), **checkpoint["model_args"])
-    network.load_state_dict(checkpoint["state_dict"])
-    return Model(network.eval(), names, checkpoint["preprocessing"])
+    members = checkpoint.get("members") or [{**checkpoint, "weight": 1.0}]
+    return Model([rebuild(member, len(names)) for member in members], names)
+
+
+def rebuild(part: dict[str, Any], num_classes: int) -> Member:
+    """Build one network from its part of the file."""
+    network = timm.create_model(part["timm_name"], num_classes=num_classes, **part["model_args"])
+    network.load_state_dict(part["state_dict"])
+    return Member(network.eval(), part["preprocessing"], part["weight"])
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

@@ -60,11 +60,15 @@ class Combination:
             raise ValueError("there is no ensemble")
         trials = [trial for trial, _ in self.members]
         leader = trials[0].candidate
+        shares = ", ".join(f"{trial.candidate.name} {weight:.0%}" for trial, weight in self.members)
         return Trial(
             candidate=leader.model_copy(update={"name": ENSEMBLE, "default": False}),
             strategy="ensemble",
             reason=self.reason,
+            tried=f"weighted average of {shares}",
+            train_images=trials[0].train_images,
             held_out=self.held_out,
+            places=trials[0].places,
             test_probabilities=self.test_probabilities,
             predict_ms_per_image=_sum(trial.predict_ms_per_image for trial in trials),
             size_mb=_sum(trial.size_mb for trial in trials),

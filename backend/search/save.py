@@ -11,6 +11,7 @@ from backend.contracts import ModelInfo, utc_now
 from backend.engine.bundle import save_bundle
 from backend.engine.environment import versions
 from backend.engine.features import extract_features
+from backend.engine.members import Member
 from backend.engine.reference import Reference, build_reference
 from backend.search.report import TestReading, answers
 from backend.search.study import Study
@@ -24,19 +25,29 @@ if TYPE_CHECKING:
 
 
 def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReading, ids: tuple[str, str]) -> ModelInfo:
-    """Write the bundle of the winning trial; the folder appears whole or not at all.
+    """Write the bundle of the winning trial, of an ensemble with all its members; it appears whole or not at all.
 
     A job that is run again after its worker was lost replaces the model that the first attempt may have left.
     """
-    if winner.model is None:
-        raise ValueError("a winner holds its network")
-    info = _describe(study, winner, winner.model, reading=reading, ids=ids)
-    reference = _reference(study, winner.model)
+    models = [(member.candidate.name, weight, _model_of(member)) for member, weight in winner.members]
+    leader = models[0][2] if models else _model_of(winner)
+    members = tuple(
+        Member(name=name, network=model.network, preprocessing=model.preprocessing, weight=weight)
+        for name, weight, model in models
+    )
+    info = _describe(study, winner, leader, reading=reading, ids=ids)
+    info = info.model_copy(update={"members": tuple(member.described() for member in members)})
+    reference = _reference(study, leader)
     if folder.exists():
         remove_tree(folder)
-    network = winner.model.network
-    save_bundle(folder, network, info=info, reference=reference, answers=answers(study, winner))
+    save_bundle(folder, leader.network, info=info, reference=reference, answers=answers(study, winner), members=members)
     return info
+
+
+def _model_of(trial: Trial) -> TrainedModel:
+    if trial.model is None:
+        raise ValueError(f"'{trial.candidate.name}' is saved without its network")
+    return trial.model
 
 
 def _describe(

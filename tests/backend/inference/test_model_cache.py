@@ -18,17 +18,19 @@ MIB = 2**20
 
 
 class Loader:
-    """Builds a stand-in predictor with a network of a given size, and counts."""
+    """Builds a stand-in predictor with networks of a given size, and counts."""
 
-    def __init__(self, mib: int = 30) -> None:
+    def __init__(self, mib: int = 30, *, networks: int = 1) -> None:
         self.mib = mib
+        self.networks = networks
         self.loaded: list[str] = []
 
     def __call__(self, folder: Path) -> SimpleNamespace:
         self.loaded.append(folder.name)
         time.sleep(0.02)
-        module = nn.Linear(self.mib * MIB // 4, 1, bias=False)
-        return SimpleNamespace(bundle=SimpleNamespace(network=SimpleNamespace(module=module), reference=None))
+        modules = [nn.Linear(self.mib * MIB // 4, 1, bias=False) for _ in range(self.networks)]
+        voices = tuple(SimpleNamespace(network=SimpleNamespace(module=module)) for module in modules)
+        return SimpleNamespace(bundle=SimpleNamespace(voices=voices, reference=None))
 
 
 def folders(root: Path, *names: str) -> list[Path]:

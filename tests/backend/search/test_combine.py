@@ -89,6 +89,7 @@ def test_an_ensemble_is_a_row_that_costs_what_its_members_cost(targets):
     assert (row.predict_ms_per_image, row.size_mb, row.parameters) == (4.0, 20.0, 2000)
     assert row.members == found.members
     assert row.reason == found.reason
+    assert all(f"{member.candidate.name} {weight:.0%}" in row.tried for member, weight in found.members)
     assert row.held_out is found.held_out
 
 
