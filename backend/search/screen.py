@@ -125,6 +125,8 @@ class Screen:
     def _halve(self, places: Ints) -> None:
         """Stop those that have lost on these images."""
         standing = [one for one in self._climbers if one.standing is not None and not one.held_back]
+        if len(standing) < 2:
+            return
         targets = self._study.targets[places]
         scores = [self._score(one) for one in standing]
         best = standing[int(np.argmax(scores))].standing

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from backend.contracts import Candidate, LeaderboardRow, TrialStrategy
+from backend.engine.memory import is_out_of_memory
 from backend.errors import DeadlineExceeded, Interruption, OutOfMemory, SightglassError
 from backend.search.leaderboard import preview
 from backend.search.trial import Trial
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_MEMORY = "Not enough memory for this network; try a smaller one or a smaller batch_size."
 STATES: Final[dict[str, CandidateState]] = {"ok": "succeeded", "skipped": "skipped", "failed": "failed"}
 
 
@@ -83,6 +85,8 @@ class Turns:
         except Interruption:
             raise
         except Exception as error:  # the trial's edge: one network's failure is a row, not the end of the run
+            if is_out_of_memory(error):
+                return Trial(candidate=turn.candidate, strategy=turn.strategy, status="skipped", reason=NO_MEMORY)
             log.exception("trial failed", extra={"candidate": turn.candidate.name})
             return Trial(candidate=turn.candidate, strategy=turn.strategy, status="failed", reason=_sentence(error))
 

@@ -1,18 +1,20 @@
 import socket
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from backend.contracts import Dataset, Progress, Recipe, RunControl
 from backend.data import open_dataset, stratified_split
-from backend.engine.models import find_spec
-from backend.engine.network import create_network
+from backend.engine import feature_store as feature_store_module
 from backend.errors import DatasetError, JobCancelled, RecipeError
 from backend.search import compare as compare_module
-from backend.search import contest as contest_module
+from backend.search import look_in as look_in_module
+from backend.search import screen as screen_module
 from backend.search import study as study_module
-from backend.search import tuning as tuning_module
+from backend.search import turns as turns_module
 from backend.search.compare import Run, compare
+from backend.search.presets import DEPTHS
 from backend.storage.answers import read_answers
 
 LITE = "efficientnet_lite0"
@@ -94,19 +96,19 @@ def test_the_test_labels_are_read_once_after_the_last_trial_and_one_network_is_l
     dataset, run, monkeypatch
 ):
     order, held = [], []
-    read, train = compare_module.read_test, contest_module.run_probe
+    read, train = compare_module.read_test, screen_module.run_probe
 
-    def spy_read(study, ranked, winner, *, metric):
+    def spy_read(study, ranked, winner, *, places):
         order.append("read")
         held.extend(trial.candidate.name for trial in ranked if trial.model is not None)
-        return read(study, ranked, winner, metric=metric)
+        return read(study, ranked, winner, places=places)
 
     def spy_train(*args, **kwargs):
         order.append("trial")
         return train(*args, **kwargs)
 
     monkeypatch.setattr(compare_module, "read_test", spy_read)
-    monkeypatch.setattr(contest_module, "run_probe", spy_train)
+    monkeypatch.setattr(screen_module, "run_probe", spy_train)
     results = compare(dataset, recipe(dataset), run=run).results
     assert order == ["trial", "trial", "read"]
     assert held == [results.best_model.name]
@@ -137,7 +139,7 @@ def test_the_same_seed_gives_the_same_result(dataset, run, settings):
 
 
 def test_a_refinement_that_only_makes_a_network_worse_is_discarded_and_said_so(dataset, run, monkeypatch):
-    monkeypatch.setitem(study_module.REFINEMENT, "balanced", (1, 1))
+    monkeypatch.setitem(DEPTHS, "balanced", replace(DEPTHS["balanced"], epochs=1))
     ruinous = {"finetune.backbone_lr": 10.0, "finetune.head_lr": 10.0}
     chosen = recipe(dataset, models=(LITE,), strategy="auto", preset="balanced", overrides=ruinous)
     results = compare(dataset, chosen, run=run).results
@@ -149,39 +151,24 @@ def test_a_refinement_that_only_makes_a_network_worse_is_discarded_and_said_so(d
 
 
 def test_balanced_refines_the_best_probe_and_keeps_whichever_is_better(dataset, run, monkeypatch):
-    monkeypatch.setitem(study_module.REFINEMENT, "balanced", (1, 1))
+    monkeypatch.setitem(DEPTHS, "balanced", replace(DEPTHS["balanced"], epochs=1))
     results = compare(dataset, recipe(dataset, models=(LITE,), strategy="auto", preset="balanced"), run=run).results
     by_name = {row.name: row for row in results.leaderboard}
     assert by_name[f"{LITE}:refined"].strategy == "finetune"
     assert by_name[LITE].strategy == "probe"
-    assert [record.epoch for record in results.history[f"{LITE}:refined"]] == [0, 1]
     best = results.leaderboard[0]
     assert best.val_accuracy == max(row.val_accuracy for row in results.leaderboard if row.rank is not None)
 
 
-def test_a_refinement_never_starts_from_its_probes_head_which_saw_the_validation_images(dataset, run, monkeypatch):
-    begun = []
-
-    def spy(network, *args, **kwargs):
-        begun.append(network.head.weight.detach().clone())
-        raise RuntimeError("seen enough")
-
-    monkeypatch.setattr(tuning_module, "finetune", spy)
-    chosen = recipe(dataset, models=(NET,), strategy="auto", preset="balanced")
-    compare(dataset, chosen, run=run)
-    fresh = create_network(find_spec(NET), num_classes=2, settings=run.settings, seed=chosen.seed)
-    assert [bool((weight == fresh.head.weight).all()) for weight in begun] == [True]
-
-
 def test_a_network_that_fails_is_a_row_with_its_reason_and_the_others_go_on(dataset, run, monkeypatch):
-    probe = contest_module.run_probe
+    probe = screen_module.run_probe
 
-    def broken(study, candidate, *, watch):
-        if candidate.name == NET:
+    def broken(study, entrant, rung, *, watch):
+        if entrant.candidate.name == NET:
             raise RuntimeError("its layers fell off")
-        return probe(study, candidate, watch=watch)
+        return probe(study, entrant, rung, watch=watch)
 
-    monkeypatch.setattr(contest_module, "run_probe", broken)
+    monkeypatch.setattr(screen_module, "run_probe", broken)
     results = compare(dataset, recipe(dataset), run=run).results
     row = next(row for row in results.leaderboard if row.name == NET)
     assert (row.status, row.rank) == ("failed", None)
@@ -190,10 +177,10 @@ def test_a_network_that_fails_is_a_row_with_its_reason_and_the_others_go_on(data
 
 
 def test_when_every_network_fails_the_error_says_why_for_each(dataset, run, monkeypatch):
-    def broken(study, candidate, *, watch):
+    def broken(study, entrant, rung, *, watch):
         raise MemoryError
 
-    monkeypatch.setattr(contest_module, "run_probe", broken)
+    monkeypatch.setattr(screen_module, "run_probe", broken)
     with pytest.raises(DatasetError, match=f"{NET}: Not enough memory"):
         compare(dataset, recipe(dataset), run=run)
     assert not run.folder.exists()
@@ -207,13 +194,13 @@ def test_cancelling_stops_the_run_and_leaves_no_model(dataset, settings):
 
 
 def test_a_used_up_budget_skips_the_rest_but_the_first_network_finishes(dataset, run, monkeypatch):
-    monkeypatch.setattr(contest_module.TrialControl, "check", _expired)
+    monkeypatch.setattr(turns_module.TrialControl, "check", _expired)
     results = compare(dataset, recipe(dataset, time_budget_s=60), run=run).results
     states = {row.name: row.status for row in results.leaderboard}
     assert states.pop("baseline") == "ok"
     assert sorted(states.values()) == ["ok", "skipped"]
     skipped = next(row for row in results.leaderboard if row.status == "skipped")
-    assert "time budget of 60 s" in skipped.reason
+    assert "used up" in skipped.reason
 
 
 def _expired(self):
@@ -244,3 +231,73 @@ def test_a_disk_that_fills_up_while_the_model_is_saved_leaves_no_part_of_it(data
     with pytest.raises(OSError, match="No space left"):
         compare(dataset, recipe(dataset, models=(LITE,)), run=run)
     assert not run.folder.exists()
+
+
+def test_a_second_run_on_the_same_data_computes_no_feature_and_builds_the_winner_alone(
+    dataset, run, settings, monkeypatch
+):
+    first = compare(dataset, recipe(dataset), run=run).results
+    built = []
+    create = feature_store_module.create_network
+    monkeypatch.setattr(
+        feature_store_module, "create_network", lambda spec, **how: built.append(spec.name) or create(spec, **how)
+    )
+    monkeypatch.setattr(feature_store_module.FeatureSource, "_compute", lambda *_, **__: pytest.fail("computed"))
+    second = compare(dataset, recipe(dataset), run=Run(settings=settings)).results
+    assert built == [second.best_model.name]
+    assert second.test == first.test
+
+
+def test_what_cannot_fit_the_budget_is_skipped_with_its_estimate(dataset, run, monkeypatch):
+    estimate = feature_store_module.FeatureSource.estimate_seconds
+
+    def slow(self, count):
+        return 1000.0 if self._request.spec.name == NET else estimate(self, count)
+
+    monkeypatch.setattr(feature_store_module.FeatureSource, "estimate_seconds", slow)
+    monkeypatch.setattr(feature_store_module.FeatureSource, "cached", lambda *_: False)
+    results = compare(dataset, recipe(dataset, time_budget_s=120), run=run).results
+    row = next(row for row in results.leaderboard if row.name == NET)
+    assert (row.status, row.rank) == ("skipped", None)
+    assert "would take about" in row.reason
+    assert "time_budget_s" in row.reason
+    assert results.best_model.name == LITE
+
+
+def test_results_say_how_sure_the_winner_is_and_whether_more_pictures_would_help(dataset, run):
+    results = compare(dataset, recipe(dataset, models=(LITE,)), run=run).results
+    assert results.calibration is not None
+    assert results.calibration.log_loss_after <= results.calibration.log_loss_before
+    assert [point.train_images for point in results.learning_curve] == sorted(
+        point.train_images for point in results.learning_curve
+    )
+    assert len(results.learning_curve) == 4
+    assert results.imbalance is not None
+    assert (results.imbalance.balanced, results.imbalance.ranked_by) == (False, "accuracy")
+    assert results.leaderboard[0].train_images == results.split.train + results.split.val
+
+
+def test_uneven_classes_are_balanced_and_ranked_by_macro_f1_unless_somebody_says_otherwise(make_zip, settings):
+    uneven = open_dataset(make_zip({"circle": 24, "square": 6}), into=settings.datasets_dir, settings=settings)
+    found = compare(uneven, recipe(uneven, models=(LITE,)), run=Run(settings=settings)).results.imbalance
+    assert (found.ratio, found.balanced, found.ranked_by, found.automatic) == (4.0, True, "macro_f1", True)
+    chosen = recipe(uneven, models=(LITE,), class_balance="plain", rank_by="accuracy")
+    plain = compare(uneven, chosen, run=Run(settings=settings)).results.imbalance
+    assert (plain.balanced, plain.ranked_by, plain.automatic) == (False, "accuracy", False)
+
+
+def test_the_saved_network_answers_with_the_calibrated_confidence(dataset, run, monkeypatch):
+    from backend.data import open_image
+    from backend.inference.predictor import Predictor
+
+    calibrate = look_in_module.calibrate
+    monkeypatch.setattr(
+        look_in_module, "calibrate", lambda *args: calibrate(*args).model_copy(update={"temperature": 3.0})
+    )
+    outcome = compare(dataset, recipe(dataset, models=(LITE,)), run=run)
+    answers = read_answers(outcome.folder)
+    predictor = Predictor.open(outcome.folder, settings=run.settings)
+    items = {item.image_id: item for item in dataset.items}
+    pictures = [open_image(dataset.root / items[one.image_id].path, max_pixels=10**8) for one in answers.images]
+    served = predictor.probabilities(pictures).max(axis=1)
+    assert served == pytest.approx([one.confidence for one in answers.images], abs=0.03)

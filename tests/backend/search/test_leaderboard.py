@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,10 @@ def trial(name, probability_of_truth, *, strategy="probe"):
         held_out=probabilities,
         test_probabilities=probabilities,
     )
+
+
+def table(ranked):
+    return rows(ranked, held_out_targets=TARGETS, test_targets=TARGETS, targets_of=lambda _: TARGETS)
 
 
 def names(trials):
@@ -45,7 +51,7 @@ def test_failed_and_skipped_trials_stand_last_without_a_rank():
         candidate=Candidate(name="broken", family="f", timm_name="b"), strategy="probe", status="failed", reason="why"
     )
     ranked = rank([failed, trial("net", [0.9] * 4)], TARGETS, by="accuracy")
-    board = rows(ranked, held_out_targets=TARGETS, test_targets=TARGETS)
+    board = table(ranked)
     assert [(row.name, row.rank, row.accuracy) for row in board] == [("net", 1, 1.0), ("broken", None, None)]
     assert board[1].reason == "why"
 
@@ -71,3 +77,35 @@ def test_imbalanced_classes_are_ranked_by_macro_f1_and_not_by_accuracy():
 def test_macro_f1_ranks_where_one_class_outnumbers_another_more_than_three_to_one():
     assert ranking_metric([30, 10]) == "accuracy"
     assert ranking_metric([31, 10]) == "macro_f1"
+
+
+def with_network(one):
+    return replace(one, build=lambda: None)
+
+
+def test_rows_that_the_images_cannot_tell_from_the_best_are_ties_and_the_baseline_never_is():
+    wide = np.arange(40) % 2
+    truth = np.full(40, 0.9)
+
+    def answers(name, wrong, **how):
+        probability = truth.copy()
+        probability[:wrong] = 0.1
+        held_out = np.stack([np.where(wide == 0, probability, 1 - probability)] * 2, axis=1)
+        held_out[:, 1] = 1 - held_out[:, 0]
+        candidate = Candidate(name=name, family="f", timm_name=name)
+        return with_network(
+            Trial(candidate=candidate, held_out=held_out, test_probabilities=held_out, **{"strategy": "probe", **how})
+        )
+
+    trials = [answers("best", 2), answers("near", 4), answers("far", 20), answers("baseline", 3, strategy="baseline")]
+    ranked = rank(trials, wide, by="accuracy")
+    board = rows(ranked, held_out_targets=wide, test_targets=wide, targets_of=lambda _: wide)
+    assert {row.name: row.tie for row in board} == {"best": False, "near": True, "far": False, "baseline": False}
+
+
+def test_a_trial_that_was_stopped_keeps_its_score_and_has_no_rank():
+    stopped = with_network(trial("slow", [0.9] * 4)).stopped("would take too long")
+    ranked = rank([stopped, with_network(trial("net", [0.6, 0.6, 0.6, 0.1]))], TARGETS, by="accuracy")
+    board = table(ranked)
+    assert names(ranked) == ["net", "slow"]
+    assert (board[1].rank, board[1].accuracy, board[1].val_accuracy) == (None, None, 1.0)
