@@ -41,7 +41,12 @@ def test_what_was_not_measured_is_left_out():
 
 def test_a_row_shows_mean_and_range_over_the_seeds():
     [row] = rows([run("fast", 1, 0.8, 4), run("fast", 2, 0.9, 6)])
-    assert row[2:] == ("2", "5.00 s", "85.0%", "80.0% to 90.0%")
+    assert row[2:] == ("2", "5.00 s", "85.0%", "80.0% to 90.0%", "")
+
+
+def test_a_row_of_ours_says_what_won():
+    found = [{**run("balanced", seed, 0.8), "kept": won} for seed, won in enumerate(("probe", "finetune", "probe"))]
+    assert rows(found)[0][-1] == "2 probe, 1 finetune"
 
 
 def test_ours_says_what_won():
