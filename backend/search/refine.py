@@ -226,7 +226,9 @@ class _Refinement:
         self.watch.stage("searching settings")
         course = plan.course
         other = replace(course, fold_seed=course.fold_seed + 1)
-        found = tune(other, trials=self.depth.tuning_trials, folds=plan.folds, seconds=seconds / 2, control=self.control)
+        found = tune(
+            other, trials=self.depth.tuning_trials, folds=plan.folds, seconds=seconds / 2, control=self.control
+        )
         return replace(plan, course=replace(course, settings=found.course.settings), found=found.words)
 
     def _prediction_seconds(self) -> float:
