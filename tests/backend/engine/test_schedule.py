@@ -7,7 +7,7 @@ import torch
 from backend.contracts import FinetuneSettings
 from backend.engine.batches import Pixels, TrainingData
 from backend.engine.partial import find_cut
-from backend.engine.schedule import make_optimiser, stage_depths, thaw
+from backend.engine.schedule import make_optimiser, make_scheduler, plan_phases, stage_depths, thaw
 from backend.engine.trainer import FinetunePlan, finetune
 
 
@@ -74,3 +74,37 @@ def test_stages_are_set_free_one_after_another(tiny, data):
     assert torch.equal(states[0]["conv_stem.weight"], states[1]["conv_stem.weight"])
     assert not torch.equal(states[0]["conv_head.weight"], states[1]["conv_head.weight"])
     assert not torch.equal(states[1]["conv_stem.weight"], states[2]["conv_stem.weight"])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "head_epochs", "expected"), [(1, 1, [1]), (2, 1, [1, 1]), (5, 2, [2, 3]), (3, 0, [3]), (2, 9, [1, 1])]
+)
+def test_at_least_one_epoch_goes_to_the_whole_network(epochs, head_epochs, expected):
+    phases = plan_phases(epochs, head_epochs=head_epochs)
+    assert [phase.epochs for phase in phases] == expected
+    assert phases[-1].whole_network
+
+
+def test_the_rate_rises_and_then_falls_to_zero_on_half_a_cosine():
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make_scheduler(optimiser, steps=20, warmup_fraction=0.2)
+    rates = []
+    for _ in range(20):
+        rates.append(scheduler.get_last_lr()[0])
+        optimiser.step()
+        scheduler.step()
+    np.testing.assert_allclose(rates[:5], [0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[12] == pytest.approx(0.5)
+    assert scheduler.get_last_lr()[0] == pytest.approx(0.0)
+
+
+def test_head_and_rest_have_their_own_rates_and_biases_do_not_decay(tiny):
+    groups = make_optimiser(tiny, FinetuneSettings(head_lr=0.5, backbone_lr=0.25, weight_decay=0.125)).param_groups
+    assert {group["lr"] for group in groups[:2]} == {0.5}
+    assert {group["lr"] for group in groups[2:4]} == {0.25}
+    assert {(group["weight_decay"], p.ndim > 1) for group in groups for p in group["params"]} == {
+        (0.0, False),
+        (0.125, True),
+    }
+    assert sum(len(group["params"]) for group in groups) == len(list(tiny.module.parameters()))

@@ -10,9 +10,8 @@ import torch
 from backend.contracts import Deadline, FinetuneSettings, RunControl
 from backend.engine import batches as batches_module
 from backend.engine import trainer
-from backend.engine.batches import Pixels, TrainingBatches, loss_weights
+from backend.engine.batches import Pixels
 from backend.engine.metrics import log_loss
-from backend.engine.schedule import make_optimiser, make_scheduler, plan_phases
 from backend.engine.steps import GRADIENT_NORM
 from backend.engine.trainer import FinetunePlan, TrainingData, finetune, predict_inputs
 from backend.errors import DeadlineExceeded, JobCancelled, OutOfMemory, RecipeError
@@ -110,14 +109,6 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
     assert torch.equal(torch.random.get_rng_state(), before)
     assert first.history == second.history
     assert same(tiny.module.state_dict(), twin.module.state_dict())
-
-
-def test_another_seed_takes_another_order(data):
-    batches = [
-        next(iter(TrainingBatches(data, batch_size=24, seed=seed, device=torch.device("cpu"))))[1] for seed in (1, 1, 2)
-    ]
-    assert torch.equal(batches[0], batches[1])
-    assert not torch.equal(batches[0], batches[2])
 
 
 def test_the_weights_of_the_best_epoch_come_back_with_their_predictions(tiny, data, monkeypatch):
@@ -285,58 +276,6 @@ def test_a_loss_that_explodes_is_an_error_with_advice_where_nothing_was_learned(
         finetune(tiny, data, settings=SETTINGS, plan=plan())
 
 
-def test_a_last_batch_of_one_joins_its_neighbour(data):
-    batches = TrainingBatches(data, batch_size=23, seed=0, device=torch.device("cpu"))
-    assert len(batches) == 1
-    assert [len(targets) for _, targets in batches] == [24]
-
-
-def test_every_training_image_comes_once_an_epoch(data):
-    batches = TrainingBatches(data, batch_size=7, seed=0, device=torch.device("cpu"))
-    assert sum(torch.bincount(targets, minlength=3) for _, targets in batches).tolist() == [8, 8, 8]
-    assert len(batches) == 4
-
-
-def test_rare_classes_weigh_more_where_that_is_asked_for(data):
-    assert loss_weights(data, 3) is None
-    skewed = dataclasses.replace(data, targets=np.array([0] * 20 + [1] * 2 + [2] * 2 + [0] * 12), balanced=True)
-    np.testing.assert_allclose(loss_weights(skewed, 3).numpy(), [0.4, 4.0, 4.0])
-
-
-@pytest.mark.parametrize(
-    ("epochs", "head_epochs", "expected"), [(1, 1, [1]), (2, 1, [1, 1]), (5, 2, [2, 3]), (3, 0, [3]), (2, 9, [1, 1])]
-)
-def test_at_least_one_epoch_goes_to_the_whole_network(epochs, head_epochs, expected):
-    phases = plan_phases(epochs, head_epochs=head_epochs)
-    assert [phase.epochs for phase in phases] == expected
-    assert phases[-1].whole_network
-
-
-def test_the_rate_rises_and_then_falls_to_zero_on_half_a_cosine():
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = make_scheduler(optimiser, steps=20, warmup_fraction=0.2)
-    rates = []
-    for _ in range(20):
-        rates.append(scheduler.get_last_lr()[0])
-        optimiser.step()
-        scheduler.step()
-    np.testing.assert_allclose(rates[:5], [0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rates[4:] == sorted(rates[4:], reverse=True)
-    assert rates[12] == pytest.approx(0.5)
-    assert scheduler.get_last_lr()[0] == pytest.approx(0.0)
-
-
-def test_head_and_rest_have_their_own_rates_and_biases_do_not_decay(tiny):
-    groups = make_optimiser(tiny, FinetuneSettings(head_lr=0.5, backbone_lr=0.25, weight_decay=0.125)).param_groups
-    assert {group["lr"] for group in groups[:2]} == {0.5}
-    assert {group["lr"] for group in groups[2:4]} == {0.25}
-    assert {(group["weight_decay"], p.ndim > 1) for group in groups for p in group["params"]} == {
-        (0.0, False),
-        (0.125, True),
-    }
-    assert sum(len(group["params"]) for group in groups) == len(list(tiny.module.parameters()))
-
-
 def test_validation_loss_is_the_log_loss_of_the_kept_predictions(tiny, data):
     outcome = finetune(tiny, data, settings=SETTINGS, plan=plan(1))
     assert outcome.history[0].val_loss == pytest.approx(
@@ -421,19 +360,3 @@ def test_where_half_the_batch_does_not_fit_either_it_says_so(tiny, data, monkeyp
     out_of_memory_at(monkeypatch, {8, 4})
     with pytest.raises(OutOfMemory, match="even in batches of 4 images"):
         finetune(tiny, data, settings=SETTINGS, plan=plan(1))
-
-
-def test_rand_augment_changes_training_images_by_the_seed(data):
-    calm, wild = data.inputs, dataclasses.replace(data.inputs, rand_magnitude=9)
-    places = np.arange(6)
-
-    def drawn(inputs, seed):
-        return inputs.training(places, torch.Generator().manual_seed(seed))
-
-    torch.manual_seed(5)
-    before = torch.random.get_rng_state()
-    assert torch.equal(drawn(calm, 1), calm.plain(places))
-    assert torch.equal(drawn(wild, 1), drawn(wild, 1))
-    assert not torch.equal(drawn(wild, 1), drawn(wild, 2))
-    assert torch.equal(wild.plain(places), calm.plain(places))
-    assert torch.equal(torch.random.get_rng_state(), before)
