@@ -6,6 +6,8 @@ It knows features and targets, not pictures. On few images this is hard to beat,
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 
 from backend.contracts import RunControl
 from backend.data.imbalance import is_imbalanced
-from backend.engine.linear import fit_linear, fit_path, grouped_folds, predict_linear, sensible_folds
+from backend.engine.linear import LinearPath, fit_linear, grouped_folds, predict_linear, sensible_folds
 from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
 from backend.errors import DatasetError
@@ -26,6 +28,7 @@ Ints = npt.NDArray[np.integer]
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C; on 160 images all came within 2 points of each other
 CHOOSING_IMAGES = 4000  # more do not change the choice of C, and cost len(STRENGTHS) x folds fits each
+WORSE = 1.05  # times the least loss so far: beyond, weaker regularisation has never been seen to catch up
 SOLVE_FOLDS = 3  # a start needs no finer choice
 
 
@@ -171,22 +174,20 @@ class _Problem:
             self.features, self.targets, num_classes=self.num_classes, strength=strength, balanced=self.balanced
         )
 
-    def out_of_fold(self, strengths: tuple[float, ...], *, control: RunControl) -> list[Floats]:
-        """For each strength, probabilities [N, C] by heads that did not learn from the image."""
-        out: list[Floats] = [np.zeros((len(self.targets), self.num_classes)) for _ in strengths]
+    def out_of_fold(self, strengths: Sequence[float], *, control: RunControl) -> Iterator[Floats]:
+        """For each strength in turn, probabilities [N, C] by heads that did not learn from the image."""
         plan = self.plan
-        for learn, held_out in grouped_folds(self.targets, folds=plan.folds, seed=plan.seed, groups=plan.groups):
-            control.check()
-            heads = fit_path(
-                self.features[learn],
-                self.targets[learn],
-                num_classes=self.num_classes,
-                strengths=strengths,
-                balanced=self.balanced,
-            )
-            for rows, head in zip(out, heads, strict=True):
-                rows[held_out] = predict_linear(head, self.features[held_out])
-        return out
+        folds = list(grouped_folds(self.targets, folds=plan.folds, seed=plan.seed, groups=plan.groups))
+        paths = [
+            LinearPath(self.features[learn], self.targets[learn], num_classes=self.num_classes, balanced=self.balanced)
+            for learn, _ in folds
+        ]
+        for strength in strengths:
+            out = np.zeros((len(self.targets), self.num_classes))
+            for path, (_, held_out) in zip(paths, folds, strict=True):
+                control.check()
+                out[held_out] = predict_linear(path.fit(strength), self.features[held_out])
+            yield out
 
     def weights(self) -> Floats | None:
         """How much each image counts in a score [N]: where every class has the same say; else None."""
@@ -205,13 +206,21 @@ class _Problem:
 
 
 def _choose_strength(problem: _Problem, *, control: RunControl) -> tuple[float, Floats]:
-    """The best strength, and the out-of-fold probabilities [N, C] that it gives."""
+    """The best strength, and the out-of-fold probabilities [N, C] that it gives.
+
+    From the strongest regularisation on, until weaker ones only lose: those take the longest to solve.
+    """
     sampled = len(problem.targets) > CHOOSING_IMAGES
     judged = problem.sample(CHOOSING_IMAGES) if sampled else problem
-    rows = judged.out_of_fold(STRENGTHS, control=control)
-    losses = [log_loss(held_out, judged.targets, weights=judged.weights()) for held_out in rows]
-    best = int(np.argmin(losses))
-    log.debug("regularisation chosen", extra={"losses": losses, "chosen": STRENGTHS[best]})
+    best, least = STRENGTHS[0], math.inf
+    chosen: Floats = np.zeros(0)
+    for strength, rows in zip(STRENGTHS, judged.out_of_fold(STRENGTHS, control=control), strict=True):
+        loss = log_loss(rows, judged.targets, weights=judged.weights())
+        if loss < least:
+            best, chosen, least = strength, rows, loss
+        elif loss > WORSE * least:
+            break
+    log.debug("regularisation chosen", extra={"loss": least, "chosen": best})
     if sampled:
-        return STRENGTHS[best], problem.out_of_fold((STRENGTHS[best],), control=control)[0]
-    return STRENGTHS[best], rows[best]
+        return best, next(problem.out_of_fold((best,), control=control))
+    return best, chosen

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from backend.contracts import Candidate, EpochRecord, Preprocessing
 from backend.engine.feature_store import FeatureRequest, FeatureSource
+from backend.engine.head_store import remembered_probe
 from backend.engine.metrics import log_loss
 from backend.engine.models import find_spec
 from backend.engine.network import Network, resolve_spec
-from backend.engine.probe import LinearHead, fit_probe, install_head
+from backend.engine.probe import LinearHead, install_head
 from backend.errors import DeadlineExceeded
 from backend.search.trial import TrainedModel, Trial
 
@@ -115,8 +116,13 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     features = source.features(places, control=watch.control)
     watch.stage("fitting the head")
     targets = study.targets[places]
-    head = fit_probe(
-        features, targets, num_classes=study.num_classes, plan=study.head_plan(places), control=watch.control
+    head = remembered_probe(
+        features,
+        targets,
+        num_classes=study.num_classes,
+        plan=study.head_plan(places),
+        cache_dir=study.settings.cache_dir,
+        control=watch.control,
     )
     trial = Trial(
         candidate=_actual(entrant),

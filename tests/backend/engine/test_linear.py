@@ -8,8 +8,8 @@ import pytest
 from backend.engine.linear import (
     LARGE_FROM,
     SINGLE_PRECISION_FROM,
+    LinearPath,
     fit_linear,
-    fit_path,
     grouped_folds,
     predict_linear,
     sensible_folds,
@@ -26,8 +26,9 @@ def blobs(count: int, *, classes: int = 3, columns: int = 12, seed: int = 0):
 @pytest.mark.parametrize(("count", "columns"), [(90, 12), (40, 100)])
 def test_a_path_of_strengths_ends_where_separate_fits_end(count, columns):
     features, targets = blobs(count, columns=columns)
-    strengths = (1e-3, 1e-1, 1.0)
-    for strength, head in zip(strengths, fit_path(features, targets, num_classes=3, strengths=strengths), strict=True):
+    path = LinearPath(features, targets, num_classes=3)
+    for strength in (1e-3, 1e-1, 1.0):
+        head = path.fit(strength)
         alone = fit_linear(features, targets, num_classes=3, strength=strength)
         np.testing.assert_allclose(predict_linear(head, features), predict_linear(alone, features), atol=2e-3)
 

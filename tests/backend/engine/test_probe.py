@@ -84,9 +84,9 @@ def test_many_images_choose_the_strength_on_a_part(monkeypatch):
     monkeypatch.setattr(probe, "CHOOSING_IMAGES", 30)
     features, targets = blobs([40, 40, 40])
     sizes = []
-    fit_path = probe.fit_path
+    path = probe.LinearPath
     monkeypatch.setattr(
-        probe, "fit_path", lambda rows, *args, **how: sizes.append(len(rows)) or fit_path(rows, *args, **how)
+        probe, "LinearPath", lambda rows, *args, **how: sizes.append(len(rows)) or path(rows, *args, **how)
     )
     head = fit_probe(features, targets, num_classes=3, plan=HeadPlan(folds=3))
     choosing, rest = sizes[:3], sizes[3:]
