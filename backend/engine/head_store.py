@@ -74,7 +74,7 @@ def _key(features: Floats, targets: Ints, *, num_classes: int, plan: HeadPlan) -
 
 def _read(path: Path) -> LinearHead | None:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             regularisation, cv_accuracy = content["figures"].tolist()
             return LinearHead(
                 weight=content["weight"],
