@@ -27,12 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LookIn:
-    """What was seen. `notes` are sentences for the person who reads the results."""
+    """What was seen. `advice` says in a sentence what the curve says; `notes` are sentences beyond it."""
 
     calibration: Calibration
     imbalance: ClassImbalance
     suspects: tuple[SuspectLabel, ...]
     curve: tuple[LearningCurvePoint, ...]
+    advice: str | None
     notes: tuple[str, ...]
 
     def calibrated(self, winner: Trial) -> Trial:
@@ -57,6 +58,7 @@ def look_in(study: Study, ranked: Sequence[Trial], winner: Trial, *, budget: Bud
         imbalance=_imbalance(study),
         suspects=suspect_labels(winner.held_out, targets, items, study.dataset.class_names),
         curve=curve,
+        advice=advice(curve) or None,
         notes=tuple(notes),
     )
 
@@ -96,7 +98,7 @@ def _imbalance(study: Study) -> ClassImbalance:
 def _curve(
     study: Study, ranked: Sequence[Trial], *, budget: Budget
 ) -> tuple[tuple[LearningCurvePoint, ...], list[str]]:
-    """The learning curve of the best probe, whose features are at hand, and what it says in words."""
+    """The learning curve of the best probe, whose features are at hand, or why there is none."""
     probe = next((trial for trial in ranked if trial.usable and trial.head is not None), None)
     if probe is None or probe.head is None or probe.features_of is None or probe.places is None:
         return (), []
@@ -110,4 +112,4 @@ def _curve(
         plan=study.head_plan(probe.places),
         control=study.control,
     )
-    return points, [advice(points)] if points else []
+    return points, []

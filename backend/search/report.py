@@ -109,6 +109,7 @@ def build_results(
         notes=(*_notes(study, reading), *look.notes, *notes),
         suspect_labels=look.suspects,
         learning_curve=look.curve,
+        learning_curve_advice=look.advice,
         calibration=look.calibration,
         imbalance=look.imbalance,
         total_seconds=0.0,

@@ -14,6 +14,7 @@ from backend.search import screen as screen_module
 from backend.search import study as study_module
 from backend.search import turns as turns_module
 from backend.search.compare import Run, compare
+from backend.search.learning_curve import advice
 from backend.search.presets import DEPTHS
 from backend.storage.answers import read_answers
 
@@ -272,6 +273,7 @@ def test_results_say_how_sure_the_winner_is_and_whether_more_pictures_would_help
         point.train_images for point in results.learning_curve
     )
     assert len(results.learning_curve) == 4
+    assert results.learning_curve_advice == advice(results.learning_curve)
     assert results.imbalance is not None
     assert (results.imbalance.balanced, results.imbalance.ranked_by) == (False, "accuracy")
     assert results.leaderboard[0].train_images == results.split.train + results.split.val
