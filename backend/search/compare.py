@@ -26,6 +26,8 @@ from backend.search.trial import Trial
 from backend.storage.files import new_id
 from backend.tracking import NullTracker, Tracker
 
+LEAST_TRACKING_S = 2.0  # of waiting for MLflow's record even where the time budget is used up
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -110,7 +112,8 @@ def _winner(ranked: list[Trial]) -> Trial:
 
 
 def _tracked(results: Results, run: Run) -> Results:
-    tracking = run.tracker.finish(results, [run.folder])
+    within_s = max(LEAST_TRACKING_S, run.control.deadline.remaining())
+    tracking = run.tracker.finish(results, [run.folder], within_s=within_s)
     notes = results.notes
     if tracking.get("status") == "failed":
         notes = (*notes, f"MLflow has no complete record of this run: {tracking.get('detail')}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ EXPERIMENT = "sightglass"
 FINISH_TIMEOUT_S = 30.0
 # A cancelled job has to be over within 5 s; the record may take less than half of that.
 ABORT_TIMEOUT_S = 2.0
+_OPENING = threading.Lock()  # two at once would lay the tables twice, and one of them fails
 LONGEST_PARAM = 500  # what older MLflow servers take; newer ones 6,000
 # MLflow's own defaults wait up to 120 s, seven times over. A setting that a person made stands.
 QUICK_HTTP = {
@@ -57,6 +59,16 @@ def create_tracker(settings: Settings) -> Tracker:
     return MlflowTracker(uri, artifact_root=settings.data_dir.resolve() / "mlflow-artifacts")
 
 
+def prepare_store(settings: Settings) -> None:
+    """Lay a new store's tables ahead of the first run, in the background; whatever fails, that run will say."""
+    uri = settings.resolved_mlflow_uri
+    if uri is not None:
+        steps = BackgroundSteps("mlflow-store")
+        record = _RunRecord(uri, settings.data_dir.resolve() / "mlflow-artifacts")
+        steps.submit(record.lay_tables)
+        steps.close(timeout_s=0)
+
+
 class MlflowTracker:
     """A `Tracker` that writes one job to an MLflow store. Not to be used twice."""
 
@@ -74,12 +86,13 @@ class MlflowTracker:
         kept, flat = tuple(history), flatten(params)
         self._steps.submit(lambda: self._record.add_candidate(row, kept, flat))
 
-    def finish(self, results: Results, artifacts: Sequence[Path]) -> TrackingInfo:
+    def finish(self, results: Results, artifacts: Sequence[Path], *, within_s: float | None = None) -> TrackingInfo:
         self._closed = True
         paths = tuple(artifacts)
         self._steps.submit(lambda: self._record.close(results, paths))
-        ended = self._steps.close(timeout_s=self._finish_timeout_s)
-        return self._info(ended=ended)
+        timeout_s = self._finish_timeout_s if within_s is None else min(within_s, self._finish_timeout_s)
+        ended = self._steps.close(timeout_s=timeout_s)
+        return self._info(ended=ended, timeout_s=timeout_s)
 
     def abort(self, reason: str) -> None:
         if self._closed:
@@ -89,12 +102,12 @@ class MlflowTracker:
         self._steps.submit(lambda: self._record.cut_short(reason))
         self._steps.close(timeout_s=ABORT_TIMEOUT_S)
 
-    def _info(self, *, ended: bool) -> TrackingInfo:
+    def _info(self, *, ended: bool, timeout_s: float) -> TrackingInfo:
         shown = without_password(self._uri)
         answer: TrackingInfo = {"status": "ok", "uri": shown, "run_id": self._record.run_id, "detail": None}
         if not ended:
             detail = (
-                f"MLflow at {shown} had not taken the whole run after {self._finish_timeout_s:g} s. "
+                f"MLflow at {shown} had not taken the whole run after {timeout_s:.3g} s. "
                 "Check that it answers, or set SIGHTGLASS_MLFLOW_TRACKING_URI."
             )
             return {**answer, "status": "failed", "detail": detail}
@@ -115,11 +128,17 @@ class _RunRecord:
         self.run_id: str | None = None
 
     def open(self, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        self._client = client = _connect(self._uri)
-        self._experiment_id = _experiment(client, self._uri, self._artifact_root)
+        self.lay_tables()
+        client = self._connected()
         run = client.create_run(self._experiment_id, run_name=run_name, tags={**tags, "sightglass.kind": "job"})
         self.run_id = run.info.run_id
         _log(client, run.info.run_id, params=params)
+
+    def lay_tables(self) -> None:
+        """Connect, and make what a new store lacks."""
+        with _OPENING:
+            self._client = client = _connect(self._uri)
+            self._experiment_id = _experiment(client, self._uri, self._artifact_root)
 
     def add_candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, str]) -> None:
         client, parent = self._opened()
@@ -168,6 +187,11 @@ class _RunRecord:
                 client.log_artifacts(run_id, str(path), artifact_path=f"bundle/{path.name}")
             else:
                 client.log_artifact(run_id, str(path), artifact_path="bundle")
+
+    def _connected(self) -> MlflowClient:
+        if self._client is None:
+            raise RuntimeError("The run was ended before MLflow was reached.")
+        return self._client
 
     def _opened(self) -> tuple[MlflowClient, str]:
         if self._client is None or self.run_id is None:

@@ -26,8 +26,8 @@ class Tracker(Protocol):
         """Write one candidate below the run, as soon as it is known."""
         ...
 
-    def finish(self, results: Results, artifacts: Sequence[Path]) -> TrackingInfo:
-        """Write the end of the run with copies of the files and folders in `artifacts`; wait a bounded time."""
+    def finish(self, results: Results, artifacts: Sequence[Path], *, within_s: float | None = None) -> TrackingInfo:
+        """Write the end of the run with copies of the files and folders in `artifacts`; wait `within_s` at most."""
         ...
 
     def abort(self, reason: str) -> None:
@@ -44,7 +44,13 @@ class NullTracker:
     def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
         """Nothing to write."""
 
-    def finish(self, results: Results, artifacts: Sequence[Path]) -> TrackingInfo:  # noqa: ARG002 - the seam's shape
+    def finish(
+        self,
+        results: Results,  # noqa: ARG002 - the seam's shape
+        artifacts: Sequence[Path],  # noqa: ARG002
+        *,
+        within_s: float | None = None,  # noqa: ARG002
+    ) -> TrackingInfo:
         return {"status": "off", "uri": None, "run_id": None, "detail": "Tracking is switched off."}
 
     def abort(self, reason: str) -> None:

@@ -20,7 +20,7 @@ from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.files import atomic_write
-from backend.tracking import create_tracker
+from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_names
 
 JOB_KIND = "train_images"
@@ -75,6 +75,8 @@ def model_id_of(job_id: str) -> str:
 def warm_up() -> None:
     """Load what training needs before the first job asks: a cold `import timm` takes 3-12 s."""
     importlib.import_module("backend.search.compare")
+    importlib.import_module("sklearn.linear_model")
+    prepare_store(Settings())
 
 
 def recipe_from(options: dict[str, Any], dataset_id: str) -> Recipe:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from backend.config import Settings
-from backend.tracking import NullTracker, create_tracker
+from backend.tracking import NullTracker, create_tracker, prepare_store
+from backend.tracking import mlflow_tracker as module
 from backend.tracking.mlflow_tracker import MlflowTracker
 
 
@@ -175,3 +176,21 @@ def test_making_a_tracker_imports_no_mlflow() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_a_store_that_was_prepared_takes_the_next_run_as_ever(tmp_path, results):
+    settings = Settings(data_dir=tmp_path)
+    prepare_store(settings)
+    tracker = create_tracker(settings)
+    tracker.start(run_name="job-1", params={}, tags={})
+    assert tracker.finish(results, [])["status"] == "ok"
+
+
+def test_finishing_waits_no_longer_than_it_is_given(results, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_connect", lambda _uri: time.sleep(5))
+    tracker = MlflowTracker("sqlite:///never.db", artifact_root=tmp_path)
+    tracker.start(run_name="job-1", params={}, tags={})
+    started = time.monotonic()
+    info = tracker.finish(results, [], within_s=0.2)
+    assert time.monotonic() - started < 3
+    assert info["status"] == "failed"
