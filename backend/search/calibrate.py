@@ -1,7 +1,8 @@
 """Calibration: one temperature, so that a confidence of 0.9 is right nine times in ten. Pure; it knows no networks.
 
-Source: Guo et al. 2017, "On Calibration of Modern Neural Networks". A temperature changes how sure a model is, never
-which class it names. `engine.temperature` writes it into a network.
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks". A temperature changes how sure a network is, never
+which class it names; where several networks are averaged, a close call between two classes may go the other way.
+`engine.temperature` writes it into a network.
 """
 
 from __future__ import annotations
