@@ -86,7 +86,9 @@ class Contest:
             named = probe.candidate.model_copy(update={"name": f"{probe.candidate.name}{REFINED}"})
             begin = span[0] + number * width
             turn = Turn(candidate=named, strategy="finetune", share=(begin, begin + width))
-            work = partial(run_refinement, self._study, probe.candidate, probe=probe, depth=self._study.depth)
+            # numbers are searched for the best alone: eight cross-validated fine-tunes take minutes
+            depth = self._study.depth if number == 0 else replace(self._study.depth, tuning_trials=0)
+            work = partial(run_refinement, self._study, probe.candidate, probe=probe, depth=depth)
             trial = self._turns.take(turn, work)
             trial = replace(trial, candidate=trial.candidate.model_copy(update={"name": named.name}))
             self._keep(self._turns.close(trial))
