@@ -20,11 +20,9 @@ import numpy.typing as npt
 
 from backend.config import Settings
 from backend.contracts import Dataset, Preprocessing, Progress, RunControl
-from backend.engine.arithmetic import choose_device
 from backend.engine.feature_shards import Features, FeatureShards, picture_key
 from backend.engine.features import image_batch
-from backend.engine.forward import FrozenForward, TorchForward
-from backend.engine.forward.torch_forward import fast_arithmetic, torch_kind
+from backend.engine.forward import ForwardRequest, FrozenForward, TorchForward, build_forward, planned_kind
 from backend.engine.memory import halving
 from backend.engine.models import ModelSpec
 from backend.engine.network import Network, create_network, resolve_spec
@@ -71,14 +69,17 @@ class FeatureSource:
         self._images = images
         self._num_classes = num_classes
         self._control = control
-        self._network: Network | None = None
+        self._own: Network | None = None  # never changed after it was built
+        self._given: Network | None = None
         self._forward: FrozenForward | None = None
         self._shards: dict[str, FeatureShards] = {}
         self._pace = _Pace()
         self._keys = [picture_key(item.digest) for item in request.dataset.items]
         source = locate(self._request.spec, request.settings)
         weights = fingerprint(self._request.spec, source, request.settings)
-        self._folder: Path | None = None if weights is None else self._folder_of(weights)
+        self._folder: Path | None = None
+        if weights is not None:
+            self._open(weights)
 
     def features(self, places: Ints, *, view: str = "plain", control: RunControl | None = None) -> Features:
         """Rows [N, D] for the pictures at `places` of the dataset, float32; only what is missing is computed.
@@ -90,7 +91,7 @@ class FeatureSource:
         """
         control = control or self._control
         if len(places) == 0:
-            return np.zeros((0, self.network.head.in_features), np.float32)
+            return np.zeros((0, self._known_facts().in_features), np.float32)
         wanted = [self._keys[place] for place in places]
         for _ in range(3):  # a damaged file is noticed when it is read; its rows are computed anew
             missing = set(self._shard(view).missing(wanted))
@@ -116,26 +117,28 @@ class FeatureSource:
         left = count if self._folder is None else min(count, len(self._shard("plain").missing(self._keys)))
         if left == 0:
             return 0.0
-        pace = self._pace.seconds_per_image
-        if pace is None and (stored := read_facts(self._folder)) is not None:
-            pace = stored.seconds_per_image
+        pace = self.seconds_per_image
         return None if pace is None else left * pace
 
     @property
+    def seconds_per_image(self) -> float | None:
+        """What a picture takes: by this source's batches, else by an earlier run's; None where nothing is known yet."""
+        pace = self._pace.seconds_per_image
+        if pace is None and (stored := read_facts(self._folder)) is not None:
+            pace = stored.seconds_per_image
+        return pace
+
+    @property
     def network(self) -> Network:
-        """The network, built at first use."""
-        if self._network is None:
-            request = self._request
-            network = create_network(
-                request.spec,
-                num_classes=self._num_classes,
-                settings=request.settings,
-                seed=request.seed,
-                input_size=request.preprocessing.height,
-            )
-            self._network = network
-            self._adopt(network)
-        return self._network
+        """The network, built at first use. Whoever has it may train it: features never come from it any more."""
+        if self._given is None:
+            self._given = self._body()
+            self.release()
+        return self._given
+
+    def release(self) -> None:
+        """Let go of what computes, so that memory holds few networks; it is built again where it is needed."""
+        self._own, self._forward = None, None
 
     @property
     def facts(self) -> NetworkFacts:
@@ -147,7 +150,7 @@ class FeatureSource:
         known = self._known_facts().predict_ms_per_image
         if known is not None:
             return known
-        forward = TorchForward(self.network, self._request.preprocessing, arithmetic="fp32")
+        forward = TorchForward(self._body(), self._request.preprocessing, arithmetic="fp32")
         image = np.array(self._images()[:1])
         times = []
         for _ in range(TIMED_PREDICTIONS + 1):  # the first warms up
@@ -162,21 +165,23 @@ class FeatureSource:
     def _compute(self, place_of: dict[bytes, int], *, view: str, control: RunControl) -> None:
         keys = list(place_of)
         told = _Told(self._request.spec.name, total=len(keys), control=control)
+        sample = np.array([place_of[key] for key in keys[:BATCH_SIZE]])
+        forward = halving(lambda size: self._opened_forward(sample[:size]), BATCH_SIZE, what=self._request.spec.name)
         for start in range(0, len(keys), SHARD_IMAGES):
             chunk = keys[start : start + SHARD_IMAGES]
             rows: list[Features] = []
-            work = self._filling(rows, places=np.array([place_of[key] for key in chunk]), view=view, told=told)
+            work = self._filling(forward, rows, places=np.array([place_of[key] for key in chunk]), view=view, told=told)
             try:
                 halving(work, BATCH_SIZE, what=self._request.spec.name)
             finally:
                 if rows:
                     computed = np.concatenate(rows)
                     self._shard(view).add(chunk[: len(computed)], computed)
-        self._note(forward=self._opened_forward().kind, seconds_per_image=self._pace.seconds_per_image)
+            self._note(forward=forward.kind, seconds_per_image=self._pace.seconds_per_image)
 
-    def _filling(self, rows: list[Features], *, places: Ints, view: str, told: _Told) -> Callable[[int], None]:
-        forward = self._opened_forward()
-
+    def _filling(
+        self, forward: FrozenForward, rows: list[Features], *, places: Ints, view: str, told: _Told
+    ) -> Callable[[int], None]:
         def work(batch_size: int) -> None:
             while (done := sum(map(len, rows))) < len(places):
                 told.control.check()
@@ -186,12 +191,34 @@ class FeatureSource:
 
         return work
 
-    def _opened_forward(self) -> FrozenForward:
+    def _opened_forward(self, sample: Ints) -> FrozenForward:
+        """What computes, compared with float32 on some pictures when it is made; later runs go by its choice."""
         if self._forward is None:
-            network = self.network
-            arithmetic = fast_arithmetic(network.device.type)
-            self._forward = TorchForward(network, self._request.preprocessing, arithmetic=arithmetic)
+            folder, fed = self._open_folder(), self._request.preprocessing
+            known = read_facts(folder)
+            kind = (known and known.forward) or planned_kind(len(self._keys))
+            request = ForwardRequest(
+                network=self._body,
+                preprocessing=fed,
+                identity=self._weights,
+                cache_dir=self._request.settings.cache_dir,
+            )
+            self._forward = build_forward(request, kind, image_batch(self._images(), sample).numpy())
         return self._forward
+
+    def _body(self) -> Network:
+        if self._own is None:
+            request = self._request
+            network = create_network(
+                request.spec,
+                num_classes=self._num_classes,
+                settings=request.settings,
+                seed=request.seed,
+                input_size=request.preprocessing.height,
+            )
+            self._adopt(network)
+            self._own = network
+        return self._own
 
     def _shard(self, view: str) -> FeatureShards:
         if view not in self._shards:
@@ -200,34 +227,35 @@ class FeatureSource:
 
     def _open_folder(self) -> Path:
         if self._folder is None:
-            _ = self.network  # weights that lie on the hub have a name once they are here
-        assert self._folder is not None  # noqa: S101 - `network` sets it
+            _ = self._body()  # weights that lie on the hub have a name once they are here
+        assert self._folder is not None  # noqa: S101 - `_body` sets it
         return self._folder
 
     def _adopt(self, network: Network) -> None:
         """Go by the weights that were really loaded: a source may fail when it is read."""
         request = self._request
         weights = fingerprint(request.spec, network.weights_source, request.settings)
-        folder = self._folder_of(weights or f"{network.weights_source} {request.spec.hub_id}")
-        if folder != self._folder:
-            self._folder = folder
-            self._shards.clear()
-        if read_facts(folder) is None:
-            write_facts(folder, facts_of(network))
+        self._open(weights or f"{network.weights_source} {request.spec.hub_id}")
+        if read_facts(self._folder) is None:
+            write_facts(self._open_folder(), facts_of(network))
 
-    def _folder_of(self, weights: str) -> Path:
+    def _open(self, weights: str) -> None:
+        """Turn to the folder of a network with some weights."""
         request, fed = self._request, self._request.preprocessing
         if weights == "scratch":  # the draw depends on the head's size too
             weights = f"scratch {request.seed} {self._num_classes} {version('torch')}"
+        self._weights = repr((request.spec.timm_name, version("timm"), weights))
         how = (fed.height, fed.width, fed.resize, fed.interpolation, fed.mean, fed.std)
-        kind = torch_kind(fast_arithmetic(choose_device().type), choose_device().type)
-        name = repr((LAYOUT_VERSION, request.spec.timm_name, version("timm"), weights, how, kind))
-        return request.settings.cache_dir / FOLDER / sha256(name.encode()).hexdigest()[:32]
+        name = repr((LAYOUT_VERSION, self._weights, how, planned_kind(len(self._keys))))
+        folder = request.settings.cache_dir / FOLDER / sha256(name.encode()).hexdigest()[:32]
+        if folder != self._folder:
+            self._folder = folder
+            self._shards.clear()
 
     def _known_facts(self) -> StoredFacts:
         facts = read_facts(self._folder)
         if facts is None:
-            facts = facts_of(self.network)
+            facts = facts_of(self._body())
             write_facts(self._open_folder(), facts)
         return facts
 
