@@ -185,10 +185,17 @@ class Activations:
         return chosen.permute(0, 3, 1, 2) if chosen.ndim == 4 else chosen
 
 
-def compute_activations(
-    inputs: Inputs, cut: Cut, *, count: int, views: int, seed: int, control: RunControl
-) -> Activations:
-    """Push `count` places through the frozen stages: plain, and in `views` random views.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewsSize:
+    """How many places are seen, in how many random views beside the plain one, and how many at once."""
+
+    count: int
+    views: int
+    batch_size: int = BATCH_SIZE
+
+
+def compute_activations(inputs: Inputs, cut: Cut, *, size: ViewsSize, seed: int, control: RunControl) -> Activations:
+    """Push places 0..count-1 through the frozen stages: plain, and in random views.
 
     Raises:
         JobCancelled, DeadlineExceeded: through `control`, between batches.
@@ -196,13 +203,13 @@ def compute_activations(
     generator = torch.Generator().manual_seed(seed)
     below = FrozenBelow(inputs, cut)
     kept: torch.Tensor | None = None
-    for view in range(views + 1):
-        for start in range(0, count, BATCH_SIZE):
+    for view in range(size.views + 1):
+        for start in range(0, size.count, size.batch_size):
             control.check()
-            places = np.arange(start, min(start + BATCH_SIZE, count))
+            places = np.arange(start, min(start + size.batch_size, size.count))
             rows = _stored(below.training(places, generator) if view else below.plain(places))
             if kept is None:
-                kept = torch.empty((views + 1, count, *rows.shape[1:]), dtype=rows.dtype)
+                kept = torch.empty((size.views + 1, size.count, *rows.shape[1:]), dtype=rows.dtype)
             kept[view, start : start + len(rows)] = rows
     if kept is None:
         raise ValueError("no image to compute")

@@ -13,13 +13,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from backend.contracts import EpochRecord, FinetuneSettings
 from backend.data.augmentation_catalogue import default_augmentations
 from backend.engine.batches import Pixels
 from backend.engine.features import predict_probabilities
+from backend.engine.memory import halving
 from backend.engine.network import count_parameters, create_network
-from backend.engine.partial import FrozenBelow, bytes_per_view, compute_activations, find_cut
+from backend.engine.partial import (
+    BATCH_SIZE,
+    Activations,
+    FrozenBelow,
+    ViewsSize,
+    bytes_per_view,
+    compute_activations,
+    find_cut,
+)
 from backend.errors import DeadlineExceeded
 from backend.search.budget import Budget
 from backend.search.crossfit import Course, cross_fit
@@ -46,6 +56,7 @@ MANY_IMAGES = 2000  # above, one held-out fifth judges as surely as folds do, at
 HELD_OUT_PARTS = 5
 MOST_MEMORY = 1_500_000_000  # bytes of activations; beyond, fewer views, then none kept
 LEAST_EPOCHS = 2
+VIEWS_SHARE = 0.3  # of the time left, for what the early stages see; training on it takes far longer
 MARGIN = 1.1  # estimates err
 VALIDATION = 0.4  # of what a training step takes; measured 0.2 to 0.35
 SOLVE_S = 1.0  # a head's solution; 0.2 to 1 s on a few hundred images
@@ -196,10 +207,36 @@ class _Refinement:
         if cut is None:
             return pixels
         count = len(self.places)
-        views = min(recipe.refine.views, MOST_MEMORY // (count * bytes_per_view(cut, pixels)) - 1)
-        if views < 0:
+        most = MOST_MEMORY // (count * bytes_per_view(cut, pixels)) - 1
+        if most < 0:
             return FrozenBelow(pixels, cut)
-        return compute_activations(pixels, cut, count=count, views=views, seed=recipe.seed, control=self.control)
+        views = min(recipe.refine.views, most, self._views_in_time(cut, pixels))
+
+        def compute(batch_size: int) -> Activations:
+            size = ViewsSize(count=count, views=views, batch_size=batch_size)
+            return compute_activations(pixels, cut, size=size, seed=recipe.seed, control=self.control)
+
+        return halving(compute, BATCH_SIZE, what=f"the early stages of {self.network.spec.name}")
+
+    def _views_in_time(self, cut: Cut, pixels: Pixels) -> int:
+        """How many random views take at most a share of the time that is left.
+
+        Raises:
+            DoesNotFit: the plain one alone takes more.
+        """
+        left = self.budget.left()
+        if math.isinf(left):
+            return self.study.recipe.refine.views
+        few = np.arange(min(BATCH_SIZE, len(self.places)))
+        started = time.perf_counter()
+        FrozenBelow(pixels, cut).training(few, torch.Generator())
+        view = (time.perf_counter() - started) / len(few) * len(self.places)
+        if view > left * VIEWS_SHARE:
+            raise DoesNotFit(
+                f"The early stages alone would take about {view:.0f} s of the {left:.0f} s that are left. A larger "
+                "time_budget_s makes room."
+            )
+        return int(left * VIEWS_SHARE / view) - 1
 
     def _within_time(self, course: Course, *, folds: int) -> tuple[Plan, float]:
         """The most careful way that fits, fewer folds before fewer epochs, and the seconds that it leaves over."""

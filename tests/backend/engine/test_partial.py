@@ -13,6 +13,7 @@ from backend.engine.network import create_network
 from backend.engine.partial import (
     Activations,
     FrozenBelow,
+    ViewsSize,
     bytes_per_view,
     compute_activations,
     find_cut,
@@ -35,7 +36,9 @@ def pixels(pictures, preprocessing):
 def activations(tiny, pixels):
     def compute(views=2, seed=1, trained=1):
         cut = find_cut(tiny, trained=trained)
-        return cut, compute_activations(pixels, cut, count=36, views=views, seed=seed, control=RunControl())
+        return cut, compute_activations(
+            pixels, cut, size=ViewsSize(count=36, views=views), seed=seed, control=RunControl()
+        )
 
     return compute
 
@@ -140,7 +143,9 @@ def test_views_take_the_memory_that_was_foretold(tiny, pixels, activations):
 def test_computing_views_can_be_cancelled(tiny, pixels):
     control = RunControl(cancelled=lambda: True, deadline=Deadline(None))
     with pytest.raises(JobCancelled):
-        compute_activations(pixels, find_cut(tiny, trained=1), count=36, views=1, seed=0, control=control)
+        compute_activations(
+            pixels, find_cut(tiny, trained=1), size=ViewsSize(count=36, views=1), seed=0, control=control
+        )
 
 
 def test_tokens_of_a_transformer_are_kept_as_they_are():

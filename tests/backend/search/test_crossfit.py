@@ -10,7 +10,7 @@ from backend.contracts import FinetuneSettings, Preprocessing, RunControl
 from backend.engine.batches import Pixels
 from backend.engine.models import find_spec
 from backend.engine.network import create_network
-from backend.engine.partial import compute_activations, find_cut
+from backend.engine.partial import ViewsSize, compute_activations, find_cut
 from backend.errors import JobCancelled
 from backend.search.crossfit import Course, cross_fit
 
@@ -39,7 +39,7 @@ def course(images):
     network.weights = "imagenet"  # as if it had learned something
     cut = find_cut(network, trained=1)
     pixels = Pixels(images=images, preprocessing=FED, device=torch.device("cpu"))
-    inputs = compute_activations(pixels, cut, count=36, views=0, seed=0, control=RunControl())
+    inputs = compute_activations(pixels, cut, size=ViewsSize(count=36, views=0), seed=0, control=RunControl())
     random = np.random.default_rng(1)
     features = random.normal(size=(36, network.head.in_features)).astype(np.float32)
     return Course(

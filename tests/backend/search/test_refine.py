@@ -191,6 +191,24 @@ def test_what_never_fits_says_how_long_it_would_take(open_small, monkeypatch):
         run_refinement(study, CANDIDATE, probe=probe_of(study), depth=DEPTH, watch=watch(deadline=Deadline(100)))
 
 
+def test_early_stages_that_take_too_long_are_refused_or_see_fewer_views(open_small, monkeypatch):
+    slow(monkeypatch, 0.0)
+    study = open_small(time_budget_s=1000, overrides={"refine.views": 50})
+    probe, told = probe_of(study), []
+    clock = iter(range(0, 10**6, 100))  # every look at the clock finds 100 s gone
+    monkeypatch.setattr(refine_module.time, "perf_counter", lambda: float(next(clock)))
+    for seconds in (200, 10_000):
+        deadline = Deadline(seconds)
+        monkeypatch.setattr(
+            refine_module, "compute_activations", lambda *args, size, **more: told.append(size) or 1 / 0
+        )
+        with pytest.raises((DoesNotFit, ZeroDivisionError)) as caught:
+            run_refinement(study, CANDIDATE, probe=probe, depth=DEPTH, watch=watch(deadline=deadline))
+        told.append(str(caught.value))
+    assert "early stages alone would take about" in told[0]
+    assert 0 < told[1].views < 50
+
+
 def test_of_many_images_one_part_judges_and_the_probe_answers_for_the_rest(small, monkeypatch):
     monkeypatch.setattr(refine_module, "MANY_IMAGES", 10)
     seen = verdict_is(monkeypatch, kept=True)
