@@ -43,7 +43,9 @@ def list_candidates(settings: Settings) -> list[Candidate]:
 
 
 def plan(recipe: Recipe, settings: Settings) -> list[Candidate]:
-    """The networks of one run, cheapest first, each once.
+    """The networks of one run, each once: those with pretrained weights first, the cheapest first among them.
+
+    So a small budget goes to the networks that make something of it; one from scratch has far less to offer.
 
     Raises:
         RecipeError: a name that the registry does not know; the message suggests the nearest.
@@ -51,7 +53,7 @@ def plan(recipe: Recipe, settings: Settings) -> list[Candidate]:
     names = recipe.models or default_names(settings)
     specs = [find_spec(name) for name in dict.fromkeys(names)]
     known = [describe(spec, settings, default=spec.default) for spec in specs]
-    return sorted(known, key=cost)
+    return sorted(known, key=lambda candidate: (candidate.weights == "scratch", cost(candidate)))
 
 
 def cost(candidate: Candidate) -> float:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from backend.search.watch import TrialWatch
 
 
+CAUTION = 0.5  # of a guess: networks differ by as much in what one weight costs, and a wrong refusal loses a network
+
+
 @dataclass(kw_only=True)
 class _Climber:
     """A candidate with the features and the trial that it has so far."""
@@ -109,9 +112,20 @@ class Screen:
         def work(*, watch: TrialWatch) -> Trial:
             if climber.entrant is None:
                 climber.entrant = enter(self._study, climber.candidate)
-            return run_probe(self._study, climber.entrant, Rung(places=places, last=last, refuse=refuse), watch=watch)
+            guess = self._guess(climber, len(places) + (len(self._study.test) if last else 0))
+            rung = Rung(places=places, last=last, refuse=refuse, guess=guess)
+            return run_probe(self._study, climber.entrant, rung, watch=watch)
 
         return work
+
+    def _guess(self, climber: _Climber, images: int) -> float:
+        """Seconds for a network that was never timed, by the quickest of the others, weight for weight."""
+        paces = [
+            pace / cost(one.candidate)
+            for one in self._climbers
+            if one.entrant is not None and (pace := one.entrant.source.seconds_per_image)
+        ]
+        return CAUTION * min(paces) * cost(climber.candidate) * images if paces else 0.0
 
     def _answered(self) -> bool:
         """Whether somebody stands on the last rung, with answers to the test images."""
