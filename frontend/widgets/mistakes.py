@@ -118,12 +118,13 @@ def _images(api: Client, results: ResultsAnswer, cell: Cell, page_key: str) -> N
         problems.show_problem(error)
         return
     answers = page["images"]
-    shown = show_row(
-        api,
-        [answer["url"] for answer in answers],
-        alt=t("cell.alt", truth=cell.truth, predicted=cell.predicted),
-        captions=[percent(answer["confidence"], digits=0) for answer in answers],
-    )
+    with st.container(key="cell-images"):
+        shown = show_row(
+            api,
+            [answer["url"] for answer in answers],
+            alt=t("cell.alt", truth=cell.truth, predicted=cell.predicted),
+            captions=[percent(answer["confidence"], digits=0) for answer in answers],
+        )
     if shown < len(answers):
         st.caption(t("cell.gone", count=len(answers) - shown))
 
