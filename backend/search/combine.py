@@ -27,6 +27,7 @@ MOST_MEMBERS = 3  # an answer takes as long as all members together
 ROUNDS = 20  # weights in steps of a twentieth are finer than some hundred images can tell
 REPEATS = 5  # of dividing the images into halves, so that one lucky division decides nothing
 LEVEL = 0.05
+LEAST_GAIN = 0.005  # of the score: under half a point is not worth the time of several networks at every answer
 SCORES: dict[RankBy, Callable[[Floats, Ints], float]] = {"accuracy": accuracy, "macro_f1": macro_f1}
 ENSEMBLE = "ensemble"  # its name on the leaderboard
 
@@ -84,7 +85,8 @@ def combine(trials: Sequence[Trial], targets: Ints, *, by: RankBy, seed: int = 4
 
     Whether they are better is judged on halves of the images that had no say in the choice, against the best single
     trial, both with a temperature of their own: an average that is merely less sure of itself gains nothing. Kept is
-    what lowers the log-loss by more than chance (95%) and raises the score `by` which the leaderboard ranks.
+    what lowers the log-loss by more than chance (95%) and raises the score `by` which the leaderboard ranks by half a
+    point; that gain of the score alone may still be within chance, and the rows then stand as a tie.
     """
     able = _able(trials, targets, by=by)
     if len(able) < 2:
@@ -144,15 +146,24 @@ def _judge(answers: Sequence[Floats], targets: Ints, *, by: RankBy, seed: int) -
         together_scores.append(score(together, targets))
         alone_scores.append(score(alone, targets))
     gain = np.mean(gains, axis=0)
-    ours, theirs = float(np.mean(together_scores)), float(np.mean(alone_scores))
     # Equal gains everywhere, such as none at all, have no spread to test against.
     sure = gain.std() > 0 and float(ttest_1samp(gain, 0.0, alternative="greater").pvalue) < LEVEL
     name = "macro-F1" if by == "macro_f1" else "accuracy"
-    figures = f"{name} {100 * ours:.1f}% together, {100 * theirs:.1f}% for the best alone, cross-validated"
-    if sure and ours > theirs:
-        return _Verdict(wins=True, words=f"Better than the best alone: {figures}.")
-    why = "is within what chance explains" if ours > theirs else "was none"
-    return _Verdict(wins=False, words=f"The gain of several networks {why} ({figures}), so one answers alone.")
+    ours, theirs = float(np.mean(together_scores)), float(np.mean(alone_scores))
+    figures = (
+        f"{name} {100 * ours:.1f}% together, {100 * theirs:.1f}% for the best alone, log-loss changed by "
+        f"{-gain.mean():+.3f}, cross-validated"
+    )
+    if not sure:
+        return _Verdict(
+            wins=False,
+            words=f"Several networks together gained nothing beyond chance ({figures}), so one answers alone.",
+        )
+    if ours - theirs < LEAST_GAIN:
+        return _Verdict(
+            wins=False, words=f"Several networks together gained too little for their time ({figures}); one answers."
+        )
+    return _Verdict(wins=True, words=f"Surer of what is right than the best alone, by more than chance: {figures}.")
 
 
 def _answer(answers: Sequence[Floats], targets: Ints, *, choosing: Ints, judging: Ints) -> tuple[Floats, Floats]:

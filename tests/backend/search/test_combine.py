@@ -108,6 +108,22 @@ def test_copies_of_one_network_are_refused(targets):
         found.as_trial()
 
 
+def test_better_probabilities_that_name_no_class_better_are_not_worth_the_time():
+    """All name the same classes; each has its own error in how sure it is, which an average evens out."""
+    targets = truth_of(1500)
+    named = np.where(np.random.default_rng(0).random(1500) < 0.8, targets, (targets + 1) % CLASSES)
+
+    def unsteady(seed):
+        noise = np.random.default_rng(seed).normal(size=1500)
+        surer = np.maximum(np.where(named == targets, 3.0, 1.0) + 1.5 * noise, 0.05)
+        powers = np.exp(surer[:, None] * np.eye(CLASSES)[named])
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    found = combine([trial(name, unsteady(seed)) for seed, name in enumerate("abc")], targets, by="accuracy")
+    assert not found.kept
+    assert "too little for their time" in found.reason
+
+
 @pytest.mark.parametrize("temperature", [0.4, 3.0])
 def test_a_copy_that_is_only_more_or_less_sure_of_itself_is_refused(targets, temperature):
     answers = opinion(targets, 0, noise=2.0)
