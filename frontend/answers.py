@@ -148,6 +148,7 @@ class LeaderboardRow(TypedDict):
     accuracy_ci95: NotRequired[list[float] | None]
     macro_f1: float | None
     val_accuracy: float | None
+    val_macro_f1: NotRequired[float | None]
     train_seconds: float | None
     predict_ms_per_image: float | None
     parameters: int | None

@@ -6,6 +6,7 @@ the same thing. The session holds only what may be lost: which uploads were alre
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ _ROUND = "upload-round"
 _OUTCOMES = "upload-outcomes"
 _CURVES = "live-curves"
 _PICTURES = "pictures"
+_SEEN = "candidates-seen"
 
 
 # --- the URL
@@ -125,6 +127,14 @@ def scores_seen(job: str) -> dict[str, dict[int, float]]:
     """Candidate to {epoch: best validation accuracy}, as far as this browser tab has watched."""
     seen: dict[str, dict[int, float]] = st.session_state.get(_CURVES, {}).get(job, {})
     return seen
+
+
+def seconds_since(job: str, candidate: str, mark: object) -> float:
+    """Seconds since this browser tab first saw a candidate so; a new mark begins anew."""
+    seen = st.session_state.setdefault(_SEEN, {})
+    if seen.get((job, candidate), (None, 0.0))[0] != mark:
+        seen[job, candidate] = (mark, time.monotonic())
+    return float(time.monotonic() - seen[job, candidate][1])
 
 
 # --- pictures to be named: they outlive a change of tab

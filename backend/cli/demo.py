@@ -71,7 +71,8 @@ def walk(service: Service, archive: Path, out: Path) -> None:
     job = service.json("POST", "/api/cv/train/start", json={"dataset_id": dataset["dataset_id"]})
     follow(service, job["job_id"])
     results = service.json("GET", f"/api/cv/jobs/{job['job_id']}/results")
-    console.print(tables.leaderboard(results["leaderboard"]))
+    ranked_by = (results.get("imbalance") or {}).get("ranked_by", "accuracy")
+    console.print(tables.leaderboard(results["leaderboard"], ranked_by=ranked_by))
     console.print(tables.in_words(results["best_model"]["name"], results["test"], results["split"]["test"]))
     name, picture = one_picture(archive)
     predicted = service.json(

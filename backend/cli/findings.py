@@ -9,6 +9,7 @@ from backend.cli.tables import number, percent
 
 Plain = Mapping[str, Any]
 FIRST_SUSPECTS = 5
+HARDLY = 0.05  # a temperature this near 1 moves a confidence of 80% by about a point
 
 
 def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
@@ -43,8 +44,8 @@ def _imbalance(found: Plain) -> Iterator[str]:
 
 def _confidence(found: Plain) -> str:
     judged = f"judged by {found['images']} images that it had not learned from"
-    if found["temperature"] == 1.0:
-        return f"Confidence: needed no correction, {judged}: calibration error {percent(found['ece_after'])}."
+    if abs(found["temperature"] - 1.0) <= HARDLY:
+        return f"Confidence: needed hardly any correction, {judged}: calibration error {percent(found['ece_after'])}."
     change = "lowered" if found["temperature"] > 1.0 else "raised"
     losses = f"log-loss {found['log_loss_before']:.3f} to {found['log_loss_after']:.3f}"
     errors = f"calibration error {percent(found['ece_before'])} to {percent(found['ece_after'])}"

@@ -28,8 +28,12 @@ def _table(title: str, columns: Mapping[str, bool]) -> Table:
     return table
 
 
-def leaderboard(rows: Rows) -> Group:
-    """One line a candidate, in the order of the ranking; below, what was tried on each and why it stopped."""
+def leaderboard(rows: Rows, *, ranked_by: str = "accuracy") -> Group:
+    """One line a candidate, in the order of the ranking; below, what was tried on each and why it stopped.
+
+    The column of validation shows the score that ranked, `ranked_by`.
+    """
+    validation = "val_macro_f1" if ranked_by == "macro_f1" else "val_accuracy"
     words = ("network", "weights", "strategy")
     numbers = ("valid.", "test", "F1", "train s", "ms/img")  # short, so that a line fits into 80 columns
     table = _table("Leaderboard", {"": True, **dict.fromkeys(words, False), **dict.fromkeys(numbers, True)})
@@ -39,7 +43,7 @@ def leaderboard(rows: Rows) -> Group:
             Text(row["name"]),
             row.get("weights_source") or row.get("weights") or "",
             row["strategy"] if row["status"] == "ok" else row["status"],
-            percent(row["val_accuracy"]),
+            percent(row.get(validation)),
             percent(row["accuracy"]),
             number(row["macro_f1"], "{:.3f}"),
             number(row["train_seconds"]),

@@ -130,7 +130,8 @@ def suspect_paths(results: Results, archive: Path, out: Path) -> dict[str, str]:
 
 def report(results: Results, folder: Path, *, paths: dict[str, str]) -> None:
     console, plain = answers(), results.model_dump(mode="json")
-    console.print(tables.leaderboard(plain["leaderboard"]))
+    ranked_by = results.imbalance.ranked_by if results.imbalance else "accuracy"
+    console.print(tables.leaderboard(plain["leaderboard"], ranked_by=ranked_by))
     console.print(tables.per_class(plain["per_class"]))
     console.print(tables.in_words(results.best_model.name, plain["test"], results.split.test), markup=False)
     for line in findings.lines(plain, paths=paths):

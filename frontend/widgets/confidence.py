@@ -8,6 +8,8 @@ from frontend.answers import Calibration, ResultsAnswer
 from frontend.i18n import t
 from frontend.widgets.wording import percent
 
+HARDLY = 0.05  # a temperature this near 1 moves a confidence of 80% by about a point
+
 
 def show(results: ResultsAnswer) -> None:
     """Draw the sentence and the table; without a calibration only the test images' own numbers."""
@@ -21,15 +23,23 @@ def show(results: ResultsAnswer) -> None:
 
 def sentence(calibration: Calibration) -> str:
     """What was found about the winner's confidence, and what was done."""
-    temperature = calibration["temperature"]
-    if temperature == 1.0:
-        return t("confidence.kept", images=calibration["images"], gap=percent(calibration["ece_after"]))
+    temperature, images = calibration["temperature"], calibration["images"]
+    if abs(temperature - 1.0) <= HARDLY:
+        return t("confidence.kept", images=images, gap=percent(calibration["ece_after"]))
     return t(
         "confidence.lowered" if temperature > 1.0 else "confidence.raised",
-        images=calibration["images"],
-        before=percent(calibration["ece_before"]),
-        after=percent(calibration["ece_after"]),
+        images=images,
+        change=_change(calibration),
     )
+
+
+def _change(calibration: Calibration) -> str:
+    """The gap where it shrank; else the log-loss, which a correction always lowers."""
+    before, after = calibration["ece_before"], calibration["ece_after"]
+    if after < before:
+        return t("confidence.gap", before=percent(before), after=percent(after))
+    losses = calibration["log_loss_before"], calibration["log_loss_after"]
+    return t("confidence.loss", before=f"{losses[0]:.3f}", after=f"{losses[1]:.3f}")
 
 
 def rows(results: ResultsAnswer) -> list[dict[str, str]]:

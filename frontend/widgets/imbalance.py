@@ -21,4 +21,5 @@ def sentence(found: ClassImbalance) -> str:
     how_uneven = t("imbalance.found" if found["automatic"] else "imbalance.ratio", ratio=ratio)
     training = t("imbalance.balanced" if found["balanced"] else "imbalance.plain")
     ranking = t("imbalance.macro_f1" if found["ranked_by"] == "macro_f1" else "imbalance.accuracy")
-    return f"{how_uneven} {training} {ranking} {t('imbalance.automatic' if found['automatic'] else 'imbalance.chosen')}"
+    change = t("imbalance.automatic", balance=t("recipe.class_balance"), ranking=t("recipe.rank_by"))
+    return f"{how_uneven} {training} {ranking} {change if found['automatic'] else t('imbalance.chosen')}"

@@ -18,6 +18,8 @@ UNFINISHED = ("queued", "running")
 # States of one network, in the order of the rows that have no score.
 ORDER = ("succeeded", "running", "queued", "skipped", "failed")
 LEFT_OUT = ("skipped", "failed")
+# A stage in which a network's clock stands: others have their turn.
+PAUSED = ("waiting for the others",)
 
 
 def watch(api: Client, job: JobAnswer) -> None:
@@ -49,7 +51,7 @@ def show_rows(job: JobAnswer) -> None:
     """The leaderboard so far, a row a network: where it stands, what is tried, how long for, why it ended."""
     for candidate in ranked(job["candidates"]):
         with st.container(border=True, gap="xsmall"):
-            _row(candidate)
+            _row(candidate, spent=_spent(job, candidate))
 
 
 def ranked(candidates: Sequence[CandidateProgress]) -> list[CandidateProgress]:
@@ -103,18 +105,27 @@ def _cancel(api: Client, job: JobAnswer) -> None:
             st.caption(t("train.cancelling"))
 
 
-def _row(candidate: CandidateProgress) -> None:
+def _spent(job: JobAnswer, candidate: CandidateProgress) -> float | None:
+    """Seconds on a network so far; while it is at work they go on between its reports."""
+    told = candidate.get("seconds")
+    if told is None or candidate["state"] != "running" or candidate["stage"] in PAUSED:
+        return told
+    mark = (told, candidate["stage"], candidate["epoch"])
+    return told + state.seconds_since(job["job_id"], candidate["name"], mark)
+
+
+def _row(candidate: CandidateProgress, *, spent: float | None) -> None:
     st.markdown(" · ".join(_words(candidate)))
     if candidate["state"] == "running" and candidate["epochs"]:
         st.progress(min(1.0, candidate["epoch"] / candidate["epochs"]))
-    details = _details(candidate)
+    details = _details(candidate, spent)
     if details:
         st.caption("  \n".join(details))
 
 
-def _details(candidate: CandidateProgress) -> list[str]:
+def _details(candidate: CandidateProgress, spent: float | None) -> list[str]:
     """What is tried and for how long, and why it ended."""
-    tried, spent, reason = candidate.get("tried"), candidate.get("seconds"), candidate.get("reason")
+    tried, reason = candidate.get("tried"), candidate.get("reason")
     first = [plain(tried)] if tried else []
     first += [seconds(spent)] if spent else []
     return [line for line in (" · ".join(first), plain(reason or "")) if line]

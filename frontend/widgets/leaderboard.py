@@ -16,7 +16,10 @@ def show(results: ResultsAnswer) -> None:
     st.subheader(t("results.leaderboard"), anchor=False)
     st.caption(t("results.leaderboard_help"))
     best, tied = chosen_row(results), ties(results)
-    rows = [_row(row, chosen=row is best, tie=row["rank"] in tied) for row in ordered(results["leaderboard"])]
+    rows = [
+        _row(row, mark=_mark(row, chosen=row is best, tie=row["rank"] in tied), validation=ranking_score(results, row))
+        for row in ordered(results["leaderboard"])
+    ]
     with st.container(key="leaderboard"):  # the key lets the style align the numbers
         st.table(rows, border="horizontal", hide_index=True, alt=t("results.leaderboard"))
 
@@ -40,6 +43,13 @@ def ties(results: ResultsAnswer) -> set[int | None]:
     return {row["rank"] for row in rows if _overlaps(row, best)}
 
 
+def ranking_score(results: ResultsAnswer, row: LeaderboardRow) -> float | None:
+    """The score that ranked: macro F1 or accuracy, on images that were not learned from."""
+    imbalance = results.get("imbalance")
+    by_macro_f1 = imbalance is not None and imbalance["ranked_by"] == "macro_f1"
+    return row.get("val_macro_f1") if by_macro_f1 else row["val_accuracy"]
+
+
 def _overlaps(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
     """For results from before rows were marked: whether a row's 95% interval holds the best's accuracy."""
     interval = row.get("accuracy_ci95")
@@ -48,16 +58,23 @@ def _overlaps(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
     return row["strategy"] != "baseline" and interval[0] <= best["accuracy"] <= interval[1]
 
 
-def _row(row: LeaderboardRow, *, chosen: bool, tie: bool) -> dict[str, Any]:
+def _mark(row: LeaderboardRow, *, chosen: bool, tie: bool) -> str:
+    """How a row stands to the best one."""
+    if row["status"] != "ok":
+        return name_of("status", row["status"])
+    return t("leaderboard.best") if chosen else t("leaderboard.tie") if tie else ""
+
+
+def _row(row: LeaderboardRow, *, mark: str, validation: float | None) -> dict[str, Any]:
     name = name_in_words(row)
-    mark = t("leaderboard.best") if chosen else t("leaderboard.tie") if tie else ""
+    named = f"**{name}**" if mark == t("leaderboard.best") else name
     return {
         t("column.rank"): str(row["rank"]) if row["rank"] is not None else NOTHING,
-        t("column.network"): "  \n".join([f"**{name}**" if chosen else name, *_story(row)]),
-        t("column.note"): mark if row["status"] == "ok" else name_of("status", row["status"]),
+        t("column.network"): "  \n".join([named, *_story(row)]),
+        t("column.note"): mark,
         t("column.accuracy"): percent(row["accuracy"]),
         t("column.macro_f1"): percent(row["macro_f1"]),
-        t("column.val_accuracy"): percent(row["val_accuracy"]),
+        t("column.validation"): percent(validation),
         t("column.weights"): weights(row["weights"], row.get("weights_source")),
         t("column.strategy"): name_of("strategy", row["strategy"]),
         t("column.train_seconds"): seconds(row["train_seconds"]),

@@ -255,14 +255,20 @@ def test_an_ensemble_names_its_members_and_what_an_answer_costs(page_with):
     [
         (1.4, "It was surer than it should be."),
         (0.8, "It was less sure than it could be."),
-        (1.0, "needed no correction"),
+        (1.0, "needed hardly any correction"),
+        (0.97, "needed hardly any correction"),
     ],
 )
 def test_calibration_is_said_in_one_sentence(page_with, temperature, said):
     page = page_with(lambda results: {"calibration": results["calibration"] | {"temperature": temperature}})
     [sentence] = [text for text in texts_of(page) if said in text]
     assert "judged by 128 images that it had not learned from" in sentence
-    assert ("from 8.4% to 2.1%" in sentence) == (temperature != 1.0)
+    assert ("from 8.4% to 2.1%" in sentence) == (temperature in (1.4, 0.8))
+
+
+def test_a_correction_that_did_not_close_the_gap_is_told_by_the_log_loss(page_with):
+    page = page_with(lambda results: {"calibration": results["calibration"] | {"ece_after": 0.09}})
+    assert any("(log-loss) went from 0.420 to 0.360" in text for text in texts_of(page))
 
 
 def test_the_numbers_behind_the_confidence_stand_in_a_table(page):
@@ -287,7 +293,16 @@ def test_uneven_classes_are_said_with_what_followed(page_with, found, said):
     page = page_with(lambda _: {"imbalance": found})
     [box] = [box.value for box in page.info if "times the images" in box.value]
     assert all(word in box for word in said)
-    assert ("Change it under Train" in box) == found["automatic"]
+    assert ("> Uneven classes and Rank networks by." in box) == found["automatic"]
+
+
+@pytest.mark.parametrize(("ranked_by", "shown"), [("accuracy", "90.3%"), ("macro_f1", "77.0%")])
+def test_the_validation_column_is_the_score_that_ranked(page_with, ranked_by, shown):
+    def change(results):
+        rows = [row | {"val_macro_f1": 0.77} for row in results["leaderboard"]]
+        return {"leaderboard": rows, "imbalance": results["imbalance"] | {"ranked_by": ranked_by}}
+
+    assert rows(page_with(change))[0]["Validation"] == shown
 
 
 def test_even_classes_need_no_words(page):

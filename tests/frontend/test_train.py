@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from frontend.widgets import expert_settings, job_progress
@@ -215,7 +217,7 @@ def test_a_running_job_shows_a_row_for_each_network(open_page, service, dataset)
 
 
 def candidate(name, state, score=None, **fields):
-    return {"name": name, "state": state, "stage": "", "epoch": 0, "epochs": 0, "score": score, **fields}
+    return {"name": name, "state": state, "stage": "", "epoch": 0, "epochs": 0, "score": score} | fields
 
 
 def test_the_live_leaderboard_has_the_best_on_top_and_what_was_left_out_below():
@@ -235,6 +237,21 @@ def test_the_live_leaderboard_has_the_best_on_top_and_what_was_left_out_below():
         "left",
         "broke",
     ]
+
+
+def test_the_clock_of_a_network_at_work_goes_on_between_its_reports(open_page, service, dataset):
+    service.step = 0
+    rows = [
+        candidate("at work", "running", stage="computing features", seconds=20.0, tried="a head"),
+        candidate("paused", "running", stage="waiting for the others", seconds=30.0),
+        candidate("ended", "succeeded", 0.9, seconds=40.0),
+    ]
+    job = service.add_job(dataset["dataset_id"], state="running", candidates=rows)
+    page = open_page(tab="train", job=job["job_id"])
+    assert [caption.value for caption in page.main.caption][-3:] == ["40 s", "a head · 20 s", "30 s"]
+    time.sleep(1.1)
+    page.run()
+    assert [caption.value for caption in page.main.caption][-3:] == ["40 s", "a head · 21 s", "30 s"]
 
 
 def test_a_network_that_cannot_fit_says_so_while_others_run(open_page, service, dataset):

@@ -42,5 +42,5 @@ def test_an_older_run_prints_nothing_that_it_never_found():
 
 def test_confidence_that_needed_no_correction_says_so():
     plain = service_fakes.results_record(**service_fakes.findings()).model_dump(mode="json")
-    plain["calibration"]["temperature"] = 1.0
-    assert any("needed no correction" in line for line in findings.lines(plain, paths={}))
+    plain["calibration"]["temperature"] = 0.97
+    assert any("needed hardly any correction" in line for line in findings.lines(plain, paths={}))

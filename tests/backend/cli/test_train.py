@@ -127,6 +127,12 @@ def test_the_leaderboard_shows_scores_and_why_a_row_failed():
     assert "None" not in text
 
 
+def test_the_validation_column_shows_the_score_that_ranked():
+    row = ROW | {"val_macro_f1": 0.77}
+    assert "77.0%" in printed(tables.leaderboard([row], ranked_by="macro_f1"))
+    assert "90.0%" in printed(tables.leaderboard([row]))
+
+
 def test_the_leaderboard_marks_ties_and_says_what_was_tried_and_why_it_stopped():
     tied = ROW | {"rank": 2, "name": "resnet18", "tie": True, "tried": "features of 3 depths", "train_images": 60}
     stopped = tied | {"rank": 3, "name": "vit_tiny", "tie": False, "reason": "Clearly behind on 60 images."}
