@@ -12,6 +12,7 @@ from backend.cli import tables
 from backend.cli.console import answers, messages, print_json, read_settings
 from backend.cli.following import following
 from backend.cli.train import require_data
+from backend.contracts import ModelInfo
 from backend.errors import InputError
 
 
@@ -39,11 +40,19 @@ def evaluate(
         return
     console = answers()
     console.print(tables.per_class(report["per_class"]))
-    accuracy, macro_f1 = tables.percent(report["test"]["accuracy"]), report["test"]["macro_f1"]
+    test = report["test"]
     console.print(
-        f"{outcome.model.name} on {outcome.total_images} images: accuracy {accuracy}, macro F1 {macro_f1:.3f}."
+        f"{_named(outcome.model)} on {outcome.total_images} images: accuracy {tables.percent(test['accuracy'])}, "
+        f"macro F1 {test['macro_f1']:.3f}, calibration error {tables.percent(test['expected_calibration_error'])}.",
+        markup=False,
     )
     console.print(f"Written: {out / 'report.json'}, {out / 'confusion_matrix.png'}", markup=False)
+
+
+def _named(model: ModelInfo) -> str:
+    """The model's name, and who answers where several do."""
+    members = ", ".join(f"{member.name} {100 * member.weight:.0f}%" for member in model.members)
+    return f"{model.name} ({members})" if members else model.name
 
 
 def make_folder(folder: Path) -> None:

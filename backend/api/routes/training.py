@@ -8,7 +8,8 @@ from typing import Annotated
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
+from fastapi.openapi.models import Example
 
 from backend.api.deps import CatalogDep, DatasetId, JobId, ServicesDep
 from backend.api.problems import problems
@@ -26,6 +27,22 @@ router = APIRouter(prefix="/api/cv", tags=["training"], route_class=LimitedRoute
 
 POLL_S = 0.2
 LONGEST_WAIT_S = 3600
+DATASET = {"dataset_id": "ds-0123456789"}
+EXAMPLES: dict[str, Example] = {
+    "defaults": {"summary": "Everything by default", "value": DATASET},
+    "search": {
+        "summary": "The longest search, in fifteen minutes and without an ensemble",
+        "value": {**DATASET, "preset": "best", "time_budget_s": 900, "ensemble": False},
+    },
+    "uneven": {
+        "summary": "Uneven classes, and only the share of right answers counts",
+        "value": {**DATASET, "class_balance": "plain", "rank_by": "accuracy"},
+    },
+    "finetune": {
+        "summary": "One network, trained as a whole",
+        "value": {**DATASET, "strategy": "finetune", "models": ["resnet18"], "num_epochs": 5},
+    },
+}
 
 
 @router.post(
@@ -38,7 +55,7 @@ LONGEST_WAIT_S = 3600
     },
 )
 async def start_training(
-    recipe: Recipe,
+    recipe: Annotated[Recipe, Body(openapi_examples=EXAMPLES)],
     services: ServicesDep,
     response: Response,
     wait: Annotated[

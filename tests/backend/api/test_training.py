@@ -6,6 +6,7 @@ import time
 import pytest
 from sqlalchemy import update
 
+from backend.contracts import Recipe
 from backend.storage.tables import results
 
 PROBLEM = "application/problem+json"
@@ -231,3 +232,11 @@ def test_results_from_before_the_search_could_tell_more_still_open(client, servi
     )
     assert (body["leaderboard"][0]["tie"], body["leaderboard"][0]["tried"]) == (False, None)
     assert body["best_model"]["members"] == []
+
+
+def test_every_example_of_the_reference_is_a_recipe(shared_client):
+    operation = shared_client.get("/openapi.json").json()["paths"]["/api/cv/train/start"]["post"]
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    assert len(examples) >= 3
+    for example in examples.values():
+        Recipe.model_validate(example["value"])
