@@ -1,7 +1,9 @@
 """The frozen forward pass: images a second for each network and each way of computing it, and whether they agree.
 
 Agreement is of answers: a linear head is fitted on the float32 features of every second picture, and read with the
-features of each way for all of them; the goal is 99.5% the same answers. The base is plain torch in float32.
+features of each way for all of them; the goal is 99.5% the same answers. The base is plain torch in float32. The way
+that the product takes on this machine is marked. The goal is for networks with ImageNet weights: on features of random
+weights a head is undecided about many pictures, and any rounding turns some. ViT-Base gets every third picture: in float32 it is that slow.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from backend.config import Settings
 from backend.contracts import Preprocessing
 from backend.engine.arithmetic import set_threads
-from backend.engine.forward import FrozenForward, TorchForward
+from backend.engine.forward import FrozenForward, TorchForward, planned_kind
+from backend.engine.forward.openvino_forward import OpenVinoForward, graph_of
 from backend.engine.forward.protocol import Features, Pixels
 from backend.engine.models import find_spec
 from backend.engine.network import Network, create_network
@@ -38,10 +41,17 @@ NETWORKS = ("mobilenetv3_large", "resnet18", "efficientnet_b0", "efficientnet_li
 BASE = "torch fp32"
 BATCH_SIZE = 32
 AGREEMENT = 99.5
+STRIDES = {"vit_base": 3}
 
 WAYS: dict[str, Callable[[Network, Preprocessing], FrozenForward]] = {
     BASE: lambda network, preprocessing: TorchForward(network, preprocessing, arithmetic="fp32"),
     "torch bf16": lambda network, preprocessing: TorchForward(network, preprocessing, arithmetic="bf16"),
+    "OpenVINO fp32": lambda network, preprocessing: OpenVinoForward(
+        graph_of(network, preprocessing), arithmetic="fp32"
+    ),
+    "OpenVINO bf16": lambda network, preprocessing: OpenVinoForward(
+        graph_of(network, preprocessing), arithmetic="bf16"
+    ),
 }
 
 
@@ -50,8 +60,9 @@ def measure(name: str, pixels: Pixels, targets: Sequence[int]) -> list[Part]:
     network = create_network(find_spec(name), num_classes=2, settings=Settings(offline=True), seed=42)
     size = network.input_size
     preprocessing = Preprocessing(height=size, width=size, mean=network.mean, std=network.std)
+    pixels, targets = pixels[:: STRIDES.get(name, 1)], targets[:: STRIDES.get(name, 1)]
     base: Features | None = None
-    found = []
+    found, planned = [], planned_kind(100_000)
     for way, build in WAYS.items():
         started = time.perf_counter()
         forward = build(network, preprocessing)
@@ -61,7 +72,13 @@ def measure(name: str, pixels: Pixels, targets: Sequence[int]) -> list[Part]:
         base = features if base is None else base
         same = agreement(base, features, targets)
         part = {"network": name, "way": way, "kind": forward.kind, "rate": len(pixels) / took, "ready": ready}
-        found.append(parts.keep(RESULTS, {**part, "agreement": same}))
+        part |= {
+            "agreement": same,
+            "images": len(pixels),
+            "chosen": forward.kind == planned,
+            "weights": network.weights,
+        }
+        found.append(parts.keep(RESULTS, part))
     return found
 
 
@@ -91,28 +108,37 @@ def read_pictures(archive: Path, *, side: int = 224) -> tuple[Pixels, list[int]]
 
 def rows(found: Sequence[Part]) -> list[tuple[str, ...]]:
     return [
-        (part["network"], part["kind"], number(part["rate"]), f"{part['ready']:.1f} s", percent(part["agreement"]))
+        (
+            part["network"],
+            part["kind"] + " *" * part["chosen"],
+            number(part["rate"]),
+            f"{part['ready']:.1f} s",
+            percent(part["agreement"]),
+        )
         for part in found
     ]
 
 
-HEADERS = ("network", "way", "images a second", "ready after", "answers as in fp32")
+HEADERS = ("network", "weights", "way (* the one taken)", "images a second", "ready after", "answers as in fp32")
 
 
 def lines(found: Sequence[Part]) -> list[Line]:
-    """For each network its fastest way that agrees, by plain float32."""
+    """For each network the way that is taken, by plain float32."""
     made = []
     for network in dict.fromkeys(part["network"] for part in found):
         ways = [part for part in found if part["network"] == network]
         base = next(part for part in ways if part["way"] == BASE)
-        best = max((part for part in ways if 100 * part["agreement"] >= AGREEMENT), key=lambda part: part["rate"])
+        best = next((part for part in ways if part["chosen"]), base)
         other, own = (f"{number(part['rate'])} images/s" for part in (base, best))
         own = f"{own}, {best['kind']}"
         made.append(Line(what=f"{network}: frozen forward", other=other, ours=own, value=best["rate"] / base["rate"]))
-    least = min((part["agreement"] for part in found), default=None)
+    trained = (part["agreement"] for part in found if part["chosen"] and part["weights"] == "imagenet")
+    least = min(trained, default=None)
     if least is not None:
         value, goal = 100 * least, Goal(least=AGREEMENT)
-        made.append(Line(what="least agreement with fp32", other="", ours="", value=value, goal=goal, unit="%"))
+        made.append(
+            Line(what="answers as in fp32, ImageNet weights", other="", ours="", value=value, goal=goal, unit="%")
+        )
     return made
 
 

@@ -1,18 +1,25 @@
 import numpy as np
 import pytest
 
-from benchmarks.forward import agreement, lines
+from benchmarks.forward import agreement, lines, rows
 
 
-def part(way, rate, agreement=1.0, network="resnet18"):
-    return {"network": network, "way": way, "kind": f"{way} 1.0", "rate": rate, "agreement": agreement, "ready": 1.0}
+def part(way, rate, *, agreement=1.0, chosen=False):
+    words = {"network": "resnet18", "way": way, "kind": f"{way} 1.0", "chosen": chosen, "weights": "imagenet"}
+    return {**words, "rate": rate, "agreement": agreement, "ready": 1.0}
 
 
-def test_the_fastest_way_that_agrees_is_set_beside_float32():
-    [speed, least] = lines([part("torch fp32", 50), part("torch bf16", 150), part("quick", 900, agreement=0.9)])
+def test_the_way_that_is_taken_is_set_beside_float32():
+    found = [part("torch fp32", 50), part("torch bf16", 900), part("OpenVINO bf16", 150, agreement=0.9, chosen=True)]
+    [speed, least] = lines(found)
     assert speed.value == pytest.approx(3)
-    assert "torch bf16" in speed.ours
-    assert least.cells()[-1] == "missed"
+    assert "OpenVINO bf16" in speed.ours
+    assert (least.value, least.cells()[-1]) == (90, "missed")
+    assert [row[2][-1] for row in rows(found)] == ["0", "0", "*"]
+
+
+def test_agreement_of_random_weights_has_no_goal():
+    assert len(lines([part("torch fp32", 50), {**part("OpenVINO bf16", 99, chosen=True), "weights": "scratch"}])) == 1
 
 
 def test_nothing_measured_makes_no_line():
