@@ -1,9 +1,10 @@
 """The frozen forward pass: images a second for each network and each way of computing it, and whether they agree.
 
 Agreement is of answers: a linear head is fitted on the float32 features of every second picture, and read with the
-features of each way for all of them; the goal is 99.5% the same answers. The base is plain torch in float32. The way
-that the product takes on this machine is marked. The goal is for networks with ImageNet weights: on features of random
-weights a head is undecided about many pictures, and any rounding turns some. ViT-Base gets every third picture: in float32 it is that slow.
+features of each way for all of them; the goal is 99.5% the same answers. It is set for networks with ImageNet weights:
+on features of random weights a head is undecided about many pictures, and any rounding turns some. The base is plain
+torch in float32; the way that the product takes on this machine is marked. ViT-Base gets every third picture: it is
+that slow in float32.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def rows(found: Sequence[Part]) -> list[tuple[str, ...]]:
     return [
         (
             part["network"],
+            part["weights"],
             part["kind"] + " *" * part["chosen"],
             number(part["rate"]),
             f"{part['ready']:.1f} s",
