@@ -12,7 +12,7 @@ from frontend.i18n import t
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
 .stPlotlyChart .annotation-text:not([style*="fill: rgb(255, 255, 255)"]) { fill: currentColor !important; }
-.st-key-leaderboard :is(th, td):is(:nth-child(1), :nth-child(n + 4):nth-child(-n + 6), :nth-child(n + 9)),
+.st-key-leaderboard :is(th, td):is(:nth-child(1), :nth-child(3), :nth-child(4), :nth-child(5), :nth-child(n + 9)),
 .st-key-confidence :is(th, td):nth-child(n + 2) {
   text-align: right !important; font-variant-numeric: tabular-nums;
 }

@@ -71,10 +71,10 @@ def _row(row: LeaderboardRow, *, mark: str, validation: float | None) -> dict[st
     return {
         t("column.rank"): str(row["rank"]) if row["rank"] is not None else NOTHING,
         t("column.network"): "  \n".join([named, *_story(row)]),
-        t("column.note"): mark,
         t("column.accuracy"): percent(row["accuracy"]),
         t("column.macro_f1"): percent(row["macro_f1"]),
         t("column.validation"): percent(validation),
+        t("column.note"): mark,
         t("column.weights"): weights(row["weights"], row.get("weights_source")),
         t("column.strategy"): name_of("strategy", row["strategy"]),
         t("column.train_seconds"): seconds(row["train_seconds"]),
