@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,13 @@ def model_id_of(job_id: str) -> str:
 
 def warm_up() -> None:
     """Load what training needs before the first job asks: a cold `import timm` takes 3-12 s."""
-    importlib.import_module("backend.search.compare")
-    importlib.import_module("sklearn.linear_model")
+    for module in ("backend.search.compare", "sklearn.linear_model"):
+        importlib.import_module(module)
+    from backend.engine.forward.openvino_library import load_openvino, openvino_version
+
+    if openvino_version() is not None:
+        with suppress(ImportError):  # whoever computes with it falls back, and logs why
+            load_openvino()
     prepare_store(Settings())
 
 
