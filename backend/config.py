@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     )
     job_attempts: int = Field(3, ge=1, description="How often a job that loses its worker is started at most.")
     model_cache_mb: int = Field(2048, ge=64, description="Memory for loaded models, in MiB.")
+    cache_mb: int = Field(
+        20_480,
+        ge=64,
+        description="Disk space for what can be computed again (decoded images, features, converted networks), in "
+        "MiB. The least recently used goes first.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @field_validator("api_keys", mode="before")

@@ -20,7 +20,9 @@ import numpy.typing as npt
 from backend.config import available_cores
 from backend.contracts import Dataset, ImageItem, Preprocessing, Progress, RunControl
 from backend.data.images import open_image, prepare_image
+from backend.data.pages import release_pages
 from backend.errors import ImageError, InputError, TooLargeError
+from backend.storage.cache_space import mark_used, prune
 from backend.storage.files import TEMPORARY_PREFIX, free_bytes
 
 FOLDER = "decoded"
@@ -32,9 +34,17 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def decoded_images(
-    dataset: Dataset, preprocessing: Preprocessing, *, cache_dir: Path, control: RunControl | None = None
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    *,
+    cache_dir: Path,
+    limit_mb: int | None = None,
+    control: RunControl | None = None,
 ) -> Pixels:
     """Return all images as the networks see them before normalisation: read-only uint8 [N, H, W, 3], memory-mapped.
+
+    After a new array was made, `cache_dir` is brought under `limit_mb` MiB again, where there is a limit. Whoever
+    copies many rows calls `pages.release_pages` now and then, or all of the file becomes resident.
 
     Raises:
         ImageError: an image has vanished or was damaged since the import.
@@ -45,6 +55,7 @@ def decoded_images(
     path = cache_dir / FOLDER / f"{cache_key(dataset, preprocessing)}.npy"
     stored = _stored(path, shape)
     if stored is not None:
+        mark_used(path)
         return stored
     path.parent.mkdir(parents=True, exist_ok=True)
     _require_room(path.parent, shape)
@@ -55,6 +66,8 @@ def decoded_images(
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    if limit_mb is not None:
+        prune(cache_dir, limit_mb=limit_mb)
     built: Pixels = np.load(path, mmap_mode="r")
     return built
 
@@ -90,6 +103,7 @@ def _build(
         for chunk in _chunks(len(dataset.items)):
             control.check()
             list(pool.map(fill, chunk))
+            release_pages(array)  # written pages stay in the system's cache, not in this process
             message = f"Decoded {chunk[-1] + 1} of {len(dataset.items)} images"
             control.report(Progress(stage="preparing", message=message))
     array.flush()

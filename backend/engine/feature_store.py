@@ -29,6 +29,7 @@ from backend.engine.network import Network, create_network, resolve_spec
 from backend.engine.network_facts import NetworkFacts, StoredFacts, facts_of, read_facts, write_facts
 from backend.engine.weights import fingerprint, locate
 from backend.errors import UnavailableError
+from backend.storage.cache_space import mark_used, prune
 
 __all__ = ["FeatureRequest", "FeatureSource", "NetworkFacts"]
 
@@ -178,6 +179,7 @@ class FeatureSource:
                     computed = np.concatenate(rows)
                     self._shard(view).add(chunk[: len(computed)], computed)
             self._note(forward=forward.kind, seconds_per_image=self._pace.seconds_per_image)
+        prune(self._request.settings.cache_dir, limit_mb=self._request.settings.cache_mb)
 
     def _filling(
         self, forward: FrozenForward, rows: list[Features], *, places: Ints, view: str, told: _Told
@@ -249,6 +251,7 @@ class FeatureSource:
         name = repr((LAYOUT_VERSION, self._weights, how, planned_kind(len(self._keys))))
         folder = request.settings.cache_dir / FOLDER / sha256(name.encode()).hexdigest()[:32]
         if folder != self._folder:
+            mark_used(folder)
             self._folder = folder
             self._shards.clear()
 

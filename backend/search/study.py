@@ -116,7 +116,11 @@ class Study:
         key = (preprocessing.height, preprocessing.width, preprocessing.resize, preprocessing.mean)
         if key not in self._images:
             self._images[key] = decoded_images(
-                self.dataset, preprocessing, cache_dir=self.settings.cache_dir, control=self.control
+                self.dataset,
+                preprocessing,
+                cache_dir=self.settings.cache_dir,
+                limit_mb=self.settings.cache_mb,
+                control=self.control,
             )
         return self._images[key]
 

@@ -24,6 +24,7 @@ from backend.engine.forward.protocol import Features, FrozenForward, Pixels
 from backend.engine.forward.torch_forward import Arithmetic, TorchForward, fast_arithmetic, torch_kind
 from backend.engine.network import Network
 from backend.errors import ConflictError
+from backend.storage.cache_space import mark_used
 from backend.storage.files import atomic_directory
 
 log = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ def _folder(request: ForwardRequest, kind: str) -> Path:
 def _read(folder: Path) -> Any:
     if not folder.is_dir():
         return None
+    mark_used(folder)
     try:
         return library.read(folder)
     except RuntimeError as error:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,23 @@ def test_progress_is_reported_in_words(dataset, tmp_path):
     seen = []
     decoded_images(dataset, HOW, cache_dir=tmp_path, control=RunControl(report=seen.append))
     assert seen[-1].message == "Decoded 7 of 7 images"
+
+
+def test_a_new_array_makes_room_by_what_was_used_longest_ago(dataset, tmp_path):
+    old = tmp_path / "decoded" / "old.npy"
+    old.parent.mkdir()
+    old.write_bytes(b"0" * 2**20)
+    os.utime(old, (0, 0))
+    decoded_images(dataset, HOW, cache_dir=tmp_path, limit_mb=2)
+    assert len(entries(tmp_path)) == 2
+    decoded_images(dataset, HOW.model_copy(update={"height": 9}), cache_dir=tmp_path, limit_mb=1)
+    assert len(entries(tmp_path)) == 2
+    assert not old.exists()
+
+
+def test_an_array_that_is_read_counts_as_used(dataset, tmp_path):
+    decoded_images(dataset, HOW, cache_dir=tmp_path)
+    path = next((tmp_path / "decoded").iterdir())
+    os.utime(path, (0, 0))
+    decoded_images(dataset, HOW, cache_dir=tmp_path)
+    assert path.stat().st_mtime > 0

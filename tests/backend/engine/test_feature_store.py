@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +249,29 @@ def test_a_memory_that_is_too_small_is_a_sentence(open_source, monkeypatch):
 
 def test_no_places_give_no_rows(open_source):
     assert open_source().features(EVERY[:0]).shape[0] == 0
+
+
+def test_the_cache_is_kept_under_its_limit(open_source, settings):
+    old = settings.cache_dir / "decoded" / "old.npy"
+    old.parent.mkdir(parents=True)
+    with old.open("wb") as file:
+        file.truncate((settings.cache_mb + 1) * 2**20)
+    os.utime(old, (0, 0))
+    open_source().features(EVERY[:4])
+    assert not old.exists()
+    assert open_source().cached(EVERY[:4])
+
+
+def test_training_the_network_does_not_change_later_features(open_source, pictures):
+    import torch
+
+    source = open_source()
+    source.features(EVERY[:8])
+    network = source.network
+    with torch.no_grad():
+        for parameter in network.module.parameters():
+            parameter.add_(1.0)
+    mirrored = source.features(EVERY[:8], view="hflip")
+    expected = open_source(np.ascontiguousarray(pictures[0][:, :, ::-1])).features(EVERY[:8])
+    np.testing.assert_array_equal(mirrored, expected)
+    assert source.network is network
