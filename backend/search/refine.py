@@ -99,9 +99,10 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
         return trial.discarded(verdict.reason)
     trained = plan.course.start()
     nothing = np.zeros(0, dtype=np.int64)
-    plan.course.train(trained, np.arange(len(places)), nothing, control=watch.control, on_epoch=told.last)
+    course = replace(plan.course, share=fit.share)
+    course.train(trained, np.arange(len(places)), nothing, control=watch.control, on_epoch=told.last)
     trial = replace(trial, reason=verdict.reason, train_seconds=time.perf_counter() - started)
-    return work.answered(trial, plan.course.finish(trained))
+    return work.answered(trial, course.finish(trained))
 
 
 class DoesNotFit(DeadlineExceeded):

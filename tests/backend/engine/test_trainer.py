@@ -360,3 +360,22 @@ def test_where_half_the_batch_does_not_fit_either_it_says_so(tiny, data, monkeyp
     out_of_memory_at(monkeypatch, {8, 4})
     with pytest.raises(OutOfMemory, match="even in batches of 4 images"):
         finetune(tiny, data, settings=SETTINGS, plan=plan(1))
+
+
+def test_weights_half_way_are_judged_and_kept_as_asked(tiny, data):
+    twin, states = copy.deepcopy(tiny), {}
+    settings = SOLVED.model_copy(update={"backbone_lr": 1e-2})
+    whole = finetune(
+        tiny,
+        data,
+        settings=settings,
+        plan=plan(2, keep="last", blends=(0.5, 1.0)),
+        on_epoch=states_by_epoch(tiny, states),
+    )
+    half = finetune(twin, data, settings=settings, plan=plan(2, keep="last", share=0.5))
+    np.testing.assert_array_equal(whole.by_blend[1.0], whole.val_probabilities)
+    np.testing.assert_array_equal(whole.by_blend[0.5], half.val_probabilities)
+    assert same(tiny.module.state_dict(), states[2])
+    middle = {name: (states[0][name] + states[2][name]) / 2 for name, _ in tiny.module.named_parameters()}
+    for name, parameter in twin.module.named_parameters():
+        torch.testing.assert_close(parameter.detach(), middle[name])

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from backend.config import Settings
-from backend.contracts import FinetuneSettings, Preprocessing, RunControl
+from backend.contracts import EpochRecord, FinetuneSettings, Preprocessing, RunControl
 from backend.engine.batches import Pixels
 from backend.engine.models import find_spec
 from backend.engine.network import create_network
 from backend.engine.partial import ViewsSize, compute_activations, find_cut
+from backend.engine.trainer import FinetuneOutcome
 from backend.errors import JobCancelled
-from backend.search.crossfit import Course, cross_fit
+from backend.search.crossfit import SHARES, Course, _Pool, _pooled, cross_fit
 
 SIDE = 64
 FED = Preprocessing(height=SIDE, width=SIDE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -81,6 +82,34 @@ def test_no_image_is_answered_by_a_network_that_learned_from_it(course, monkeypa
     monkeypatch.setattr(Course, "folds", lambda self, count, *, judged: iter(parts[:judged]))
     again = cross_fit(replace(course, targets=lying), folds=3, judged=1, control=RunControl())
     np.testing.assert_array_equal(fit.held_out, again.held_out)
+
+
+def test_how_much_of_the_training_is_kept_is_chosen_by_the_other_folds(course):
+    """Two folds that hold opposite views: each is answered as the other prefers."""
+    targets = np.array([0, 1, 0, 1])
+    parts = [np.array([0, 1]), np.array([2, 3])]
+
+    def answers(right):
+        return np.array([[right, 1 - right], [1 - right, right]])
+
+    def outcome(prefers):
+        blends = {share: answers(0.9 if share == prefers else 0.6) for share in SHARES}
+        record = EpochRecord(epoch=1, train_loss=1.0, val_loss=None, val_accuracy=None)
+        return FinetuneOutcome(
+            history=(record,),
+            best_epoch=1,
+            val_probabilities=blends[1.0],
+            stopped_early=None,
+            by_epoch=(blends[1.0],),
+            by_blend=blends,
+        )
+
+    pool = _Pool(places=parts, outcomes=[outcome(0.5), outcome(1.0)])
+    fit = _pooled(replace(course, targets=targets), pool)
+    np.testing.assert_allclose(fit.held_out, np.concatenate([answers(0.6), answers(0.6)]))
+    agreed = _pooled(replace(course, targets=targets), _Pool(places=parts, outcomes=[outcome(0.5), outcome(0.5)]))
+    assert agreed.share == 0.5
+    np.testing.assert_allclose(agreed.held_out, np.concatenate([answers(0.9), answers(0.9)]))
 
 
 def test_equal_pictures_stay_on_one_side(course):

@@ -28,7 +28,8 @@ class Landscape:
         control.check()
         self.told.append(self.settings)
         right = float(np.exp(-abs(np.log10(self.settings.backbone_lr) + 3) - 0.1))
-        return SimpleNamespace(val_probabilities=np.tile([right, 1 - right], (len(judge), 1)))
+        rows = np.tile([right, 1 - right], (len(judge), 1))
+        return SimpleNamespace(by_blend={0.5: rows / 2 + 0.25, 1.0: rows})
 
 
 @pytest.fixture(autouse=True)
