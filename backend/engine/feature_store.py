@@ -22,7 +22,14 @@ from backend.config import Settings
 from backend.contracts import Dataset, Preprocessing, Progress, RunControl
 from backend.engine.feature_shards import Features, FeatureShards, picture_key
 from backend.engine.features import image_batch
-from backend.engine.forward import ForwardRequest, FrozenForward, TorchForward, build_forward, planned_kind
+from backend.engine.forward import (
+    COMPARED,
+    ForwardRequest,
+    FrozenForward,
+    TorchForward,
+    build_forward,
+    planned_kind,
+)
 from backend.engine.memory import halving
 from backend.engine.models import ModelSpec
 from backend.engine.network import Network, create_network, resolve_spec
@@ -166,8 +173,7 @@ class FeatureSource:
     def _compute(self, place_of: dict[bytes, int], *, view: str, control: RunControl) -> None:
         keys = list(place_of)
         told = _Told(self._request.spec.name, total=len(keys), control=control)
-        sample = np.array([place_of[key] for key in keys[:BATCH_SIZE]])
-        forward = halving(lambda size: self._opened_forward(sample[:size]), BATCH_SIZE, what=self._request.spec.name)
+        forward = halving(self._opened_forward, COMPARED, what=self._request.spec.name)
         for start in range(0, len(keys), SHARD_IMAGES):
             chunk = keys[start : start + SHARD_IMAGES]
             rows: list[Features] = []
@@ -193,19 +199,20 @@ class FeatureSource:
 
         return work
 
-    def _opened_forward(self, sample: Ints) -> FrozenForward:
+    def _opened_forward(self, compared: int) -> FrozenForward:
         """What computes, compared with float32 on some pictures when it is made; later runs go by its choice."""
         if self._forward is None:
-            folder, fed = self._open_folder(), self._request.preprocessing
-            known = read_facts(folder)
-            kind = (known and known.forward) or planned_kind(len(self._keys))
+            known = read_facts(self._open_folder())
+            kind = (known and known.forward) or planned_kind(self._request.spec, len(self._keys))
             request = ForwardRequest(
                 network=self._body,
-                preprocessing=fed,
+                preprocessing=self._request.preprocessing,
                 identity=self._weights,
                 cache_dir=self._request.settings.cache_dir,
             )
-            self._forward = build_forward(request, kind, image_batch(self._images(), sample).numpy())
+            # from all over the dataset, for neighbours may be alike
+            places = np.linspace(0, len(self._keys) - 1, compared).astype(np.int64)
+            self._forward = build_forward(request, kind, image_batch(self._images(), places).numpy())
         return self._forward
 
     def _body(self) -> Network:
@@ -248,7 +255,7 @@ class FeatureSource:
             weights = f"scratch {request.seed} {self._num_classes} {version('torch')}"
         self._weights = repr((request.spec.timm_name, version("timm"), weights))
         how = (fed.height, fed.width, fed.resize, fed.interpolation, fed.mean, fed.std)
-        name = repr((LAYOUT_VERSION, self._weights, how, planned_kind(len(self._keys))))
+        name = repr((LAYOUT_VERSION, self._weights, how, planned_kind(self._request.spec, len(self._keys))))
         folder = request.settings.cache_dir / FOLDER / sha256(name.encode()).hexdigest()[:32]
         if folder != self._folder:
             mark_used(folder)

@@ -3,8 +3,8 @@
 `build_forward` takes the fastest way that agrees with plain float32. Nothing here trains or knows datasets.
 """
 
-from backend.engine.forward.choice import ForwardRequest, build_forward, planned_kind
+from backend.engine.forward.choice import COMPARED, ForwardRequest, build_forward, planned_kind
 from backend.engine.forward.protocol import FrozenForward
 from backend.engine.forward.torch_forward import TorchForward
 
-__all__ = ["ForwardRequest", "FrozenForward", "TorchForward", "build_forward", "planned_kind"]
+__all__ = ["COMPARED", "ForwardRequest", "FrozenForward", "TorchForward", "build_forward", "planned_kind"]

@@ -22,6 +22,7 @@ from backend.engine.forward import openvino_library as library
 from backend.engine.forward.openvino_forward import OpenVinoForward, graph_of, openvino_kind
 from backend.engine.forward.protocol import Features, FrozenForward, Pixels
 from backend.engine.forward.torch_forward import Arithmetic, TorchForward, fast_arithmetic, torch_kind
+from backend.engine.models import ModelSpec
 from backend.engine.network import Network
 from backend.errors import ConflictError
 from backend.storage.cache_space import mark_used
@@ -31,9 +32,11 @@ log = logging.getLogger(__name__)
 
 FOLDER = "forward"
 EXACT: Arithmetic = "fp32"
-# Recording a network and compiling it takes 0.4 s (ResNet-18) to 1.3 s (MobileNetV3, ViT-Base); torch has computed
-# about as many images of Lite0 by then.
-WORTH_CONVERTING = 100
+# Pictures from which on a conversion repays itself: recording, compiling and comparing take 0.7 s (ResNet-18) to 1.4 s
+# (EfficientNet-Lite0), 3 s for ViT-Base. EfficientNet-B0 gains the most: torch takes 20 ms an image in either
+# arithmetic, OpenVINO 4.5.
+WORTH_CONVERTING = 300
+WORTH_CONVERTING_FAMILY = {"efficientnet": 80}
 LARGEST_KEPT = 120 * 10**6  # bytes of weights: above, a pass takes so long that conversion does not show
 COMPARED = 4  # pictures; float32 of ViT-Base takes 0.2 s for each
 # Mean distance from float32's features, in units of how far pictures lie from their mean. Seen with bfloat16: 0.01-0.10
@@ -66,10 +69,11 @@ class ForwardRequest:
     cache_dir: Path
 
 
-def planned_kind(count: int) -> str:
-    """The kind of forward pass that about `count` pictures get on this machine, unless it disagrees or fails."""
+def planned_kind(spec: ModelSpec, count: int) -> str:
+    """The kind of forward pass that a network gets for about `count` pictures here, unless it disagrees or fails."""
     device = choose_device().type
-    if device == "cpu" and count >= WORTH_CONVERTING and library.openvino_version() is not None:
+    least = WORTH_CONVERTING_FAMILY.get(spec.family, WORTH_CONVERTING)
+    if device == "cpu" and count >= least and library.openvino_version() is not None:
         return openvino_kind(fast_arithmetic(device))
     return torch_kind(fast_arithmetic(device), device)
 
@@ -77,12 +81,12 @@ def planned_kind(count: int) -> str:
 def build_forward(request: ForwardRequest, kind: str, sample: Pixels) -> FrozenForward:
     """The way of a kind that `planned_kind` named or an earlier forward had, or the first after it that agrees.
 
-    It is compared with float32 on the first of some pictures [N, H, W, 3].
+    It is compared with float32 on some pictures [N, H, W, 3]; `COMPARED` are enough, but not all alike.
     """
     wanted: Arithmetic = "bf16" if kind.endswith("bf16") else "fp32"
     if kind.startswith("openvino"):
         for arithmetic in dict.fromkeys((wanted, EXACT)):
-            forward = _openvino(request, arithmetic, sample[:COMPARED])
+            forward = _openvino(request, arithmetic, sample)
             if forward is not None:
                 return forward
         wanted = fast_arithmetic(choose_device().type)
@@ -90,7 +94,7 @@ def build_forward(request: ForwardRequest, kind: str, sample: Pixels) -> FrozenF
     if wanted == "fp32":
         return exact
     fast = TorchForward(request.network(), request.preprocessing, arithmetic=wanted)
-    return fast if _agrees(fast, exact(sample[:COMPARED]), sample[:COMPARED]) else exact
+    return fast if _agrees(fast, exact(sample), sample) else exact
 
 
 def _openvino(request: ForwardRequest, arithmetic: Arithmetic, sample: Pixels) -> FrozenForward | None:

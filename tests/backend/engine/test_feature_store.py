@@ -243,7 +243,7 @@ def test_a_memory_that_is_too_small_is_a_sentence(open_source, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(feature_store.TorchForward, "__call__", never)
-    with pytest.raises(OutOfMemory, match="test_efficientnet, even in batches of 16 images"):
+    with pytest.raises(OutOfMemory, match="test_efficientnet, even in batches of 2 images"):
         open_source().features(EVERY)
 
 
