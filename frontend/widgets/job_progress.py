@@ -133,7 +133,9 @@ def _details(candidate: CandidateProgress, spent: float | None) -> list[str]:
 
 def _words(candidate: CandidateProgress) -> list[str]:
     """Name, state, stage, epoch and score, as far as there are any."""
-    words = [f"**{plain(candidate['name'])}**", name_of("candidate", candidate["state"])]
+    had_its_turn = candidate["state"] == "skipped" and candidate.get("tried")
+    standing = t("leaderboard.not_kept") if had_its_turn else name_of("candidate", candidate["state"])
+    words = [f"**{plain(candidate['name'])}**", standing]
     if candidate["state"] == "running" and candidate["stage"] not in ("", "running"):
         words.append(plain(name_of("stage", candidate["stage"])))
     if candidate["epochs"]:

@@ -60,6 +60,8 @@ def _overlaps(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
 
 def _mark(row: LeaderboardRow, *, chosen: bool, tie: bool) -> str:
     """How a row stands to the best one."""
+    if row["status"] == "skipped" and row.get("tried"):
+        return t("leaderboard.not_kept")  # it had its turn
     if row["status"] != "ok":
         return name_of("status", row["status"])
     return t("leaderboard.best") if chosen else t("leaderboard.tie") if tie else ""

@@ -192,6 +192,14 @@ def texts_of(page):
     return [element.value for element in [*page.markdown, *page.caption, *page.info]]
 
 
+def test_what_had_its_turn_and_lost_was_not_merely_skipped(page_with):
+    def change(results):
+        tried = {"status": "skipped", "tried": "last stage, 6 epochs", "reason": "It did not help."}
+        return {"leaderboard": [*results["leaderboard"][:-1], results["leaderboard"][-1] | tried]}
+
+    assert rows(page_with(change))[-1]["Note"] == "not kept"
+
+
 def lines_of(row):
     return [line.removeprefix(":small[:gray[").removesuffix("]]") for line in row["Network"].split("  \n")]
 

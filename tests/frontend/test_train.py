@@ -260,10 +260,15 @@ def test_a_network_that_cannot_fit_says_so_while_others_run(open_page, service, 
     job = service.add_job(
         dataset["dataset_id"],
         state="running",
-        candidates=[candidate("vit_base", "skipped", reason=reason), candidate("lite0", "running")],
+        candidates=[
+            candidate("vit_base", "skipped", reason=reason),
+            candidate("resnet18", "skipped", tried="a head"),
+            candidate("lite0", "running"),
+        ],
     )
     page = open_page(tab="train", job=job["job_id"])
     assert r"**vit\_base** · skipped" in [element.value for element in page.markdown]
+    assert "**resnet18** · not kept" in [element.value for element in page.markdown]
     assert reason in [caption.value for caption in page.caption]
     assert r"**lite0** · running" in [element.value for element in page.markdown]
     assert len(page.progress) == 1  # the whole run's; the one at work has no epochs to count
