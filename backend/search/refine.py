@@ -56,6 +56,9 @@ MANY_IMAGES = 2000  # above, one held-out fifth judges as surely as folds do, at
 HELD_OUT_PARTS = 5
 MOST_MEMORY = 1_500_000_000  # bytes of activations; beyond, fewer views, then none kept
 LEAST_EPOCHS = 2
+# Steps that a refinement takes at least, where that needs at most three times the preset's epochs: a hundred images are
+# six steps an epoch, and the first fifty only undo what the solved head had.
+LEAST_STEPS, MOST_TIMES = 150, 3
 VIEWS_SHARE = 0.3  # of the time left, for what the early stages see; training on it takes far longer
 MARGIN = 1.1  # estimates err
 VALIDATION = 0.4  # of what a training step takes; measured 0.2 to 0.35
@@ -177,13 +180,18 @@ class _Refinement:
             features=probe.features_of(self.places),
             balanced=study.balanced,
             settings=settings,
-            epochs=self.depth.epochs,
+            epochs=self._epochs(),
             batch_size=study.recipe.batch_size,
             seed=study.recipe.seed,
             fold_seed=study.recipe.seed,
         )
         plan, spare = self._within_time(course, folds=refine.folds)
         return self._tuned(plan, seconds=spare) if self.depth.tuning_trials > 1 else plan
+
+    def _epochs(self) -> int:
+        """The preset's; more where the images are few."""
+        a_pass = math.ceil(len(self.places) / self.study.recipe.batch_size)
+        return min(max(self.depth.epochs, math.ceil(LEAST_STEPS / a_pass)), MOST_TIMES * self.depth.epochs)
 
     def _settings(self, cut: Cut | None) -> FinetuneSettings:
         """The recipe's; what it left open becomes what suits a cut network and the preset."""

@@ -30,14 +30,14 @@ def test_what_is_worse_or_the_same_is_discarded(right):
     assert "the probe stands" in verdict.reason
 
 
-def test_a_gain_that_chance_explains_is_discarded():
-    random = np.random.default_rng(0)
-    probe, refined = answers(TARGETS, right=170), answers(TARGETS, right=170)
-    flipped = random.permutation(200)[:41]  # 41 answers turn around, one more for the better
-    wrong = np.concatenate([np.flatnonzero(np.arange(200) >= 170)[:21], np.flatnonzero(np.arange(200) < 170)[:20]])
-    refined[wrong] = refined[wrong][:, ::-1]
-    assert len(flipped) == len(wrong)
+def test_a_gain_that_is_dearly_bought_is_discarded():
+    """Two more are right, but those that are wrong are so sure of it that nobody could trust any of them."""
+    probe, refined = answers(TARGETS, right=170, sure=0.8), answers(TARGETS, right=172, sure=0.999)
     assert not judge(refined, probe, TARGETS, by="accuracy").kept
+
+
+def test_a_small_gain_is_kept_where_the_answers_are_no_less_sure():
+    assert judge(answers(TARGETS, right=172), answers(TARGETS, right=170), TARGETS, by="accuracy").kept
 
 
 def test_surer_answers_are_kept_where_as_many_are_right():

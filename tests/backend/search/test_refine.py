@@ -45,6 +45,7 @@ def _as_if_pretrained(monkeypatch):
         return network
 
     monkeypatch.setattr(refine_module, "create_network", create)
+    monkeypatch.setattr(refine_module, "LEAST_STEPS", 0)
 
 
 @pytest.fixture
@@ -247,6 +248,12 @@ def test_the_preset_mixes_unless_somebody_said_otherwise(open_small, monkeypatch
     said = prepared(open_small(overrides={"finetune.mixup_alpha": 0.0}), monkeypatch, mixing=True).settings
     assert said.mixup_alpha == 0.0
     assert said.cutmix_alpha > 0
+
+
+@pytest.mark.parametrize(("least", "epochs"), [(0, 2), (6, 3), (1000, 6)])
+def test_few_images_take_more_epochs_but_not_for_ever(open_small, monkeypatch, least, epochs):
+    monkeypatch.setattr(refine_module, "LEAST_STEPS", least)  # 19 images are 2 steps an epoch
+    assert prepared(open_small(), monkeypatch).epochs == epochs
 
 
 def test_memory_decides_how_many_views_are_kept(open_small, monkeypatch):
