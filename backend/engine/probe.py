@@ -16,7 +16,14 @@ import torch
 
 from backend.contracts import RunControl
 from backend.data.imbalance import is_imbalanced
-from backend.engine.linear import LinearPath, fit_linear, grouped_folds, predict_linear, sensible_folds
+from backend.engine.linear import (
+    JUDGED_TOLERANCE,
+    LinearPath,
+    fit_linear,
+    grouped_folds,
+    predict_linear,
+    sensible_folds,
+)
 from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
 from backend.errors import DatasetError
@@ -179,7 +186,13 @@ class _Problem:
         plan = self.plan
         folds = list(grouped_folds(self.targets, folds=plan.folds, seed=plan.seed, groups=plan.groups))
         paths = [
-            LinearPath(self.features[learn], self.targets[learn], num_classes=self.num_classes, balanced=self.balanced)
+            LinearPath(
+                self.features[learn],
+                self.targets[learn],
+                num_classes=self.num_classes,
+                balanced=self.balanced,
+                tolerance=JUDGED_TOLERANCE,
+            )
             for learn, _ in folds
         ]
         for strength in strengths:

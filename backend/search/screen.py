@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 CAUTION = 0.5  # of a guess: networks differ by as much in what one weight costs, and a wrong refusal loses a network
+UNKNOWN_S = 5.0  # stands for a guess that nobody can make yet
+TIGHT = 0.1  # share of the time left from which on a turn is worth timing beforehand
 
 
 @dataclass(kw_only=True)
@@ -113,7 +115,8 @@ class Screen:
             if climber.entrant is None:
                 climber.entrant = enter(self._study, climber.candidate)
             guess = self._guess(climber, len(places) + (len(self._study.test) if last else 0))
-            rung = Rung(places=places, last=last, refuse=refuse, guess=guess)
+            tight = not must and max(guess, UNKNOWN_S) > self._budget.left() * TIGHT
+            rung = Rung(places=places, last=last, refuse=refuse, guess=guess, tight=tight)
             return run_probe(self._study, climber.entrant, rung, watch=watch)
 
         return work
