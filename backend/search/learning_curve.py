@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,13 @@ from backend.engine.linear import fit_linear, grouped_folds, predict_linear
 from backend.engine.metrics import accuracy, macro_f1, wilson_interval
 
 if TYPE_CHECKING:
-    from backend.engine.probe import HeadPlan
+    from backend.engine.probe import HeadPlan, LinearHead
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
-MOST_IMAGES = 2000  # more are sampled down to these: with 10 classes the curve then takes some 5 s of one core
+MOST_IMAGES = 2000  # more are sampled down to these: with 10 classes the curve then takes 6 s of one core
 MANY_IMAGES, FEW_FOLDS = 1000, 2  # from so many images on two folds hold out enough of them
 SMALL_GAIN = 0.005  # half a point is nothing to collect pictures for, however sure
 
@@ -36,28 +37,31 @@ def learning_curve(
     targets: Ints,
     *,
     num_classes: int,
-    strength: float,
+    head: LinearHead,
     plan: HeadPlan,
     control: RunControl | None = None,
 ) -> tuple[LearningCurvePoint, ...]:
     """Cross-validated scores of heads on features [N, D] and targets [N] by how many images they learned from.
 
-    `strength` is that of the probe's head, `plan` how it was fitted. Each smaller share lies within the larger ones,
-    and all are judged on the same held-out images, so that the points differ by the pictures alone.
+    `head` was fitted on these very images by `plan`: its strength is that of all heads here, its out-of-fold answers
+    are those of the full share, so that the dearest fits need not be done again. Each smaller share lies within the
+    larger ones, and all are judged on the same held-out images, so that the points differ by the pictures alone.
 
     Raises:
-        ValueError: features and targets are not of the same images.
+        ValueError: features, targets and the head's answers are not of the same images.
         JobCancelled: through `control`, between fits.
     """
-    if len(features) != len(targets):
-        raise ValueError(f"{len(features)} features, {len(targets)} targets")
+    if not len(features) == len(targets) == len(head.out_of_fold):
+        raise ValueError(f"{len(features)} features, {len(targets)} targets, {len(head.out_of_fold)} answers")
     control = control or RunControl()
     targets = np.asarray(targets, dtype=np.int64)
+    full: Floats | None = head.out_of_fold
     if len(targets) > MOST_IMAGES:
         kept = _share(targets, np.arange(len(targets)), share=MOST_IMAGES / len(targets), seed=plan.seed)
         groups = None if plan.groups is None else plan.groups[kept]
-        features, targets, plan = features[kept], targets[kept], replace(plan, groups=groups)
+        features, targets, plan, full = features[kept], targets[kept], replace(plan, groups=groups), None
     balanced = is_imbalanced(np.bincount(targets)) if plan.balanced is None else plan.balanced
+    fit = partial(fit_linear, num_classes=num_classes, strength=head.regularisation, balanced=balanced)
     answers: dict[float, list[Floats]] = {share: [] for share in SHARES}
     learned: dict[float, list[int]] = {share: [] for share in SHARES}
     judged: list[Ints] = []
@@ -66,11 +70,11 @@ def learning_curve(
         for share in SHARES:
             control.check()
             some = _share(targets, learn, share=share, seed=plan.seed)
-            head = fit_linear(
-                features[some], targets[some], num_classes=num_classes, strength=strength, balanced=balanced
-            )
-            answers[share].append(predict_linear(head, features[held_out]))
             learned[share].append(len(some))
+            if share == 1 and full is not None:
+                answers[share].append(full[held_out])
+            else:
+                answers[share].append(predict_linear(fit(features[some], targets[some]), features[held_out]))
     truth = np.concatenate(judged)
     return tuple(_point(np.concatenate(answers[share]), truth, images=learned[share]) for share in SHARES)
 

@@ -108,7 +108,7 @@ def _curve(
         probe.features_of(probe.places),
         study.targets[probe.places],
         num_classes=study.num_classes,
-        strength=probe.head.regularisation,
+        head=probe.head,
         plan=study.head_plan(probe.places),
         control=study.control,
     )

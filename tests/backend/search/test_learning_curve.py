@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from backend.contracts import LearningCurvePoint, RunControl
-from backend.engine.linear import grouped_folds
-from backend.engine.metrics import wilson_interval
-from backend.engine.probe import HeadPlan
+from backend.engine.linear import fit_linear, grouped_folds, predict_linear
+from backend.engine.metrics import macro_f1, wilson_interval
+from backend.engine.probe import HeadPlan, LinearHead, fit_probe
 from backend.errors import JobCancelled
+from backend.search import learning_curve as learning_curve_module
 from backend.search.learning_curve import MOST_IMAGES, advice, learning_curve
 
 
@@ -19,7 +20,19 @@ def clouds(images, *, distance, dimensions=60, classes=3, seed=0):
 
 
 def curve(features, targets, **changes):
-    return learning_curve(features, targets, num_classes=3, strength=0.1, plan=HeadPlan(**changes))
+    """The curve of a probe with strength 0.1, whose out-of-fold answers come from plain cross-validation."""
+    plan = HeadPlan(**changes)
+    out = np.zeros((len(targets), 3))
+    if len(targets) <= MOST_IMAGES:
+        for learn, held_out in grouped_folds(targets, folds=plan.folds, seed=plan.seed, groups=plan.groups):
+            fitted = fit_linear(features[learn], targets[learn], num_classes=3, strength=0.1)
+            out[held_out] = predict_linear(fitted, features[held_out])
+    return learning_curve(features, targets, num_classes=3, head=head_of(out), plan=plan)
+
+
+def head_of(out_of_fold):
+    nothing = np.zeros((3, 1)), np.zeros(3)
+    return LinearHead(weight=nothing[0], bias=nothing[1], regularisation=0.1, cv_accuracy=0.0, out_of_fold=out_of_fold)
 
 
 def point(images, accuracy, *, judged=500):
@@ -57,18 +70,27 @@ def test_the_interval_is_that_of_all_held_out_images():
         assert one.accuracy_ci95 == pytest.approx(wilson_interval(round(one.accuracy * 300), 300))
 
 
-def test_the_last_point_is_plain_cross_validation():
-    from backend.engine.linear import fit_linear, predict_linear
-    from backend.engine.metrics import macro_f1
-
+def test_the_last_point_is_what_the_probe_scored_in_cross_validation():
     features, targets = clouds(200, distance=2.0)
-    out = np.zeros((200, 3))
-    for learn, held_out in grouped_folds(targets, folds=4, seed=7):
-        head = fit_linear(features[learn], targets[learn], num_classes=3, strength=0.1)
-        out[held_out] = predict_linear(head, features[held_out])
-    last = curve(features, targets, folds=4, seed=7)[-1]
-    assert last.accuracy == (out.argmax(axis=1) == targets).mean()
-    assert last.macro_f1 == pytest.approx(macro_f1(out, targets))
+    plan = HeadPlan(folds=4, seed=7)
+    head = fit_probe(features, targets, num_classes=3, plan=plan)
+    last = learning_curve(features, targets, num_classes=3, head=head, plan=plan)[-1]
+    assert last.accuracy == head.cv_accuracy
+    assert last.macro_f1 == pytest.approx(macro_f1(head.out_of_fold, targets))
+
+
+def test_the_probe_s_answers_are_those_that_the_full_share_would_give(monkeypatch):
+    features, targets = clouds(200, distance=2.0)
+    given = curve(features, targets)
+    monkeypatch.setattr(
+        learning_curve_module, "MOST_IMAGES", 199
+    )  # sampled images have no answers yet: they are fitted
+    monkeypatch.setattr(learning_curve_module, "_share", lambda targets, places, *, share, seed: whole(places, share))
+    assert curve(features, targets)[-1] == given[-1]
+
+
+def whole(places, share):
+    return places if share > 0.9 else places[: int(share * len(places))]
 
 
 def test_the_same_images_give_the_same_curve_and_another_seed_another():
@@ -104,13 +126,15 @@ def test_cancelling_ends_it_between_fits():
     features, targets = clouds(100, distance=2.0)
     control = RunControl(cancelled=lambda: True)
     with pytest.raises(JobCancelled):
-        learning_curve(features, targets, num_classes=3, strength=0.1, plan=HeadPlan(), control=control)
+        learning_curve(
+            features, targets, num_classes=3, head=head_of(np.zeros((100, 3))), plan=HeadPlan(), control=control
+        )
 
 
 def test_other_numbers_of_targets_are_refused():
     features, targets = clouds(30, distance=2.0)
-    with pytest.raises(ValueError, match="30 features, 29 targets"):
-        curve(features, targets[1:])
+    with pytest.raises(ValueError, match="30 features, 29 targets, 30 answers"):
+        learning_curve(features, targets[1:], num_classes=3, head=head_of(np.zeros((30, 3))), plan=HeadPlan())
 
 
 @pytest.mark.parametrize(
