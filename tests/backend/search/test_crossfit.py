@@ -14,6 +14,7 @@ from backend.engine.partial import ViewsSize, compute_activations, find_cut
 from backend.engine.trainer import FinetuneOutcome
 from backend.errors import JobCancelled
 from backend.search.crossfit import SHARES, Course, _Pool, _pooled, cross_fit
+from backend.search.hyper import tune
 
 SIDE = 64
 FED = Preprocessing(height=SIDE, width=SIDE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -163,3 +164,10 @@ def test_a_step_is_timed_without_touching_the_network(course):
 def test_cancelling_goes_through(course):
     with pytest.raises(JobCancelled):
         cross_fit(course, folds=3, judged=3, control=RunControl(cancelled=lambda: True))
+
+
+def test_settings_are_searched_on_real_networks_too(course):
+    found = [tune(course, trials=2, folds=2, seconds=1e9, control=RunControl()) for _ in range(2)]
+    assert found[0].trials == 2
+    assert found[0].course.settings == found[1].course.settings
+    assert found[0].course.network is course.network
