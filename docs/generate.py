@@ -93,7 +93,7 @@ def presets() -> str:
         parts = ["every network is screened"]
         if depth.refined:
             networks = "the best one is" if depth.refined == 1 else f"the best {depth.refined} are"
-            parts.append(f"{networks} trained further, up to {depth.epochs} epochs")
+            parts.append(f"{networks} trained further ({depth.epochs} epochs; with few images more)")
         if depth.tuning_trials:
             parts.append(f"{depth.tuning_trials} other settings are tried on the best")
         if depth.ensemble:

@@ -52,7 +52,7 @@ class Augmentation(TypedDict):
 
 
 class Preset(TypedDict):
-    """An intent, and what it stands for: `refined` networks are trained further, for so many `epochs`."""
+    """An intent, and what it stands for: `refined` networks are trained further, for about so many `epochs`."""
 
     name: str
     title: str

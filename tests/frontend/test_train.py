@@ -52,9 +52,9 @@ def intend(form, name):
 def test_a_preset_says_what_it_stands_for_in_the_service_s_numbers(form):
     captions = form.radio(key="intent").proto.captions
     assert captions[0].endswith("*10 min at most.*")
-    assert captions[1].endswith("*30 min at most; one network trained further, up to 6 epochs.*")
+    assert captions[1].endswith("*30 min at most; one network trained further (6 epochs; with few images more).*")
     assert captions[2].endswith(
-        "*2 h at most; 3 networks trained further, up to 12 epochs each; 8 other settings tried on the best; "
+        "*2 h at most; 3 networks trained further (12 epochs; with few images more); 8 other settings tried on the best; "
         "several networks may answer together.*"
     )
 
