@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,8 @@ from backend.data.transforms import normalise
 from backend.engine.bundle import Bundle, load_bundle
 from backend.engine.members import Member
 from backend.errors import ImageError, InputError
-from backend.inference.access import exclusive
 from backend.inference.familiarity import assess, similar_images
+from backend.inference.serving import Answer, ServedNetwork
 
 BATCH_SIZE = 32
 SIMILAR_SHOWN = 3
@@ -33,19 +32,12 @@ SIMILAR_SHOWN = 3
 Picture = Image.Image | npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What is said of a batch: probabilities [N, C], and the leading network's features [N, D]."""
-
-    probabilities: npt.NDArray[np.float64]
-    features: npt.NDArray[np.float32]
-
-
 class Predictor:
     """A loaded bundle that answers. Safe to share between threads; they take turns."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._served = tuple(ServedNetwork(member) for member in bundle.voices)
 
     @classmethod
     def open(cls, folder: Path, *, settings: Settings | None = None) -> Predictor:
@@ -91,36 +83,26 @@ class Predictor:
         rows = [answer.probabilities for answer in self._answers(images)]
         return np.concatenate(rows) if rows else np.zeros((0, len(self.class_names)))
 
-    def _answers(self, images: Sequence[Picture]) -> Iterator[_Answer]:
+    def _answers(self, images: Sequence[Picture]) -> Iterator[Answer]:
         for start in range(0, len(images), BATCH_SIZE):
             yield self._together([as_picture(image) for image in images[start : start + BATCH_SIZE]])
 
-    def _together(self, pictures: Sequence[Image.Image]) -> _Answer:
-        leader, *others = self.bundle.voices
-        answer = self._forward(leader, pictures)
+    def _together(self, pictures: Sequence[Image.Image]) -> Answer:
+        leader, *others = self._served
+        answer = leader.answer(_prepared(pictures, leader.member))
         if not others:
             return answer
-        probabilities = leader.weight * answer.probabilities
-        for member in others:
-            probabilities = probabilities + member.weight * self._forward(member, pictures).probabilities
-        return _Answer(probabilities, answer.features)
+        probabilities = leader.member.weight * answer.probabilities
+        for served in others:
+            member = served.member
+            probabilities = probabilities + member.weight * served.answer(_prepared(pictures, member)).probabilities
+        return Answer(probabilities, answer.features)
 
     def prepare(self, images: Sequence[Picture], *, member: Member | None = None) -> torch.Tensor:
         """A network's input for some pictures: float [N, 3, H, W] on its device. By default the leading network's."""
         member = member or self.bundle.voices[0]
-        prepared = np.stack([prepare_image(as_picture(image), member.preprocessing) for image in images])
+        prepared = _prepared([as_picture(image) for image in images], member)
         return normalise(torch.from_numpy(prepared).to(member.network.device), member.preprocessing)
-
-    def _forward(self, member: Member, pictures: Sequence[Image.Image]) -> _Answer:
-        batch = self.prepare(pictures, member=member)
-        module = member.network.module
-        with exclusive(module), torch.inference_mode():
-            spatial = module.forward_features(batch)  # type: ignore[operator]
-            # The head is run twice, without and with its last layer: beside the backbone that costs nothing.
-            features = module.forward_head(spatial, pre_logits=True)  # type: ignore[operator]
-            scores = module.forward_head(spatial)  # type: ignore[operator]
-        probabilities = torch.softmax(scores.double(), dim=1)
-        return _Answer(probabilities.cpu().numpy(), features.float().cpu().numpy())
 
     def _prediction(
         self, row: npt.NDArray[np.float64], feature: npt.NDArray[np.float32], *, top_k: int, latency_ms: float
@@ -138,6 +120,11 @@ class Predictor:
             latency_ms=latency_ms,
             similar=similar,
         )
+
+
+def _prepared(pictures: Sequence[Image.Image], member: Member) -> npt.NDArray[np.uint8]:
+    """Pictures as a network is fed them, before normalisation: uint8 [N, H, W, 3]."""
+    return np.stack([prepare_image(picture, member.preprocessing) for picture in pictures])
 
 
 def as_picture(image: Picture) -> Image.Image:
