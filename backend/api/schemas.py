@@ -130,8 +130,6 @@ class Preset(BaseModel):
     time_budget_s: float = Field(description="Seconds for the whole run, where the recipe names none.")
     refined: int = Field(description="Networks that are trained further after the comparison, best first.")
     epochs: int = Field(description="Passes over the images in each such training; more where images are few.")
-        description="Passes over the images in each such training; more where images are few, fewer where time is."
-    )
     tuning_trials: int = Field(description="Trainings with other settings that may be tried on the best network.")
     mixing: bool = Field(description="Whether such a training also mixes images.")
     ensemble: bool = Field(description="Whether several networks may answer together, where the recipe does not say.")
