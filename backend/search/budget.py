@@ -39,9 +39,9 @@ class Budget:
             return None
         return (
             f"{work} would take about {_words(seconds)}; {_words(left)} of the budget of {_words(self.total)} are "
-            "left for it. A larger time_budget_s makes room."
+            "left for it. A larger time budget (time_budget_s) makes room."
         )
 
 
 def _words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

@@ -51,6 +51,11 @@ def judge(refined: Floats, probe: Floats, targets: Ints, *, by: RankBy) -> Verdi
     numbers = f"{words} {new:.1%} against the probe's {old:.1%} on the same {len(targets)} held-out images"
     if better or surer:
         return Verdict(kept=True, reason=f"Training the last stages helped: {numbers}.")
+    if new > old:
+        loss = f"log-loss {_losses(refined, targets).mean():.3f} against {_losses(probe, targets).mean():.3f}"
+        return Verdict(
+            kept=False, reason=f"Training the last stages cost confidence: {numbers}, {loss}; the probe stands."
+        )
     return Verdict(kept=False, reason=f"Training the last stages did not help: {numbers}; the probe stands.")
 
 

@@ -62,6 +62,7 @@ LEAST_STEPS, MOST_TIMES = 150, 3
 VIEWS_SHARE = 0.3  # of the time left, for what the early stages see; training on it takes far longer
 MARGIN = 1.1  # estimates err
 VALIDATION = 0.4  # of what a training step takes; measured 0.2 to 0.35
+TUNING_SHARE = 0.25  # of the time that is left over; the other networks want their turns too
 SOLVE_S = 1.0  # a head's solution; 0.2 to 1 s on a few hundred images
 MIXING = {"mixup_alpha": 0.2, "cutmix_alpha": 1.0, "rand_magnitude": 5}  # where the preset mixes and nobody said
 
@@ -243,7 +244,7 @@ class _Refinement:
         if view > left * VIEWS_SHARE:
             raise DoesNotFit(
                 f"The early stages alone would take about {view:.0f} s of the {left:.0f} s that are left. A larger "
-                "time_budget_s makes room."
+                "time budget (time_budget_s) makes room."
             )
         return int(left * VIEWS_SHARE / view) - 1
 
@@ -273,7 +274,11 @@ class _Refinement:
         course = plan.course
         other = replace(course, fold_seed=course.fold_seed + 1)
         found = tune(
-            other, trials=self.depth.tuning_trials, folds=plan.folds, seconds=seconds / 2, control=self.control
+            other,
+            trials=self.depth.tuning_trials,
+            folds=plan.folds,
+            seconds=seconds * TUNING_SHARE,
+            control=self.control,
         )
         return replace(plan, course=replace(course, settings=found.course.settings), found=found.words)
 

@@ -55,3 +55,15 @@ def test_uneven_classes_are_judged_by_macro_f1():
     verdict = judge(rare, frequent, targets, by="macro_f1")
     assert verdict.kept
     assert "macro-F1" in verdict.reason
+
+
+def test_a_higher_score_that_cost_confidence_says_both():
+    targets = np.zeros(40, dtype=int)
+    old = np.tile([0.9, 0.1], (40, 1))
+    old[:4] = [0.4, 0.6]
+    new = np.tile([0.55, 0.45], (40, 1))
+    new[:3] = [0.45, 0.55]
+    verdict = judge(new, old, targets, by="accuracy")
+    assert not verdict.kept
+    assert "cost confidence" in verdict.reason
+    assert "log-loss" in verdict.reason
