@@ -21,7 +21,7 @@ from backend.engine.arithmetic import choose_device
 from backend.engine.forward import openvino_library as library
 from backend.engine.forward.openvino_forward import OpenVinoForward, graph_of, openvino_kind
 from backend.engine.forward.protocol import Features, FrozenForward, Pixels
-from backend.engine.forward.torch_forward import Arithmetic, TorchForward, fast_arithmetic, torch_kind
+from backend.engine.forward.torch_forward import COMPILED, Arithmetic, TorchForward, fast_arithmetic, torch_kind
 from backend.engine.models import ModelSpec
 from backend.engine.network import Network
 from backend.errors import ConflictError
@@ -37,6 +37,8 @@ EXACT: Arithmetic = "fp32"
 # arithmetic, OpenVINO 4.5.
 WORTH_CONVERTING = 300
 WORTH_CONVERTING_FAMILY = {"efficientnet": 80}
+# torch.compile takes half a minute to minutes, and a GPU computes thousands of images a second without it.
+WORTH_COMPILING = 200_000
 LARGEST_KEPT = 120 * 10**6  # bytes of weights: above, a pass takes so long that conversion does not show
 COMPARED = 4  # pictures; float32 of ViT-Base takes 0.2 s for each
 # Mean distance from float32's features, in units of how far pictures lie from their mean. Seen with bfloat16: 0.01-0.10
@@ -75,7 +77,7 @@ def planned_kind(spec: ModelSpec, count: int) -> str:
     least = WORTH_CONVERTING_FAMILY.get(spec.family, WORTH_CONVERTING)
     if device == "cpu" and count >= least and library.openvino_version() is not None:
         return openvino_kind(fast_arithmetic(device))
-    return torch_kind(fast_arithmetic(device), device)
+    return torch_kind(fast_arithmetic(device), device, compiled=device == "cuda" and count >= WORTH_COMPILING)
 
 
 def build_forward(request: ForwardRequest, kind: str, sample: Pixels) -> FrozenForward:
@@ -83,18 +85,39 @@ def build_forward(request: ForwardRequest, kind: str, sample: Pixels) -> FrozenF
 
     It is compared with float32 on some pictures [N, H, W, 3]; `COMPARED` are enough, but not all alike.
     """
-    wanted: Arithmetic = "bf16" if kind.endswith("bf16") else "fp32"
+    wanted = _arithmetic_of(kind)
     if kind.startswith("openvino"):
         for arithmetic in dict.fromkeys((wanted, EXACT)):
             forward = _openvino(request, arithmetic, sample)
             if forward is not None:
                 return forward
         wanted = fast_arithmetic(choose_device().type)
-    exact = TorchForward(request.network(), request.preprocessing, arithmetic="fp32")
-    if wanted == "fp32":
+    exact = TorchForward(request.network(), request.preprocessing, arithmetic=EXACT)
+    if wanted == EXACT:
         return exact
-    fast = TorchForward(request.network(), request.preprocessing, arithmetic=wanted)
-    return fast if _agrees(fast, exact(sample), sample) else exact
+    rows = exact(sample)
+    for compiled in dict.fromkeys((kind.endswith(COMPILED), False)):
+        forward = _torch(request, wanted, compiled=compiled)
+        if forward is not None and _agrees(forward, rows, sample):
+            return forward
+    return exact
+
+
+def _arithmetic_of(kind: str) -> Arithmetic:
+    name = kind.removesuffix(COMPILED).rpartition("-")[2]
+    return "bf16" if name == "bf16" else "fp16" if name == "fp16" else EXACT
+
+
+def _torch(request: ForwardRequest, arithmetic: Arithmetic, *, compiled: bool) -> FrozenForward | None:
+    forward = TorchForward(request.network(), request.preprocessing, arithmetic=arithmetic, compiled=compiled)
+    if compiled:
+        fed = request.preprocessing
+        try:
+            forward(np.zeros((1, fed.height, fed.width, 3), np.uint8))
+        except CANNOT as error:
+            log.warning("network not compiled", extra={"identity": request.identity, "reason": _first_line(error)})
+            return None
+    return forward
 
 
 def _openvino(request: ForwardRequest, arithmetic: Arithmetic, sample: Pixels) -> FrozenForward | None:
@@ -109,7 +132,7 @@ def _openvino(request: ForwardRequest, arithmetic: Arithmetic, sample: Pixels) -
     except CANNOT as error:
         log.warning("network not converted", extra={"identity": request.identity, "reason": _first_line(error)})
         return None
-    exact = TorchForward(network, request.preprocessing, arithmetic="fp32")
+    exact = TorchForward(network, request.preprocessing, arithmetic=EXACT)
     if not _agrees(forward, exact(sample), sample):
         return None
     _keep(graph, network, folder)

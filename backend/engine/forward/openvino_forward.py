@@ -15,7 +15,7 @@ from torch import nn
 from backend.contracts import Preprocessing
 from backend.engine.forward import openvino_library as library
 from backend.engine.forward.protocol import Features, Pixels
-from backend.engine.forward.torch_forward import Arithmetic, pooled
+from backend.engine.forward.torch_forward import Arithmetic, filled, pooled
 from backend.engine.network import Network
 
 BATCH = 4
@@ -49,7 +49,7 @@ class OpenVinoForward:
 
         self._queue.set_callback(take)
         for start in range(0, len(images), self._batch):
-            self._queue.start_async([_filled(images[start : start + self._batch], self._batch)], start)
+            self._queue.start_async([filled(images[start : start + self._batch], self._batch)], start)
         self._queue.wait_all()
         return rows
 
@@ -81,9 +81,3 @@ class _Whole(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         scaled = images.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         return pooled(self.module, (scaled - self.mean) / self.std)
-
-
-def _filled(images: Pixels, batch: int) -> Pixels:
-    if len(images) == batch:
-        return np.ascontiguousarray(images)
-    return np.concatenate([images, np.repeat(images[-1:], batch - len(images), axis=0)])

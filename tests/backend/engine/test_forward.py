@@ -177,6 +177,44 @@ def test_an_earlier_choice_of_float32_stands(lite0, pictures, request_for):
     assert build_forward(request_for(lite0), "torch-2.15.0-fp32", pictures[0][:4]).kind.endswith("fp32")
 
 
+def test_a_gpu_compiles_only_for_very_many_pictures(monkeypatch):
+    monkeypatch.setattr(choice, "choose_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(choice, "fast_arithmetic", lambda _: "bf16")
+    assert planned_kind(LITE0, 1_000_000).endswith("-cuda-bf16-compiled")
+    assert planned_kind(LITE0, 100_000).endswith("-cuda-bf16")
+
+
+def test_a_compiled_pass_sees_one_shape_and_gives_the_same_rows(lite0, pictures, request_for, monkeypatch):
+    shapes = set()
+
+    def compile_(function, **_):
+        def run(module, batch):
+            shapes.add(tuple(batch.shape))
+            return function(module, batch)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    plain = build_forward(request_for(lite0), "torch-2.15.0-bf16", pictures[0][:4])
+    forward = build_forward(request_for(lite0), "torch-2.15.0-bf16-compiled", pictures[0][:4])
+    assert forward.kind.endswith("-bf16-compiled")
+    np.testing.assert_allclose(forward(pictures[0]), plain(pictures[0]), atol=0.02 * np.abs(plain(pictures[0])).max())
+    assert shapes == {(32, 3, 64, 64)}
+
+
+def test_without_a_compiler_it_is_done_without(lite0, pictures, request_for, monkeypatch, caplog):
+    def compile_(_, **__):
+        def run(*_):
+            raise RuntimeError("no C++ compiler found")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    forward = build_forward(request_for(lite0), "torch-2.15.0-bf16-compiled", pictures[0][:4])
+    assert forward.kind.endswith("-bf16")
+    assert caplog.records[0].reason == "no C++ compiler found"
+
+
 def test_distance_is_in_units_of_the_spread():
     exact = np.array([[0.0, 0.0], [2.0, 0.0]], np.float32)
     assert choice.apart(exact, exact) == 0
