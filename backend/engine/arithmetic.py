@@ -37,6 +37,18 @@ def has_fast_bfloat16(device_type: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def forward_batch(device_type: str, *, exact: bool = False) -> int:
+    """Images in one frozen forward pass.
+
+    Few on a CPU: glibc keeps no tensor above 32 MiB for the next one, and each page of a new one is faulted in. At 224
+    px on two cores EfficientNet-Lite0 in bfloat16 took 588 faults an image at 32 images and none at 8 (175 and 190
+    images/s by processor time), in float32 5,754 at 32 and none at 4 (72 and 111 images/s).
+    """
+    if device_type == "cuda":
+        return 64
+    return 8 if has_fast_bfloat16(device_type) and not exact else 4
+
+
 def autocast(device: torch.device, *, exact: bool = False) -> AbstractContextManager[object]:
     """Compute in bfloat16 where it pays; `exact` stays in float32, as serving does."""
     enabled = not exact and has_fast_bfloat16(device.type)

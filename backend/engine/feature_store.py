@@ -42,7 +42,6 @@ __all__ = ["FeatureRequest", "FeatureSource", "NetworkFacts"]
 
 FOLDER = "features"
 LAYOUT_VERSION = 1  # raise it when the same names would mean other rows
-BATCH_SIZE = 32
 SHARD_IMAGES = 2048  # 10 MB of rows; what a crash may cost
 REPORT_EVERY_S = 1.0
 TIMED_PREDICTIONS = 3
@@ -179,7 +178,7 @@ class FeatureSource:
             rows: list[Features] = []
             work = self._filling(forward, rows, places=np.array([place_of[key] for key in chunk]), view=view, told=told)
             try:
-                halving(work, BATCH_SIZE, what=self._request.spec.name)
+                halving(work, forward.batch_size, what=self._request.spec.name)
             finally:
                 if rows:
                     computed = np.concatenate(rows)

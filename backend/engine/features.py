@@ -16,10 +16,9 @@ import torch
 from backend.contracts import Preprocessing, Progress, RunControl
 from backend.data.pages import release_pages
 from backend.data.transforms import normalise
-from backend.engine.arithmetic import autocast
+from backend.engine.arithmetic import autocast, forward_batch
 from backend.engine.network import Network
 
-BATCH_SIZE = 32
 REPORT_EVERY_S = 1.0
 
 Places = Sequence[int] | npt.NDArray[np.integer]
@@ -31,7 +30,7 @@ def extract_features(
     *,
     preprocessing: Preprocessing,
     places: Places | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     control: RunControl | None = None,
 ) -> npt.NDArray[np.float32]:
     """Features that the head reads, [N, D], of `images` [N, H, W, 3] or of some places among them.
@@ -45,7 +44,7 @@ def extract_features(
         spatial = module.forward_features(batch)  # type: ignore[operator]
         return module.forward_head(spatial, pre_logits=True).float()  # type: ignore[operator,no-any-return]
 
-    source = _Batches(images, places, batch_size)
+    source = _Batches(images, places, batch_size or forward_batch(network.device.type))
     rows = _forward(network, source, forward, preprocessing=preprocessing, control=control)
     return np.concatenate(rows).astype(np.float32) if rows else np.zeros((0, network.head.in_features), np.float32)
 
@@ -68,7 +67,7 @@ def predict_probabilities(
     def forward(batch: torch.Tensor) -> torch.Tensor:
         return torch.softmax(network.module(batch).double(), dim=1)
 
-    source = _Batches(images, places, BATCH_SIZE)
+    source = _Batches(images, places, forward_batch(network.device.type, exact=exact))
     rows = _forward(network, source, forward, preprocessing=preprocessing, control=control, exact=exact)
     return np.concatenate(rows) if rows else np.zeros((0, network.num_classes))
 

@@ -19,6 +19,7 @@ from backend.engine.forward.torch_forward import Arithmetic, filled, pooled
 from backend.engine.network import Network
 
 BATCH = 4
+CALL = 32  # pictures a call; the streams share them
 
 
 def openvino_kind(arithmetic: Arithmetic) -> str:
@@ -28,6 +29,8 @@ def openvino_kind(arithmetic: Arithmetic) -> str:
 
 class OpenVinoForward:
     """Features by a compiled graph. One request is `batch` pictures; fewer are filled up, so that shapes stay fixed."""
+
+    batch_size = CALL
 
     def __init__(self, graph: Any, *, arithmetic: Arithmetic, batch: int = BATCH, hint: str = "THROUGHPUT") -> None:
         shape = graph.inputs[0].get_partial_shape()

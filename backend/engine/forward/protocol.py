@@ -18,5 +18,9 @@ class FrozenForward(Protocol):
     def kind(self) -> str:
         """Library, its version and its arithmetic, `torch-2.15.0-bf16`: features of one kind may stand side by side."""
 
+    @property
+    def batch_size(self) -> int:
+        """How many pictures a call computes fastest."""
+
     def __call__(self, images: Pixels) -> Features:
         """Features [N, D] of pictures uint8 [N, H, W, 3], RGB, at the size that the network is fed."""

@@ -16,7 +16,7 @@ from torch import nn
 
 from backend.contracts import Preprocessing
 from backend.data.transforms import normalise
-from backend.engine.arithmetic import has_fast_bfloat16
+from backend.engine.arithmetic import forward_batch, has_fast_bfloat16
 from backend.engine.forward.protocol import Features, Pixels
 from backend.engine.network import Network
 
@@ -24,7 +24,6 @@ Arithmetic = Literal["fp32", "bf16", "fp16"]
 
 WIDTHS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED = "-compiled"
-COMPILED_BATCH = 32  # one shape, so that one compilation does
 
 
 def fast_arithmetic(device_type: str) -> Arithmetic:
@@ -52,14 +51,16 @@ class TorchForward:
         self._pooled: Callable[[nn.Module, torch.Tensor], torch.Tensor] = pooled
         if compiled:
             self._pooled = torch.compile(pooled, dynamic=False)
-        self._batch = COMPILED_BATCH if compiled else None
+        self._compiled = compiled
+        self.batch_size = forward_batch(network.device.type, exact=arithmetic == "fp32")
         self.kind = torch_kind(arithmetic, network.device.type, compiled=compiled)
 
     def __call__(self, images: Pixels) -> Features:
-        if self._batch is None:
+        if not self._compiled:
             return self._rows(images)
-        pieces = [images[start : start + self._batch] for start in range(0, len(images), self._batch)]
-        return np.concatenate([self._rows(filled(piece, self._batch))[: len(piece)] for piece in pieces])
+        size = self.batch_size  # it is compiled for one shape only
+        pieces = [images[start : start + size] for start in range(0, len(images), size)]
+        return np.concatenate([self._rows(filled(piece, size))[: len(piece)] for piece in pieces])
 
     def _rows(self, images: Pixels) -> Features:
         device = self._network.device

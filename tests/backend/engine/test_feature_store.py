@@ -12,6 +12,7 @@ from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl
 from backend.engine import feature_store
 from backend.engine.feature_store import FeatureRequest, FeatureSource
 from backend.engine.features import extract_features
+from backend.engine.forward import torch_forward
 from backend.engine.forward.choice import COMPARED
 from backend.engine.models import find_spec
 from backend.engine.network import count_parameters, create_network
@@ -201,7 +202,7 @@ def test_damaged_facts_are_counted_anew(open_source, settings):
 
 
 def test_what_was_done_before_a_cancel_is_kept(open_source, monkeypatch, computed):
-    monkeypatch.setattr(feature_store, "BATCH_SIZE", 8)
+    monkeypatch.setattr(torch_forward, "forward_batch", lambda *_, **__: 8)
     answers = iter([False, False, True])
     with pytest.raises(JobCancelled):
         open_source(control=RunControl(cancelled=lambda: next(answers))).features(EVERY)
@@ -225,13 +226,14 @@ def test_a_full_memory_halves_the_batch_once(open_source, monkeypatch):
     plain = feature_store.TorchForward.__call__
 
     def small(self, images):
-        if len(images) > COMPARED:
+        if len(images) > COMPARED:  # not the comparison
             sizes.append(len(images))
         if len(images) > 16:
             raise MemoryError
         return plain(self, images)
 
     expected = open_source().features(EVERY)
+    monkeypatch.setattr(torch_forward, "forward_batch", lambda *_, **__: 32)
     monkeypatch.setattr(feature_store.TorchForward, "__call__", small)
     np.testing.assert_allclose(open_source(seed=42, num_classes=3).features(EVERY, view="plain"), expected)
     open_source(seed=7).features(EVERY)

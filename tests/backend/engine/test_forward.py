@@ -199,7 +199,7 @@ def test_a_compiled_pass_sees_one_shape_and_gives_the_same_rows(lite0, pictures,
     forward = build_forward(request_for(lite0), "torch-2.15.0-bf16-compiled", pictures[0][:4])
     assert forward.kind.endswith("-bf16-compiled")
     np.testing.assert_allclose(forward(pictures[0]), plain(pictures[0]), atol=0.02 * np.abs(plain(pictures[0])).max())
-    assert shapes == {(32, 3, 64, 64)}
+    assert len(shapes) == 1
 
 
 def test_without_a_compiler_it_is_done_without(lite0, pictures, request_for, monkeypatch, caplog):
