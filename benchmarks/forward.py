@@ -63,7 +63,7 @@ def measure(name: str, pixels: Pixels, targets: Sequence[int]) -> list[Part]:
     preprocessing = Preprocessing(height=size, width=size, mean=network.mean, std=network.std)
     pixels, targets = pixels[:: STRIDES.get(name, 1)], targets[:: STRIDES.get(name, 1)]
     base: Features | None = None
-    found, planned = [], planned_kind(100_000)
+    found, planned = [], planned_kind(network.spec, 100_000)
     for way, build in WAYS.items():
         started = time.perf_counter()
         forward = build(network, preprocessing)
