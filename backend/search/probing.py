@@ -30,6 +30,7 @@ Ints = npt.NDArray[np.integer]
 BASELINE = Candidate(name="baseline", family="baseline", timm_name="none", description="Always the most frequent class")
 # Images whose time says what all will take. The first of them only set everything up; ViT-Base needs 0.1-0.3 s each.
 WARMING, TIMED = 4, 8
+KEPT_MB = 100.0  # of weights that stay in memory from one rung to the next
 LEAST_TURN_S = 0.5  # loading a network and a first look; less time left is none
 HEAD_S_PER_IMAGE = 0.001  # fitting and cross-validating a head: 0.2 s for 160 images, 4 s for 8,000, on two cores
 
@@ -147,6 +148,8 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     )
     if rung.last:
         trial = answer_test(study, entrant, trial, watch=watch)
+    if rung.last or source.facts.size_mb > KEPT_MB:
+        source.release()  # seven networks at once took 2 GB
     entrant.seconds += time.perf_counter() - started
     return replace(trial, train_seconds=entrant.seconds)
 
