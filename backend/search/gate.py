@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.engine.metrics import SMALLEST, accuracy, macro_f1
+from backend.search.calibrate import apply_temperature, calibrate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,8 +40,10 @@ def judge(refined: Floats, probe: Floats, targets: Ints, *, by: RankBy) -> Verdi
     """Compare held-out probabilities [H, C] of both.
 
     Kept where the ranking score is higher and the log-loss is not surely higher, or where the score is the same and the
-    log-loss is surely lower; surely: by more than one standard error of the paired difference.
+    log-loss is surely lower; surely: by more than one standard error of the paired difference. Both get their best
+    temperature first, as the winner will: smoothed labels make a fine-tune unsure, which is easily mended.
     """
+    refined, probe = (apply_temperature(one, calibrate(one, targets).temperature) for one in (refined, probe))
     score = macro_f1 if by == "macro_f1" else accuracy
     new, old = score(refined, targets), score(probe, targets)
     losses = _losses(probe, targets) - _losses(refined, targets)

@@ -31,19 +31,30 @@ def test_what_is_worse_or_the_same_is_discarded(right):
 
 
 def test_a_gain_that_is_dearly_bought_is_discarded():
-    """Two more are right, but those that are wrong are so sure of it that nobody could trust any of them."""
-    probe, refined = answers(TARGETS, right=170, sure=0.8), answers(TARGETS, right=172, sure=0.999)
-    assert not judge(refined, probe, TARGETS, by="accuracy").kept
+    """Two more are right, but it is sure where it is wrong and unsure where it is right."""
+    probe, refined = answers(TARGETS, right=170, sure=0.6), answers(TARGETS, right=172, sure=0.55)
+    probe[:170] = answers(TARGETS, right=170, sure=0.95)[:170]
+    refined[172:] = answers(TARGETS, right=172, sure=0.95)[172:]
+    verdict = judge(refined, probe, TARGETS, by="accuracy")
+    assert not verdict.kept
+    assert "log-loss" in verdict.reason
+
+
+def test_confidence_that_a_temperature_mends_counts_against_nobody():
+    unsure = answers(TARGETS, right=172, sure=0.55)
+    assert judge(unsure, answers(TARGETS, right=170, sure=0.86), TARGETS, by="accuracy").kept
+    assert not judge(answers(TARGETS, right=172, sure=0.999), unsure, TARGETS, by="accuracy").kept
 
 
 def test_a_small_gain_is_kept_where_the_answers_are_no_less_sure():
     assert judge(answers(TARGETS, right=172), answers(TARGETS, right=170), TARGETS, by="accuracy").kept
 
 
-def test_surer_answers_are_kept_where_as_many_are_right():
-    unsure, sure = answers(TARGETS, right=180, sure=0.6), answers(TARGETS, right=180, sure=0.8)
-    assert judge(sure, unsure, TARGETS, by="accuracy").kept
-    assert not judge(unsure, sure, TARGETS, by="accuracy").kept
+def test_answers_that_know_when_they_are_wrong_are_kept_where_as_many_are_right():
+    blind, knowing = answers(TARGETS, right=160, sure=0.8), answers(TARGETS, right=160, sure=0.95)
+    knowing[160:] = answers(TARGETS, right=160, sure=0.55)[160:]
+    assert judge(knowing, blind, TARGETS, by="accuracy").kept
+    assert not judge(blind, knowing, TARGETS, by="accuracy").kept
 
 
 def test_uneven_classes_are_judged_by_macro_f1():
