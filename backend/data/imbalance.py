@@ -11,7 +11,8 @@ IMBALANCE_RATIO = 3.0
 
 def is_imbalanced(class_counts: Iterable[int]) -> bool:
     """Whether the largest class has more than `IMBALANCE_RATIO` times the images of the smallest."""
-    return imbalance_ratio(class_counts) > IMBALANCE_RATIO
+    counts = list(class_counts)
+    return max(counts) > IMBALANCE_RATIO * min(counts)  # an empty class is uneven whatever the others hold
 
 
 def imbalance_ratio(class_counts: Iterable[int]) -> float:
