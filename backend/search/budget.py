@@ -9,9 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backend.contracts import Deadline
+from backend.errors import DeadlineExceeded
 
 RESERVED_S = 2.5  # building and saving a network took 0.3-2 s on two cores, ViT-Base the longest
 RESERVED_SHARE = 0.04
+
+
+class DoesNotFit(DeadlineExceeded):
+    """Work would take more time than is left; the detail says how much."""
 
 
 @dataclass(frozen=True, slots=True)

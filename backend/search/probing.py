@@ -17,7 +17,7 @@ from backend.engine.metrics import log_loss
 from backend.engine.models import find_spec
 from backend.engine.network import Network, resolve_spec
 from backend.engine.probe import LinearHead, install_head
-from backend.errors import DeadlineExceeded
+from backend.search.budget import DoesNotFit
 from backend.search.trial import TrainedModel, Trial
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ WARMING, TIMED = 4, 8
 KEPT_MB = 100.0  # of weights that stay in memory from one rung to the next
 LEAST_TURN_S = 0.5  # loading a network and a first look; less time left is none
 HEAD_S_PER_IMAGE = 0.001  # fitting and cross-validating a head: 0.2 s for 160 images, 4 s for 8,000, on two cores
-
-
-class DoesNotFit(DeadlineExceeded):
-    """A trial would take more time than is left; the detail says how much."""
 
 
 @dataclass(kw_only=True)

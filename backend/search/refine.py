@@ -31,7 +31,7 @@ from backend.engine.partial import (
     find_cut,
 )
 from backend.errors import DeadlineExceeded
-from backend.search.budget import Budget
+from backend.search.budget import Budget, DoesNotFit
 from backend.search.crossfit import Course, cross_fit
 from backend.search.gate import judge
 from backend.search.hyper import tune
@@ -107,10 +107,6 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
     course.train(trained, np.arange(len(places)), nothing, control=watch.control, on_epoch=told.last)
     trial = replace(trial, reason=verdict.reason, train_seconds=time.perf_counter() - started)
     return work.answered(trial, course.finish(trained))
-
-
-class DoesNotFit(DeadlineExceeded):
-    """A refinement would take more time than is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,12 @@ from backend.engine.network import create_network
 from backend.engine.partial import Activations, FrozenBelow
 from backend.errors import JobCancelled
 from backend.search import refine as refine_module
+from backend.search.budget import DoesNotFit
 from backend.search.crossfit import Course
 from backend.search.gate import Verdict
 from backend.search.hyper import Tuning
 from backend.search.presets import DEPTHS
-from backend.search.refine import DoesNotFit, run_refinement
+from backend.search.refine import run_refinement
 from backend.search.study import open_study
 from backend.search.trial import Trial
 from backend.search.watch import TrialWatch

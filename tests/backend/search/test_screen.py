@@ -7,8 +7,8 @@ from backend.data import open_dataset
 from backend.engine.feature_store import FeatureSource
 from backend.search import rungs
 from backend.search import screen as screen_module
+from backend.search.budget import DoesNotFit
 from backend.search.compare import Run, compare
-from backend.search.probing import DoesNotFit
 
 LITE, NET, THIRD = "efficientnet_lite0", "mobilenetv3_large", "resnet18"
 
