@@ -53,6 +53,7 @@ samples: $(VENV)/.installed ## draw sample_datasets/*.zip anew
 
 lock: $(UV) ## write requirements/*.txt anew from requirements/*.in
 	$(LOCK) requirements/base.in --output-file requirements/base.txt
+	$(LOCK) requirements/ray.in --output-file requirements/ray.txt
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
 	for name in fastai autogluon; do \
 		$(LOCK) --no-annotate benchmarks/requirements/$$name.in --output-file benchmarks/requirements/$$name.txt; done
@@ -83,6 +84,6 @@ $(VENV)/.installed: requirements/base.txt pyproject.toml | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.installed
-	$(UV) pip install --python $(BIN)/python -r requirements/base.txt -r requirements/dev.txt
+$(VENV)/.dev-installed: requirements/dev.txt requirements/ray.txt $(VENV)/.installed
+	$(UV) pip install --python $(BIN)/python -r requirements/base.txt -r requirements/ray.txt -r requirements/dev.txt
 	@touch $@

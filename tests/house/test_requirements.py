@@ -1,6 +1,7 @@
 """requirements/ pins everything, and says nothing of where it comes from."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ def wanted(path):
     return {re.split(r"[\[=<>!~ ]", line)[0] for line in lines if line and not line.startswith("-")}
 
 
-def test_there_are_two_locks():
-    assert [path.name for path in LOCKS] == ["base.txt", "dev.txt"]
+def test_there_are_three_locks():
+    assert [path.name for path in LOCKS] == ["base.txt", "dev.txt", "ray.txt"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
@@ -42,8 +43,8 @@ def test_every_wanted_package_is_pinned(path):
     assert wanted(path.with_suffix(".in")) - set(pins(path)) == set()
 
 
-def test_both_locks_agree_on_what_they_share():
-    base, dev = (pins(path) for path in LOCKS)
-    assert {name: dev[name] for name in base.keys() & dev.keys()} == {
-        name: base[name] for name in base.keys() & dev.keys()
-    }
+@pytest.mark.parametrize(("one", "other"), list(combinations(LOCKS, 2)), ids=lambda path: path.name)
+def test_locks_agree_on_what_they_share(one, other):
+    first, second = pins(one), pins(other)
+    shared = first.keys() & second.keys()
+    assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
