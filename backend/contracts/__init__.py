@@ -1,7 +1,17 @@
 """The frozen records that cross rooms. Nothing here computes; nothing here imports a heavy library."""
 
 from backend.contracts.base import ID_PATTERN, Id, Record, utc_now
-from backend.contracts.dataset import Dataset, DatasetInfo, ImageItem, Preprocessing, ResizeMode, SkippedFile, Split
+from backend.contracts.dataset import (
+    Dataset,
+    DatasetInfo,
+    ImageFacts,
+    ImageItem,
+    Preprocessing,
+    ResizeMode,
+    SkippedFile,
+    Split,
+    Subset,
+)
 from backend.contracts.job import FINAL_STATES, Job, JobEvent, JobState
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
 from backend.contracts.recipe import (
@@ -58,6 +68,7 @@ __all__ = [
     "EpochRecord",
     "FinetuneSettings",
     "Id",
+    "ImageFacts",
     "ImageItem",
     "Job",
     "JobEvent",
@@ -84,6 +95,7 @@ __all__ = [
     "SkippedFile",
     "Split",
     "SplitSizes",
+    "Subset",
     "SuspectLabel",
     "TestPrediction",
     "TestPredictions",

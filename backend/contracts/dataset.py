@@ -14,6 +14,7 @@ from pydantic import Field
 from backend.contracts.base import Id, Record, utc_now
 
 Task = Literal["multiclass", "multilabel"]
+Subset = Literal["train", "val", "test"]
 
 
 class SkippedFile(Record):
@@ -23,15 +24,35 @@ class SkippedFile(Record):
     reason: str
 
 
+class ImageFacts(Record):
+    """What one decoding of an image told, so that insights, quality and near duplicates need no second one."""
+
+    format: str = Field(description="As Pillow names it: JPEG, PNG, ...")
+    mode: str = Field(description="As Pillow names it: RGB, L, CMYK, ...")
+    perceptual_hash: str = Field(description="64 bits in hexadecimal; few differing bits are near duplicates.")
+    brightness: float = Field(description="Mean luminance, 0 to 1.")
+    contrast: float = Field(description="Standard deviation of the luminance, 0 to 0.5.")
+    sharpness: float = Field(description="Variance of the Laplacian of the luminance at a fixed size; low is blurry.")
+
+
 class ImageItem(Record):
-    """One image of a dataset. `digest` is the SHA-256 of the file's bytes: equal digests are the same picture."""
+    """One image of a dataset. `digest` is the SHA-256 of the file's bytes: equal digests are the same picture.
+
+    `label` is the class of a multi-class dataset; in a multi-label one `labels` holds all that are present, perhaps
+    none, and `label` the first of them, or "".
+    """
 
     image_id: Id
     path: str = Field(description="Relative to the dataset's folder, with forward slashes.")
     label: str
+    labels: tuple[str, ...] = ()
     digest: str
     width: int
     height: int
+    subset: Subset | None = Field(None, description="The part that the upload itself put the image into.")
+    added_in: int = Field(1, description="The dataset's version in which the image came.")
+    first_label: str | None = Field(None, description="The label it came with, where it was changed since.")
+    facts: ImageFacts | None = None
 
 
 class DatasetInfo(Record):
