@@ -33,6 +33,10 @@ class ImageFacts(Record):
     brightness: float = Field(description="Mean luminance, 0 to 1.")
     contrast: float = Field(description="Standard deviation of the luminance, 0 to 0.5.")
     sharpness: float = Field(description="Variance of the Laplacian of the luminance at a fixed size; low is blurry.")
+    low: float = Field(0.0, description="5th percentile of the luminance, 0 to 1.")
+    high: float = Field(1.0, description="95th percentile of the luminance, 0 to 1.")
+    entropy: float = Field(8.0, description="Of the luminance's histogram, in bits, 0 to 8; low says little.")
+    signature: str = Field("", description="A tiny picture in base64, by which a near copy is told from a likeness.")
 
 
 class ImageItem(Record):
