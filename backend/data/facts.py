@@ -27,7 +27,7 @@ LOW_SHARE, HIGH_SHARE = 0.05, 0.95
 Floats = npt.NDArray[np.floating[Any]]
 
 
-def facts_of(image: Image.Image, *, format: str, mode: str) -> ImageFacts:
+def facts_of(image: Image.Image, *, format_name: str, mode: str) -> ImageFacts:
     """Return what later steps need to know of a picture, so that it is decoded once.
 
     `image` is the upright RGB picture; a JPEG may have been decoded at a reduced size, as long as its longer side
@@ -41,7 +41,7 @@ def facts_of(image: Image.Image, *, format: str, mode: str) -> ImageFacts:
     below = np.cumsum(share)
     low, high = np.searchsorted(below, [LOW_SHARE, HIGH_SHARE])
     return ImageFacts(
-        format=format,
+        format=format_name,
         mode=mode,
         perceptual_hash=_perceptual_hash(grey),
         brightness=round(mean / 255, 4),
@@ -79,7 +79,7 @@ def _laplacian_variance(light: Floats) -> float:
 
 
 def _perceptual_hash(grey: Image.Image) -> str:
-    """pHash (Zauner 2010) as imagehash has it: which of the lowest 8 x 8 frequencies exceed their median.
+    """Return the pHash (Zauner 2010) as imagehash has it: which of the lowest 8 x 8 frequencies exceed their median.
 
     By one small matrix product, which takes 0.03 ms; imagehash goes through SciPy and would decode sizes we have.
     """
