@@ -10,6 +10,7 @@ SightglassError                 500
 ├── AuthenticationError         401
 ├── NotFoundError               404
 ├── ConflictError               409  right request, wrong moment
+│   └── VersionConflict         409  somebody changed the dataset meanwhile
 ├── UnavailableError            503  a part of the service is not reachable now
 ├── OutOfMemory                 503  half the batch did not fit either
 └── Interruption                     control flow, never shown over HTTP
@@ -93,6 +94,14 @@ class ConflictError(SightglassError):
 
     status = 409
     title = "Conflict"
+
+
+class VersionConflict(ConflictError):
+    """A change was made on a version that is no longer the newest; `version` is the one that is."""
+
+    def __init__(self, detail: str, *, version: int = 0) -> None:
+        super().__init__(detail)
+        self.version = version
 
 
 class UnavailableError(SightglassError):

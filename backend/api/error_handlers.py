@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from backend.api.problems import problem
 from backend.contracts import Recipe
 from backend.data.names import shown
-from backend.errors import AuthenticationError, InputError, SightglassError, UnavailableError
+from backend.errors import AuthenticationError, InputError, SightglassError, UnavailableError, VersionConflict
 from backend.registry import nearest
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ async def _own_error(request: Request, error: Exception) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("request failed", extra={"path": request.url.path, "detail": error.detail})
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationError) else None
-    return problem(error.status, error.title, error.detail, headers=headers)
+    more = {"version": error.version} if isinstance(error, VersionConflict) else {}
+    return problem(error.status, error.title, error.detail, headers=headers, **more)
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:

@@ -1,6 +1,7 @@
 """The frozen records that cross rooms. Nothing here computes; nothing here imports a heavy library."""
 
 from backend.contracts.base import ID_PATTERN, Id, Record, utc_now
+from backend.contracts.comparison import ClassHeadToHead, HeadToHead, ModelComparison
 from backend.contracts.dataset import (
     Dataset,
     DatasetInfo,
@@ -49,6 +50,7 @@ from backend.contracts.result import (
     WeightsSource,
 )
 from backend.contracts.run import CandidateProgress, Deadline, Progress, RunControl
+from backend.contracts.version import ChangedImage, Corrections, DatasetDiff, VersionChange
 
 __all__ = [
     "FINAL_STATES",
@@ -57,16 +59,21 @@ __all__ = [
     "Calibration",
     "Candidate",
     "CandidateProgress",
+    "ChangedImage",
     "ClassBalance",
+    "ClassHeadToHead",
     "ClassImbalance",
     "ClassScore",
     "ConfusionMatrix",
+    "Corrections",
     "Dataset",
+    "DatasetDiff",
     "DatasetInfo",
     "Deadline",
     "EnsembleMember",
     "EpochRecord",
     "FinetuneSettings",
+    "HeadToHead",
     "Id",
     "ImageFacts",
     "ImageItem",
@@ -76,6 +83,7 @@ __all__ = [
     "LabelConfidence",
     "LeaderboardRow",
     "LearningCurvePoint",
+    "ModelComparison",
     "ModelInfo",
     "ModelRef",
     "OverrideKey",
@@ -101,6 +109,7 @@ __all__ = [
     "TestPredictions",
     "TestScores",
     "TrialStrategy",
+    "VersionChange",
     "WeightsKind",
     "WeightsSource",
     "override_entries",

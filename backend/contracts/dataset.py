@@ -71,6 +71,7 @@ class DatasetInfo(Record):
     class_counts: dict[str, int]
     skipped: tuple[SkippedFile, ...] = ()
     warnings: tuple[str, ...] = ()
+    excluded_images: int = Field(0, description="Images that lie there and that this version leaves out.")
     digest: str = Field(description="SHA-256 over sorted (item digest, label): equal digests are equal datasets.")
     created_at: datetime = Field(default_factory=utc_now)
 
@@ -81,11 +82,15 @@ class DatasetInfo(Record):
 
 
 class Dataset(Record):
-    """A dataset with its items, as it lies in a folder. Immutable: a change makes a new version."""
+    """A dataset with its items, as it lies in a folder. Immutable: a change makes a new version.
+
+    `excluded` are the images that lie there too and that this version leaves out.
+    """
 
     info: DatasetInfo
     root: Path
     items: tuple[ImageItem, ...]
+    excluded: tuple[ImageItem, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -104,7 +109,7 @@ class Dataset(Record):
         info = self.info.model_copy(
             update={"class_counts": counts, "num_classes": len(counts), "total_images": len(kept)}
         )
-        return Dataset(info=info, root=self.root, items=kept)
+        return Dataset(info=info, root=self.root, items=kept, excluded=self.excluded)
 
 
 class Split(Record):

@@ -69,6 +69,9 @@ class Recipe(Record):
     """What `train/start` takes. Defaults give a sensible run."""
 
     dataset_id: Id
+    dataset_version: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Version of the dataset; none: the newest when the job is queued."
+    )
     num_epochs: int = Field(2, ge=1, le=1000, description="Passes over the training images in a fine-tune.")
     batch_size: int = Field(16, ge=1, le=1024, description="Images a step.")
     test_size: float = Field(0.2, ge=0.05, le=0.5, description="Share of the images that only the final test sees.")
@@ -98,7 +101,7 @@ class Recipe(Record):
         default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."
     )
 
-    @field_validator("num_epochs", "batch_size", "test_size", "time_budget_s", "seed", mode="before")
+    @field_validator("num_epochs", "batch_size", "test_size", "time_budget_s", "seed", "dataset_version", mode="before")
     @classmethod
     def _refuse_truth_values(cls, value: Any) -> Any:
         """JSON's true is no number, though Python's is 1."""

@@ -188,6 +188,7 @@ class Results(Record):
 
     job_id: Id
     dataset_id: Id
+    dataset_version: int = Field(1, description="The version that was trained on.")
     model_id: Id
     best_model: BestModel
     leaderboard: tuple[LeaderboardRow, ...]
@@ -215,6 +216,7 @@ class ModelInfo(Record):
 
     model_id: Id
     dataset_id: Id
+    dataset_version: int = Field(1, description="The version that it was trained on.")
     job_id: Id | None = None
     name: str
     timm_name: str

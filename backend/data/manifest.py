@@ -1,4 +1,13 @@
-"""A dataset's folder: `dataset.json`, `items.jsonl` and `images/`. Written once, read often, never changed in place."""
+"""A dataset's folder, and its versions in it. Written once, read often, never changed in place.
+
+```
+<dataset_id>/dataset.json items.jsonl images/           version 1, as it came
+<dataset_id>/versions/<n>/dataset.json items.jsonl      a later one, with all its items
+                          excluded.jsonl images/        what it leaves out; the pictures that came with it
+```
+A version's folder appears by one rename. Items name their picture relative to the dataset's folder, so that no picture
+lies there twice.
+"""
 
 from __future__ import annotations
 
@@ -14,39 +23,69 @@ from backend.storage.files import atomic_write
 
 INFO_FILE = "dataset.json"
 ITEMS_FILE = "items.jsonl"
+EXCLUDED_FILE = "excluded.jsonl"
+VERSIONS_FOLDER = "versions"
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Write both files into `folder`, the info last: where it stands, the dataset is whole."""
+    """Write a version's files into `folder`, the info last: where it stands, the version is whole."""
     atomic_write(folder / ITEMS_FILE, "".join(item.model_dump_json() + "\n" for item in dataset.items))
+    if dataset.excluded:
+        atomic_write(folder / EXCLUDED_FILE, "".join(item.model_dump_json() + "\n" for item in dataset.excluded))
     atomic_write(folder / INFO_FILE, dataset.info.model_dump_json(indent=2) + "\n")
 
 
-def load_dataset(folder: Path) -> Dataset:
-    """Read a dataset from its folder.
+def version_folder(root: Path, version: int) -> Path:
+    """Where a version's own files lie: those of the first beside the images, those of later ones below `versions`."""
+    return root if version == 1 else root / VERSIONS_FOLDER / str(version)
+
+
+def stored_versions(root: Path) -> list[int]:
+    """The versions that lie in a dataset's folder, oldest first."""
+    later = [
+        int(path.name)
+        for path in (root / VERSIONS_FOLDER).glob("*")
+        if path.name.isdecimal() and (path / INFO_FILE).is_file()
+    ]
+    return [1, *sorted(later)] if (root / INFO_FILE).is_file() else sorted(later)
+
+
+def load_dataset(folder: Path, *, version: int | None = None) -> Dataset:
+    """Read a version of a dataset from its folder; None: the newest that lies there.
 
     Raises:
-        NotFoundError: the folder holds no dataset.
+        NotFoundError: the folder holds no dataset, or not this version.
         DatasetError: the files are damaged, or do not belong together.
     """
+    own = version_folder(folder, max(stored_versions(folder), default=1) if version is None else version)
     try:
-        info = DatasetInfo.model_validate_json((folder / INFO_FILE).read_bytes())
-        with (folder / ITEMS_FILE).open("rb") as lines:
-            items = tuple(ImageItem.model_validate_json(line) for line in lines)
+        info = DatasetInfo.model_validate_json((own / INFO_FILE).read_bytes())
+        items = _read_items(own / ITEMS_FILE)
+        excluded = _read_items(own / EXCLUDED_FILE) if info.excluded_images else ()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(
-            f"There is no dataset in '{folder}': '{INFO_FILE}' is missing. Import one first."
-        ) from error
+        raise NotFoundError(_nothing_there(folder, version)) from error
     except ValidationError as error:
         raise DatasetError(
             f"The dataset in '{folder}' is damaged ({error.errors()[0]['msg']}). Delete it and import it again."
         ) from error
-    if len(items) != info.total_images:
+    if len(items) != info.total_images or len(excluded) != info.excluded_images:
         raise DatasetError(
-            f"The dataset in '{folder}' is damaged: it lists {len(items)} of {info.total_images} images. "
-            "Delete it and import it again."
+            f"The dataset in '{folder}' is damaged: it lists {len(items) + len(excluded)} of "
+            f"{info.total_images + info.excluded_images} images. Delete it and import it again."
         )
-    return Dataset(info=info, root=folder, items=items)
+    return Dataset(info=info, root=folder, items=items, excluded=excluded)
+
+
+def _read_items(path: Path) -> tuple[ImageItem, ...]:
+    with path.open("rb") as lines:
+        return tuple(ImageItem.model_validate_json(line) for line in lines)
+
+
+def _nothing_there(folder: Path, version: int | None) -> str:
+    there = stored_versions(folder)
+    if version is None or not there:
+        return f"There is no dataset in '{folder}': '{INFO_FILE}' is missing. Import one first."
+    return f"The dataset in '{folder}' has no version {version}. It has: {', '.join(map(str, there))}."
 
 
 def require_stored(datasets_dir: Path, dataset_id: str) -> Path:

@@ -94,6 +94,7 @@ def build_results(
     return Results(
         job_id=model.job_id or model.model_id,
         dataset_id=model.dataset_id,
+        dataset_version=model.dataset_version,
         model_id=model.model_id,
         best_model=_best_model(reading, model),
         leaderboard=reading.leaderboard,

@@ -58,6 +58,7 @@ def _describe(
     return ModelInfo(
         model_id=model_id,
         dataset_id=study.dataset.info.dataset_id,
+        dataset_version=study.dataset.info.version,
         job_id=job_id,
         name=winner.candidate.name,
         timm_name=winner.candidate.timm_name,

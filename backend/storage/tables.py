@@ -58,6 +58,28 @@ datasets = Table(
     Column("record", Text, nullable=False),
 )
 
+# Every version of a dataset that was changed; one that never was has no row here. `record` is what the version holds,
+# `change` what made it.
+dataset_versions = Table(
+    "dataset_versions",
+    metadata,
+    Column("dataset_id", String(64), ForeignKey("datasets.dataset_id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("change", Text, nullable=False),
+)
+
+# No key onto models either: a comparison says what was so, also of a model that is gone.
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("challenger_id", String(64), primary_key=True),
+    Column("champion_id", String(64), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("record", Text, nullable=False),
+)
+
 # No key onto datasets: a model outlives the dataset that it was trained on.
 models = Table(
     "models",

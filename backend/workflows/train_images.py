@@ -52,7 +52,8 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     from backend.search.compare import Run, compare
 
     recipe = Recipe.model_validate(job.payload)
-    dataset = load_dataset(require_stored(settings.datasets_dir, recipe.dataset_id))
+    folder = require_stored(settings.datasets_dir, recipe.dataset_id)
+    dataset = load_dataset(folder, version=recipe.dataset_version)
     run = Run(
         settings=settings,
         control=control,
