@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         None, description="MLflow server or store; SQLite in the data folder by default; 'off' writes none."
     )
+    concurrent_jobs: int = Field(
+        1, ge=1, le=1000, description="Trainings that run at once, on all machines of this database together."
+    )
+    min_free_memory_mb: int = Field(
+        512, ge=0, description="A job waits while less memory than this is free, in MiB; 0: it never waits."
+    )
+    stuck_after_s: float = Field(
+        900.0, ge=5, description="A job that gives no sign of life for so many seconds is ended and started again."
+    )
     job_attempts: int = Field(3, ge=1, description="How often a job that loses its worker is started at most.")
     model_cache_mb: int = Field(2048, ge=64, description="Memory for loaded models, in MiB.")
     cache_mb: int = Field(

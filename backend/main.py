@@ -1,4 +1,4 @@
-"""Where the rooms are joined: the API, the worker, and both together. The only file that knows all of them.
+"""Where the rooms are joined: the API, the workers, and both together. The only file that knows all of them.
 
 Nothing here imports torch: the API's process answers within a second of its start and stays small. What needs torch
 is named here and runs in other processes.
@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -30,11 +31,14 @@ from backend.execution.child import stay_with_parent
 from backend.execution.inference_pool import InferencePool
 from backend.execution.local import LocalExecutor
 from backend.execution.logs import configure_logging
+from backend.execution.memory import free_memory_mb
 from backend.execution.protocol import Handler
 from backend.execution.supervisor import KeptProcess
+from backend.jobs.crew import Crew
+from backend.jobs.lanes import make_lanes
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
-from backend.jobs.worker import Worker
+from backend.jobs.worker import Post, Worker
 from backend.storage.database import Database
 from backend.storage.files import check_writable, remove_leftovers
 from backend.workflows import candidates, explain, export_model, import_dataset, predict, train_images
@@ -54,6 +58,8 @@ VERBS = Verbs(
     warm_up=predict.warm_up,
 )
 HANDLERS: Mapping[str, Handler] = {train_images.JOB_KIND: train_images.run_job}
+# Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
+LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})
 
 DESCRIPTION = (
     "A ZIP of pictures in, several networks compared, a model that you own out. "
@@ -66,7 +72,9 @@ SHUTDOWN_S = 3
 def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: Pool | None = None) -> FastAPI:
     """Build the API. Files and the database are touched when it starts, not here."""
     settings = settings or Settings()
-    services = build_services(settings, verbs, pool=pool or InferencePool(settings, warm_up=verbs.warm_up))
+    services = build_services(
+        settings, verbs, pool=pool or InferencePool(settings, warm_up=verbs.warm_up), make_queue=make_queue
+    )
     app = FastAPI(title="Sightglass", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
     app.state.services = services
     app.add_middleware(KeyGuard, keys=settings.api_keys)
@@ -80,20 +88,52 @@ def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: 
     return app
 
 
-def create_worker(
+def create_crew(
     settings: Settings | None = None,
     *,
     handlers: Mapping[str, Handler] = HANDLERS,
     warm_up: Callable[[], None] = train_images.warm_up,
-) -> Worker:
-    """Build a worker; its process warms up when it runs."""
+) -> Crew:
+    """Build this machine's workers: one for each training that may run at once, and one for light jobs.
+
+    The cores are divided between the trainings; more of them than cores are left to other machines.
+    """
     settings = settings or Settings()
     database = Database(settings.resolved_database_url)
-    return Worker(
-        JobQueue(database, max_attempts=settings.job_attempts),
-        LocalExecutor(settings, warm_up=warm_up),
-        handlers=handlers,
-        presence=Presence(database),
+    queue, presence = make_queue(database, settings), Presence(database)
+    slots = min(settings.concurrent_jobs, settings.torch_threads)
+    own = settings.model_copy(update={"torch_threads": max(1, settings.torch_threads // slots)})
+    workers = []
+    for lane in queue.lanes:
+        heavy = lane.kinds is None
+        if not heavy and not any(lane.holds(kind) for kind in handlers):
+            continue  # nothing of this kind can be done here
+        for _ in range(slots if heavy else 1):
+            executor = LocalExecutor(own, warm_up=warm_up if heavy else _no_warm_up, ahead=heavy)
+            post = Post(lane=lane, obstacle=partial(_short_of_memory, settings))
+            workers.append(Worker(queue, executor, handlers=handlers, presence=presence, post=post))
+    return Crew(workers)
+
+
+def make_queue(database: Database, settings: Settings) -> JobQueue:
+    """The queue with its lanes and limits, the same in every process of an installation."""
+    lanes = make_lanes(LIGHT_KINDS, concurrent_jobs=settings.concurrent_jobs)
+    return JobQueue(database, max_attempts=settings.job_attempts, lanes=lanes)
+
+
+def _no_warm_up() -> None:
+    """A light job loads nothing that is worth loading ahead."""
+
+
+def _short_of_memory(settings: Settings) -> str | None:
+    """Why no job should start now; None where one may."""
+    free, floor = free_memory_mb(), settings.min_free_memory_mb
+    if free is None or free >= floor:
+        return None
+    # No figure that changes from second to second: each new text would be an event.
+    return (
+        f"Waiting for memory: less than {floor} MiB are free on the worker's machine. "
+        "It starts when there is more; SIGHTGLASS_MIN_FREE_MEMORY_MB sets the limit."
     )
 
 
@@ -103,14 +143,14 @@ def run_worker(
     handlers: Mapping[str, Handler] = HANDLERS,
     warm_up: Callable[[], None] = train_images.warm_up,
 ) -> None:
-    """The main function of a worker's process: works until told to stop or its parent is gone."""
+    """The main function of the workers' process: works until told to stop or its parent is gone."""
     configure_logging(settings.log_level)
     prepare(settings)
-    worker = create_worker(settings, handlers=handlers, warm_up=warm_up)
-    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    crew = create_crew(settings, handlers=handlers, warm_up=warm_up)
+    signal.signal(signal.SIGTERM, lambda *_: crew.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    stay_with_parent(worker.stop)
-    worker.run()
+    stay_with_parent(crew.stop)
+    crew.run()
 
 
 def serve(settings: Settings, *, reload: bool = False, worker: Callable[[Settings], None] | None = run_worker) -> None:

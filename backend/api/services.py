@@ -79,11 +79,13 @@ class Services:
     environment: dict[str, Any] = field(default_factory=dict)
 
 
-def build_services(settings: Settings, verbs: Verbs, *, pool: Pool) -> Services:
+def build_services(
+    settings: Settings, verbs: Verbs, *, pool: Pool, make_queue: Callable[[Database, Settings], JobQueue]
+) -> Services:
     """Put the parts together; opens no connection yet."""
     database = Database(settings.resolved_database_url)
     catalog = Catalog(database)
-    queue = JobQueue(database, max_attempts=settings.job_attempts)
+    queue = make_queue(database, settings)
     return Services(
         settings=settings,
         verbs=verbs,

@@ -39,16 +39,18 @@ class _Child:
 
 
 class LocalExecutor:
-    """One job at a time in one warm child; for one thread."""
+    """One job at a time in one warm child; for one thread. Not `ahead`: the child is started by the first job."""
 
-    def __init__(self, settings: Settings, *, warm_up: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, *, warm_up: Callable[[], None], ahead: bool = True) -> None:
         self._settings = settings
+        self._ahead = ahead
         self._warm_up = warm_up
         self._context = multiprocessing.get_context("spawn")
         self._child: _Child | None = None
 
     def start(self) -> None:
-        self._ready_child()
+        if self._ahead:
+            self._ready_child()
 
     def run(self, handler: Handler, job: Job, *, watch: Watch) -> Outcome:
         child = self._ready_child()

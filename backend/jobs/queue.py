@@ -6,15 +6,16 @@ every report carries the worker's id, and one whose claim was lost changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 
 from backend.contracts import FINAL_STATES, Job, JobState, Progress, utc_now
 from backend.errors import ConflictError, NotFoundError
 from backend.jobs.events import EventType, append_event
+from backend.jobs.lanes import EVERY_KIND, Lane
 from backend.jobs.rows import to_job, to_row, with_candidates_closed, with_progress
 from backend.storage.database import Database
 from backend.storage.files import new_id
@@ -22,13 +23,17 @@ from backend.storage.tables import jobs
 
 Change = Callable[[Job], Job]
 
+# A worker says every 2 s that it lives. Somebody who cancels is not kept waiting for one that missed two of these.
+DEAD_AFTER_S = 4.5
+
 
 class JobQueue:
-    """All jobs of one database."""
+    """All jobs of one database, each kind in one of the lanes."""
 
-    def __init__(self, database: Database, *, max_attempts: int = 3) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, max_attempts: int = 3, lanes: tuple[Lane, ...] = (EVERY_KIND,)) -> None:
+        self.database = database
         self._max_attempts = max_attempts
+        self.lanes = lanes
 
     # -- for those who want work done
 
@@ -37,7 +42,7 @@ class JobQueue:
         job = Job(
             job_id=new_id("job"), kind=kind, payload=payload, dataset_id=dataset_id, message="Waiting for a worker."
         )
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             connection.execute(insert(jobs).values(**to_row(job)))
             append_event(connection, job, event_type="state")
         return job
@@ -48,7 +53,7 @@ class JobQueue:
         Raises:
             NotFoundError: no such job.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return _get(connection, job_id)
 
     def list(
@@ -60,22 +65,30 @@ class JobQueue:
             query = query.where(jobs.c.state == state)
         if dataset_id is not None:
             query = query.where(jobs.c.dataset_id == dataset_id)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [to_job(row) for row in connection.execute(query).mappings()]
 
     def counts(self) -> dict[str, int]:
         """How many jobs are queued and running."""
         query = select(jobs.c.state, func.count()).where(jobs.c.state.in_(("queued", "running"))).group_by(jobs.c.state)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found: dict[str, int] = {row[0]: row[1] for row in connection.execute(query)}
         return {"queued": found.get("queued", 0), "running": found.get("running", 0)}
 
     def position(self, job_id: str) -> int | None:
-        """The job's place among those waiting, 1 is next; None where it does not wait."""
-        own = select(jobs.c.sequence).where(jobs.c.job_id == job_id, jobs.c.state == "queued").scalar_subquery()
-        query = select(func.count()).where(jobs.c.state == "queued", jobs.c.sequence <= own)
-        with self._database.reading() as connection:
-            return connection.scalar(query) or None
+        """The job's place among those waiting in its lane, 1 is next; None where it does not wait."""
+        return self.positions([job_id]).get(job_id)
+
+    def positions(self, job_ids: Iterable[str]) -> Mapping[str, int]:
+        """The places of those of the jobs that wait; one query a lane, however many are asked about."""
+        asked = set(job_ids)
+        places: dict[str, int] = {}
+        with self.database.reading() as connection:
+            for lane in self.lanes:
+                query = select(jobs.c.job_id).where(jobs.c.state == "queued", lane.condition())
+                line = enumerate(connection.scalars(query.order_by(jobs.c.sequence)), start=1)
+                places.update({job_id: place for place, job_id in line if job_id in asked})
+        return places
 
     def request_cancel(self, job_id: str) -> Job:
         """Ask for the job's end: a waiting job is cancelled at once, a running one by its worker.
@@ -84,8 +97,8 @@ class JobQueue:
             NotFoundError: no such job.
             ConflictError: the job has ended already, otherwise than by cancelling.
         """
-        with self._database.writing() as connection:
-            job = _get(connection, job_id)
+        with self.database.writing() as connection:
+            job = _get(connection, job_id, to_write=True)
             if job.state == "cancelled" or job.cancel_requested:
                 return job
             if job.state in FINAL_STATES:
@@ -93,35 +106,56 @@ class JobQueue:
             asked = job.model_copy(update={"cancel_requested": True, "message": "Cancelling."})
             if job.state == "queued":
                 asked = _ended(asked, "cancelled", message="Cancelled before it began.")
+            elif _silent(job, for_s=DEAD_AFTER_S):  # nobody is there to be asked
+                asked = _ended(asked, "cancelled", message="Cancelled.")
             return _store(connection, asked, event_type="state")
 
     # -- for workers
 
-    def claim(self, worker_id: str) -> Job | None:
-        """Take the oldest waiting job, or None. Two workers never take the same one."""
-        query = select(jobs).where(jobs.c.state == "queued").order_by(jobs.c.sequence).limit(1)
-        with self._database.reading() as connection:  # an idle worker asks often: no write lock for nothing
-            if connection.execute(query).first() is None:
+    def claim(self, worker_id: str, *, lane: Lane = EVERY_KIND) -> Job | None:
+        """Take the lane's oldest waiting job, or None; also None while the lane is full.
+
+        Two workers never take the same one, and never more than the lane's limit run, however many ask at once.
+        """
+        with self.database.reading() as connection:  # an idle worker asks often: no write lock for nothing
+            if _next(connection, lane) is None:
                 return None
-        with self._database.writing() as connection:
-            row = connection.execute(query.with_for_update(skip_locked=True)).mappings().first()
-            if row is None:
+        with self.database.writing() as connection:
+            self._wait_for_others(connection, lane)
+            job = _next(connection, lane, to_write=True)
+            if job is None:
                 return None
             now = utc_now()
             fields = {
                 "state": "running",
                 "stage": "starting",
                 "message": "Starting.",
-                "attempts": row["attempts"] + 1,
+                "attempts": job.attempts + 1,
                 "started_at": now,
                 "heartbeat_at": now,
             }
-            job = to_job(row).model_copy(update=fields)
-            return _store(connection, job, event_type="state", worker_id=worker_id)
+            return _store(connection, job.model_copy(update=fields), event_type="state", worker_id=worker_id)
+
+    def hold(self, reason: str, *, lane: Lane = EVERY_KIND) -> Job | None:
+        """Say on the job that would be next why it does not start yet; None where none waits, or it says so already."""
+        with self.database.reading() as connection:
+            job = _next(connection, lane)
+        if job is None or job.message == reason:
+            return None
+        with self.database.writing() as connection:
+            job = _get(connection, job.job_id, to_write=True)
+            if job.state != "queued":
+                return None
+            return _store(connection, job.model_copy(update={"message": reason}), event_type="state")
+
+    def _wait_for_others(self, connection: Connection, lane: Lane) -> None:
+        """Let one claim of a lane count and take at a time. SQLite's write lock does that for all writers already."""
+        if lane.limit is not None and not self.database.is_sqlite:
+            connection.execute(select(func.pg_advisory_xact_lock(lane.lock_key)))
 
     def heartbeat(self, job_id: str, *, worker_id: str) -> Job | None:
         """Say that the worker is still at it; returns the job as it stands, or None where the claim was lost."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             owned = (jobs.c.job_id == job_id, jobs.c.worker_id == worker_id, jobs.c.state == "running")
             connection.execute(update(jobs).where(*owned).values(heartbeat_at=utc_now()))
             row = connection.execute(select(jobs).where(*owned)).mappings().first()
@@ -130,7 +164,7 @@ class JobQueue:
     def cancel_requested(self, job_id: str) -> bool:
         """Whether somebody asked for the job's end. Cheap: workers ask several times a second."""
         query = select(jobs.c.cancel_requested).where(jobs.c.job_id == job_id)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return bool(connection.scalar(query))
 
     def update_progress(self, job_id: str, *reports: Progress, worker_id: str) -> Job | None:
@@ -167,15 +201,23 @@ class JobQueue:
         return self._change_own(job_id, worker_id, change)
 
     def requeue_lost(self, *, stale_after_s: float) -> tuple[Job, ...]:
-        """Give back every running job whose worker has not been heard of for that long; returns them as they stand."""
-        oldest = utc_now() - timedelta(seconds=stale_after_s)
-        query = select(jobs).where(jobs.c.state == "running", jobs.c.heartbeat_at < oldest)
-        with self._database.reading() as connection:
+        """Give back every running job whose worker has not been heard of for that long; returns them as they stand.
+
+        One that was to be cancelled is not waited for as long.
+        """
+        now = utc_now()
+        cancelled_silent = jobs.c.heartbeat_at < now - timedelta(seconds=min(stale_after_s, DEAD_AFTER_S))
+        silent = or_(
+            jobs.c.heartbeat_at < now - timedelta(seconds=stale_after_s),
+            and_(jobs.c.cancel_requested.is_(True), cancelled_silent),
+        )
+        query = select(jobs).where(jobs.c.state == "running", silent)
+        with self.database.reading() as connection:
             if connection.execute(query).first() is None:
                 return ()
         reason = f"its worker was not heard of for {stale_after_s:.0f} s"
-        with self._database.writing() as connection:
-            lost = [to_job(row) for row in connection.execute(query).mappings()]
+        with self.database.writing() as connection:
+            lost = [to_job(row) for row in connection.execute(query.with_for_update(skip_locked=True)).mappings()]
             return tuple(
                 _store(connection, self._lost(job, reason), event_type="state", worker_id=None) for job in lost
             )
@@ -194,8 +236,8 @@ class JobQueue:
         self, job_id: str, worker_id: str, change: Change, *, event_type: EventType = "state"
     ) -> Job | None:
         owned = (jobs.c.job_id == job_id, jobs.c.worker_id == worker_id, jobs.c.state == "running")
-        with self._database.writing() as connection:
-            row = connection.execute(select(jobs).where(*owned)).mappings().first()
+        with self.database.writing() as connection:
+            row = connection.execute(select(jobs).where(*owned).with_for_update()).mappings().first()
             if row is None:
                 return None
             return _store(connection, change(to_job(row)), event_type=event_type)
@@ -214,11 +256,28 @@ def _store(connection: Connection, job: Job, *, event_type: EventType, worker_id
     return job
 
 
-def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).mappings().first()
+def _get(connection: Connection, job_id: str, *, to_write: bool = False) -> Job:
+    query = select(jobs).where(jobs.c.job_id == job_id)
+    row = connection.execute(query.with_for_update() if to_write else query).mappings().first()
     if row is None:
         raise NotFoundError(f"There is no job '{job_id}'; GET /api/cv/jobs lists those there are.")
     return to_job(row)
+
+
+def _next(connection: Connection, lane: Lane, *, to_write: bool = False) -> Job | None:
+    """The job that would be claimed now: None where none waits or the lane is full."""
+    if lane.limit is not None:
+        running = select(func.count()).where(jobs.c.state == "running", lane.condition())
+        if (connection.scalar(running) or 0) >= lane.limit:
+            return None
+    query: Select[Any] = select(jobs).where(jobs.c.state == "queued", lane.condition())
+    query = query.order_by(jobs.c.sequence).limit(1)
+    row = connection.execute(query.with_for_update(skip_locked=True) if to_write else query).mappings().first()
+    return None if row is None else to_job(row)
+
+
+def _silent(job: Job, *, for_s: float) -> bool:
+    return job.heartbeat_at is not None and utc_now() - job.heartbeat_at > timedelta(seconds=for_s)
 
 
 def _ended(job: Job, state: JobState, *, message: str, error: str | None = None) -> Job:

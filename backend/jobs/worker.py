@@ -12,11 +12,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from backend.contracts import Job
 from backend.errors import UnavailableError
 from backend.execution.protocol import Executor, Handler, Outcome, Watch
+from backend.jobs.events import EventLog
+from backend.jobs.lanes import EVERY_KIND, Lane
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
 from backend.jobs.reporter import Reporter
@@ -31,19 +34,41 @@ HEARTBEAT_S = 2.0
 STALE_AFTER_S = 20.0  # ten missed heartbeats: a machine under full load was seen to delay one by 3 s
 SWEEP_EVERY_S = 5.0
 WRITE_ATTEMPTS = 5
+PRUNE_EVERY_S = 60.0
+
+
+def _nothing_in_the_way() -> None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """Where a worker stands: the lane it takes from, and what may keep it from starting a job, in words for people."""
+
+    lane: Lane = EVERY_KIND
+    obstacle: Callable[[], str | None] = _nothing_in_the_way
 
 
 class Worker:
     """Runs jobs until told to stop."""
 
     def __init__(
-        self, queue: JobQueue, executor: Executor, *, handlers: Mapping[str, Handler], presence: Presence
+        self,
+        queue: JobQueue,
+        executor: Executor,
+        *,
+        handlers: Mapping[str, Handler],
+        presence: Presence,
+        post: Post | None = None,
     ) -> None:
         self.worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{new_id('w')}"
         self._queue = queue
+        self._events = EventLog(queue.database)
         self._executor = executor
         self._handlers = handlers
         self._presence = presence
+        self._post = post or Post()
+        self._swept_at = self._pruned_at = float("-inf")
         self._stop = threading.Event()
         self._current: Job | None = None
         self._claim_lost = threading.Event()
@@ -68,13 +93,10 @@ class Worker:
             logger.info("worker ends", extra={"worker_id": self.worker_id})
 
     def _loop(self) -> None:
-        swept_at = float("-inf")
         while not self._stop.is_set():
             try:
-                if time.monotonic() - swept_at >= SWEEP_EVERY_S:
-                    self._queue.requeue_lost(stale_after_s=STALE_AFTER_S)
-                    swept_at = time.monotonic()
-                job = self._queue.claim(self.worker_id)
+                self._tidy()
+                job = self._next()
             except UnavailableError:
                 logger.exception("the database does not answer; trying again")
                 self._stop.wait(HEARTBEAT_S)
@@ -83,6 +105,24 @@ class Worker:
                 self._stop.wait(IDLE_WAIT_S)
             else:
                 self._work(job)
+
+    def _next(self) -> Job | None:
+        """The next job, or None; where the machine cannot take it now, the job says why."""
+        obstacle = self._post.obstacle()
+        if obstacle is None:
+            return self._queue.claim(self.worker_id, lane=self._post.lane)
+        self._queue.hold(obstacle, lane=self._post.lane)
+        return None
+
+    def _tidy(self) -> None:
+        """Give lost jobs back, and thin out the log, each now and then."""
+        now = time.monotonic()
+        if now - self._swept_at >= SWEEP_EVERY_S:
+            self._queue.requeue_lost(stale_after_s=STALE_AFTER_S)
+            self._swept_at = now
+        if now - self._pruned_at >= PRUNE_EVERY_S:
+            self._events.prune()
+            self._pruned_at = now
 
     def _work(self, job: Job) -> None:
         logger.info("job starts", extra={"job_id": job.job_id, "kind": job.kind, "attempt": job.attempts})

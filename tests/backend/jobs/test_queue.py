@@ -6,6 +6,7 @@ from sqlalchemy import update
 
 from backend.contracts import CandidateProgress, Progress, utc_now
 from backend.errors import ConflictError, NotFoundError
+from backend.jobs import events
 from backend.jobs.events import EventLog
 from backend.jobs.queue import JobQueue
 from backend.storage.database import Database
@@ -218,3 +219,53 @@ def test_every_change_is_an_event_and_a_watcher_resumes_without_a_gap(queue, dat
     assert log.since(job_id, after=events[1].event_id) == events[2:]
     assert log.since(job_id, after=10**30) == []
     assert "payload" not in events[0].data
+
+
+def test_a_job_whose_worker_is_silent_is_cancelled_at_once(queue, database):
+    job_id = queue.enqueue("a", {}).job_id
+    queue.claim("w1")
+    make_stale(database, job_id)
+    assert queue.request_cancel(job_id).state == "cancelled"
+    assert queue.heartbeat(job_id, worker_id="w1") is None  # should it come back, it learns that the job is gone
+
+
+def test_a_job_to_be_cancelled_is_not_waited_for_as_long_as_another(queue, database):
+    cancelled, other = (queue.enqueue("a", {}).job_id for _ in range(2))
+    for job_id in (cancelled, other):
+        queue.claim(f"w-{job_id}")
+    queue.request_cancel(cancelled)
+    with database.writing() as connection:
+        connection.execute(update(jobs).values(heartbeat_at=utc_now() - timedelta(seconds=6)))
+    assert [(job.job_id, job.state) for job in queue.requeue_lost(stale_after_s=20)] == [(cancelled, "cancelled")]
+
+
+def test_old_reports_of_progress_go_and_changes_of_state_stay(queue, database, monkeypatch):
+    monkeypatch.setattr(events, "KEPT_REPORTS", 5)
+    log, ids = EventLog(database), []
+    for _ in range(2):
+        ids.append(queue.enqueue("a", {}).job_id)
+        queue.claim("w")
+        for step in range(12):
+            queue.update_progress(ids[-1], report(step / 12), worker_id="w")
+    queue.finish(ids[0], worker_id="w")
+    assert log.prune() == 2 * (12 - 5)
+    assert log.prune() == 0
+    kept = log.since(ids[1])
+    assert [event.type for event in kept] == ["state", "state", *["progress"] * 5]
+    assert kept[-1].data["progress"] == 11 / 12
+    with database.writing() as connection:
+        connection.execute(update(jobs).where(jobs.c.job_id == ids[0]).values(ended_at=utc_now() - timedelta(hours=2)))
+    assert log.prune() == 5
+    assert [event.data["state"] for event in log.since(ids[0])] == ["queued", "running", "succeeded"]
+    assert len(log.since(ids[1])) == 7
+
+
+def test_events_of_several_jobs_are_read_in_one_go_each_from_its_place(queue, database):
+    log = EventLog(database)
+    first, second, _ = (queue.enqueue("a", {}).job_id for _ in range(3))
+    seen = log.newest(first)
+    queue.request_cancel(first)
+    found = log.since_each({first: seen, second: 0})
+    assert [(event.job_id, event.data["state"]) for event in found] == [(second, "queued"), (first, "cancelled")]
+    assert log.since_each({}) == []
+    assert log.newest("job-none") == 0

@@ -163,11 +163,11 @@ def test_a_worker_outlives_a_database_that_does_not_answer(queue, start_worker, 
     monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.05)
     real, failures = queue.claim, [1, 1]
 
-    def claim(worker_id):
+    def claim(worker_id, *, lane):
         if failures:
             failures.pop()
             raise UnavailableError("database is locked")
-        return real(worker_id)
+        return real(worker_id, lane=lane)
 
     monkeypatch.setattr(queue, "claim", claim)
     start_worker(train=lambda job, watch: Outcome(state="succeeded"))

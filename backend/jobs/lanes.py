@@ -1,0 +1,50 @@
+"""Lanes: which kinds of job wait for each other, and how many of each run at once. Knows kinds by name only.
+
+A training may take hours, a look through a new dataset seconds: in one line the second would wait for the first. Each
+lane is a line of its own, first come first served, with its own limit. The limit holds for the whole database, whatever
+number of processes and machines work on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, true
+
+from backend.storage.tables import jobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """A line of jobs. `kinds`: only these; None: every kind but `except_kinds`. `limit`: how many run; None: all.
+
+    `lock_key` tells the lanes of one database apart where claims must wait for each other (PostgreSQL).
+    """
+
+    name: str
+    kinds: frozenset[str] | None = None
+    except_kinds: frozenset[str] = frozenset()
+    limit: int | None = None
+    lock_key: int = 0
+
+    def holds(self, kind: str) -> bool:
+        return kind in self.kinds if self.kinds is not None else kind not in self.except_kinds
+
+    def condition(self) -> ColumnElement[bool]:
+        """True of the rows that stand in this lane."""
+        if self.kinds is not None:
+            return jobs.c.kind.in_(sorted(self.kinds))
+        return jobs.c.kind.not_in(sorted(self.except_kinds)) if self.except_kinds else true()
+
+
+EVERY_KIND = Lane(name="every")
+# Numbers of our own for PostgreSQL's advisory locks, which a database shares among all its applications.
+LOCK_TRAINING, LOCK_LIGHT = 0x51674C01, 0x51674C02
+
+
+def make_lanes(light_kinds: frozenset[str], *, concurrent_jobs: int, light_jobs: int = 1) -> tuple[Lane, ...]:
+    """The heavy lane, which takes whatever is not known to be light, and the light one."""
+    heavy = Lane(name="training", except_kinds=light_kinds, limit=concurrent_jobs, lock_key=LOCK_TRAINING)
+    if not light_kinds:
+        return (heavy,)
+    return (heavy, Lane(name="light", kinds=light_kinds, limit=light_jobs, lock_key=LOCK_LIGHT))
