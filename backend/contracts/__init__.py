@@ -14,6 +14,7 @@ from backend.contracts.dataset import (
     Subset,
 )
 from backend.contracts.job import FINAL_STATES, Job, JobEvent, JobState
+from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
 from backend.contracts.recipe import (
     ClassBalance,
@@ -86,7 +87,10 @@ __all__ = [
     "ModelComparison",
     "ModelInfo",
     "ModelRef",
+    "NodeWork",
     "OverrideKey",
+    "PoolAnswer",
+    "PoolTask",
     "Prediction",
     "Preprocessing",
     "Preset",
@@ -105,6 +109,7 @@ __all__ = [
     "SplitSizes",
     "Subset",
     "SuspectLabel",
+    "TaskPool",
     "TestPrediction",
     "TestPredictions",
     "TestScores",

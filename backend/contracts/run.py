@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from backend.contracts.base import Record
 from backend.errors import DeadlineExceeded, JobCancelled
+
+if TYPE_CHECKING:
+    from backend.contracts.pool import TaskPool
 
 CandidateState = Literal["queued", "running", "succeeded", "skipped", "failed"]
 
@@ -56,7 +59,7 @@ class Deadline:
 
 
 class RunControl:
-    """Progress out, cancellation and deadline in."""
+    """Progress out, cancellation and deadline in. `pool` are machines that may be given work; None: this one alone."""
 
     def __init__(
         self,
@@ -64,10 +67,12 @@ class RunControl:
         report: Callable[[Progress], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         deadline: Deadline | None = None,
+        pool: TaskPool | None = None,
     ) -> None:
         self._report = report
         self._cancelled = cancelled
         self.deadline = deadline or Deadline(None)
+        self.pool = pool
 
     def report(self, progress: Progress) -> None:
         if self._report is not None:

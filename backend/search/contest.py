@@ -12,15 +12,15 @@ from backend.search.combine import combine
 from backend.search.leaderboard import rank
 from backend.search.presets import allows_ensemble
 from backend.search.probing import run_baseline
-from backend.search.refine import run_refinement
 from backend.search.screen import Screen
 from backend.search.study import Study
 from backend.search.trial import Trial
-from backend.search.tuning import run_finetune
-from backend.search.turns import Turn, Turns
+from backend.search.turns import Offer, Turn, Turns
 from backend.search.watch import REFINED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from backend.search.budget import Budget
     from backend.search.study import Ints
     from backend.tracking import Tracker
@@ -69,29 +69,37 @@ class Contest:
 
     def _finetune(self, candidates: list[Candidate]) -> None:
         """Train every network as a whole, for as many epochs as the recipe says."""
-        total, reached = sum(cost(candidate) for candidate in candidates), PREPARED
-        for candidate in candidates:
-            begin, reached = reached, reached + (TRAINED - PREPARED) * cost(candidate) / total
-            must = not any(trial.usable for trial in self._trials)
-            turn = Turn(candidate=candidate, strategy="finetune", share=(begin, reached), must=must)
-            work = partial(run_finetune, self._study, candidate, epochs=self._study.recipe.num_epochs)
-            self._keep(self._turns.close(self._turns.take(turn, work)))
+        total, epochs = sum(cost(candidate) for candidate in candidates), self._study.recipe.num_epochs
+
+        def offers() -> Iterator[Offer]:
+            reached = PREPARED
+            for candidate in candidates:
+                begin, reached = reached, reached + (TRAINED - PREPARED) * cost(candidate) / total
+                must = not any(trial.usable for trial in self._trials)
+                turn = Turn(candidate=candidate, strategy="finetune", share=(begin, reached), must=must)
+                yield turn, partial(self._turns.runner.finetune, self._study, candidate, epochs=epochs)
+
+        for _, trial in self._turns.take_all(offers()):
+            self._keep(self._turns.close(trial))
 
     def _refine(self, *, span: tuple[float, float]) -> None:
         """Fine-tune the networks of the best probes; one that cross-validation does not prefer is discarded."""
         probes = [trial for trial in self.ranking() if trial.strategy == "probe" and trial.usable]
         chosen = probes[: self._study.depth.refined]
         width = (span[1] - span[0]) / max(1, len(chosen))
-        for number, probe in enumerate(chosen):
-            named = probe.candidate.model_copy(update={"name": f"{probe.candidate.name}{REFINED}"})
-            begin = span[0] + number * width
-            turn = Turn(candidate=named, strategy="finetune", share=(begin, begin + width))
-            # numbers are searched for the best alone: eight cross-validated fine-tunes take minutes
-            depth = self._study.depth if number == 0 else replace(self._study.depth, tuning_trials=0)
-            work = partial(run_refinement, self._study, probe.candidate, probe=probe, depth=depth)
-            trial = self._turns.take(turn, work)
-            trial = replace(trial, candidate=trial.candidate.model_copy(update={"name": named.name}))
-            self._keep(self._turns.close(trial))
+
+        def offers() -> Iterator[Offer]:
+            for number, probe in enumerate(chosen):
+                named = probe.candidate.model_copy(update={"name": f"{probe.candidate.name}{REFINED}"})
+                begin = span[0] + number * width
+                turn = Turn(candidate=named, strategy="finetune", share=(begin, begin + width))
+                # numbers are searched for the best alone: eight cross-validated fine-tunes take minutes
+                depth = self._study.depth if number == 0 else replace(self._study.depth, tuning_trials=0)
+                yield turn, partial(self._turns.runner.refine, self._study, probe.candidate, probe=probe, depth=depth)
+
+        for turn, trial in self._turns.take_all(offers()):
+            named = trial.candidate.model_copy(update={"name": turn.candidate.name})
+            self._keep(self._turns.close(replace(trial, candidate=named)))
 
     def _combine(self) -> None:
         places = self.places

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from backend.engine.metrics import log_loss
 from backend.engine.models import find_spec
 from backend.engine.network import Network, resolve_spec
 from backend.engine.probe import LinearHead, install_head
-from backend.search.budget import DoesNotFit
+from backend.search.budget import Budget, DoesNotFit
 from backend.search.trial import TrainedModel, Trial
 
 if TYPE_CHECKING:
@@ -52,17 +51,30 @@ class Entrant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Says no to a look at images that takes too long. `owed` seconds are kept for whoever answers the test images."""
+
+    budget: Budget
+    images: int
+    owed: float
+
+    def reason(self, seconds: float) -> str | None:
+        """Why a look of so many seconds does not fit, or None where it does."""
+        return self.budget.refusal(f"Looking at {self.images:,} images", seconds + self.owed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
     """The images that a probe learns from and is judged on, and whether they are all of them.
 
-    `refuse` turns an estimate in seconds into the reason why that does not fit, or None where it does. `guess` is an
+    `refusal` turns down what does not fit the time; None: it must be done, however long it takes. `guess` is an
     estimate before anything was computed, by what other networks took; 0 without one. Where time is `tight`, a few
     images are timed first: that costs up to a second, for a library prepares anew for every size of a batch.
     """
 
     places: Ints
     last: bool
-    refuse: Callable[[float], str | None]
+    refusal: Refusal | None = None
     guess: float = 0.0
     tight: bool = False
 
@@ -184,7 +196,7 @@ def _expected(study: Study, entrant: Entrant, rung: Rung) -> float:
 
 
 def _require_time(rung: Rung, seconds: float) -> None:
-    reason = rung.refuse(seconds)
+    reason = None if rung.refusal is None else rung.refusal.reason(seconds)
     if reason is not None:
         raise DoesNotFit(reason)
 

@@ -5,7 +5,7 @@ On few images there is one rung, and everyone stands on it to the end. It never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ from backend.contracts import Candidate
 from backend.engine.metrics import accuracy, macro_f1
 from backend.search.budget import Budget
 from backend.search.candidates import cost
-from backend.search.probing import Entrant, Rung, answer_test, enter, run_probe
+from backend.search.probing import Entrant, Refusal, Rung, enter
 from backend.search.rungs import ladder, survivors
 from backend.search.ties import is_tie
 from backend.search.trial import Trial
-from backend.search.turns import Turn, Turns, Work
+from backend.search.turns import Offer, Turn, Turns, Work
 
 if TYPE_CHECKING:
     from backend.search.study import Ints, Study
@@ -91,33 +91,49 @@ class Screen:
         return shares
 
     def _climb(
-        self, alive: Sequence[_Climber], places: Ints, *, last: bool, shares: Iterable[tuple[float, float]]
+        self, alive: Sequence[_Climber], places: Ints, *, last: bool, shares: Sequence[tuple[float, float]]
     ) -> None:
-        for climber, share in zip(alive, shares, strict=True):
-            must = not any(one.standing for one in self._climbers)
-            turn = Turn(candidate=climber.candidate, strategy="probe", share=share, must=must)
-            trial = self._turns.take(turn, self._work(climber, places, last=last, must=must))
-            if trial.status == "skipped" and climber.standing is not None:
-                climber.held_back = trial.reason or ""  # its score on fewer images stands
-                continue
-            climber.trial = trial
-            if last or trial.status != "ok":
-                self._turns.close(trial)
+        """Let them look at the images; whoever is first must finish, for a run that ends with nothing helps nobody."""
+        by_name = {climber.candidate.name: climber for climber in alive}
+        under_way: set[str] = set()  # those that must, and have not ended
+
+        def offers() -> Iterator[Offer]:
+            for climber, share in zip(alive, shares, strict=True):
+                must = not under_way and not any(one.standing for one in self._climbers)
+                under_way.update([climber.candidate.name] if must else [])
+                turn = Turn(candidate=climber.candidate, strategy="probe", share=share, must=must)
+                yield turn, self._work(climber, places, last=last, must=must)
+
+        refused: list[Turn] = []
+        for turn, trial in self._turns.take_all(offers()):
+            under_way.discard(turn.candidate.name)
+            self._ended(by_name[turn.candidate.name], trial, last=last)
+            refused.extend([turn] if trial.status == "skipped" and not turn.must else [])
+        # Side by side, the one that had to finish may fail after the others were refused for lack of time.
+        while refused and not any(one.standing for one in self._climbers):
+            turn = replace(refused.pop(0), must=True)
+            climber = by_name[turn.candidate.name]
+            trial = self._turns.take(turn, self._work(climber, places, last=last, must=True))
+            self._ended(climber, trial, last=last)
+
+    def _ended(self, climber: _Climber, trial: Trial, *, last: bool) -> None:
+        if trial.status == "skipped" and climber.standing is not None:
+            climber.held_back = trial.reason or ""  # its score on fewer images stands
+            return
+        climber.trial = trial
+        if last or trial.status != "ok":
+            self._turns.close(trial)
 
     def _work(self, climber: _Climber, places: Ints, *, last: bool, must: bool) -> Work:
-        def refuse(seconds: float) -> str | None:
-            if must:
-                return None
-            owed = 0.0 if last or self._answered() else self._owed()
-            return self._budget.refusal(f"Looking at {len(places):,} images", seconds + owed)
-
         def work(*, watch: TrialWatch) -> Trial:
             if climber.entrant is None:
                 climber.entrant = enter(self._study, climber.candidate)
             guess = self._guess(climber, len(places) + (len(self._study.test) if last else 0))
             tight = not must and max(guess, UNKNOWN_S) > self._budget.left() * TIGHT
-            rung = Rung(places=places, last=last, refuse=refuse, guess=guess, tight=tight)
-            return run_probe(self._study, climber.entrant, rung, watch=watch)
+            owed = 0.0 if last or self._answered() else self._owed()
+            refusal = None if must else Refusal(budget=self._budget, images=len(places), owed=owed)
+            rung = Rung(places=places, last=last, refusal=refusal, guess=guess, tight=tight)
+            return self._turns.runner.probe(self._study, climber.entrant, rung, watch=watch)
 
         return work
 
@@ -181,7 +197,7 @@ class Screen:
         if trial is None or entrant is None:
             raise ValueError("who answers has a trial")
         turn = Turn(candidate=climber.candidate, strategy="probe", share=(self._end, self._end), must=True)
-        answered = self._turns.take(turn, partial(answer_test, self._study, entrant, trial))
+        answered = self._turns.take(turn, partial(self._turns.runner.answer, self._study, entrant, trial))
         climber.trial = self._turns.close(replace(answered, reason=climber.held_back))
 
     def _stop(self, climber: _Climber, reason: str) -> None:

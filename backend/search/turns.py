@@ -1,9 +1,14 @@
-"""One network's turn at a time: whatever happens in it becomes a trial, is shown, and is tracked. It ranks nothing."""
+"""Turns of networks: whatever happens in one becomes a trial, is shown, and is tracked. It ranks nothing.
+
+One at a time in this process; where a pool of machines does the work, as many as it has room for.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -11,12 +16,14 @@ from backend.contracts import Candidate, LeaderboardRow, TrialStrategy
 from backend.engine.memory import is_out_of_memory
 from backend.errors import DeadlineExceeded, Interruption, OutOfMemory, SightglassError
 from backend.search.leaderboard import preview
+from backend.search.runner import InProcess
 from backend.search.trial import Trial
 from backend.search.watch import TrialControl, TrialWatch
 
 if TYPE_CHECKING:
     from backend.contracts import RunControl
     from backend.contracts.run import CandidateState
+    from backend.search.runner import TrialRunner
     from backend.search.study import Study
     from backend.tracking import Tracker
 
@@ -47,13 +54,52 @@ class Turn:
     must: bool = False
 
 
-class Turns:
-    """Takes turns, shows them and hands their ends to the tracker."""
+Offer = tuple[Turn, Work]
 
-    def __init__(self, study: Study, *, control: RunControl, tracker: Tracker) -> None:
+
+class Turns:
+    """Takes turns, shows them and hands their ends to the tracker. `runner` does the heavy part of the work."""
+
+    def __init__(
+        self, study: Study, *, control: RunControl, tracker: Tracker, runner: TrialRunner | None = None
+    ) -> None:
         self._study = study
         self._control = control
         self._tracker = tracker
+        self.runner: TrialRunner = runner or InProcess()
+
+    def take_all(self, offers: Iterable[Offer]) -> Iterator[tuple[Turn, Trial]]:
+        """Take turns, as many at once as the runner has room for, each as it ends.
+
+        The next offer is asked for when there is room, so that with one turn at a time it knows all that went before.
+        """
+        room = self.runner.width
+        if room == 1:
+            for turn, work in offers:
+                yield turn, self.take(turn, work)
+            return
+        with ThreadPoolExecutor(room, thread_name_prefix="turn") as threads:
+            try:
+                yield from self._side_by_side(threads, offers, room)
+            except BaseException:
+                self.runner.stop()  # else leaving the block would wait for all of them
+                raise
+
+    def _side_by_side(
+        self, threads: ThreadPoolExecutor, offers: Iterable[Offer], room: int
+    ) -> Iterator[tuple[Turn, Trial]]:
+        running: dict[Future[Trial], Turn] = {}
+        coming = iter(offers)
+        more = True
+        while more or running:
+            while more and len(running) < room:
+                offer = next(coming, None)
+                more = offer is not None
+                if offer is not None:
+                    running[threads.submit(self.take, *offer)] = offer[0]
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in [one for one in running if one in done]:
+                yield running.pop(future), future.result()
 
     def take(self, turn: Turn, work: Work) -> Trial:
         """Do the work; a failure is a trial that says why. Cancellation alone goes through."""

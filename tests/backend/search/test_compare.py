@@ -10,6 +10,7 @@ from backend.engine import feature_store as feature_store_module
 from backend.errors import DatasetError, JobCancelled, RecipeError
 from backend.search import compare as compare_module
 from backend.search import look_in as look_in_module
+from backend.search import runner as runner_module
 from backend.search import screen as screen_module
 from backend.search import study as study_module
 from backend.search import turns as turns_module
@@ -97,7 +98,7 @@ def test_the_test_labels_are_read_once_after_the_last_trial_and_one_network_is_l
     dataset, run, monkeypatch
 ):
     order, held = [], []
-    read, train = compare_module.read_test, screen_module.run_probe
+    read, train = compare_module.read_test, runner_module.run_probe
 
     def spy_read(study, ranked, winner, *, places):
         order.append("read")
@@ -109,7 +110,7 @@ def test_the_test_labels_are_read_once_after_the_last_trial_and_one_network_is_l
         return train(*args, **kwargs)
 
     monkeypatch.setattr(compare_module, "read_test", spy_read)
-    monkeypatch.setattr(screen_module, "run_probe", spy_train)
+    monkeypatch.setattr(runner_module, "run_probe", spy_train)
     results = compare(dataset, recipe(dataset), run=run).results
     assert order == ["trial", "trial", "read"]
     assert held == [results.best_model.name]
@@ -162,14 +163,14 @@ def test_balanced_refines_the_best_probe_and_keeps_whichever_is_better(dataset, 
 
 
 def test_a_network_that_fails_is_a_row_with_its_reason_and_the_others_go_on(dataset, run, monkeypatch):
-    probe = screen_module.run_probe
+    probe = runner_module.run_probe
 
     def broken(study, entrant, rung, *, watch):
         if entrant.candidate.name == NET:
             raise RuntimeError("its layers fell off")
         return probe(study, entrant, rung, watch=watch)
 
-    monkeypatch.setattr(screen_module, "run_probe", broken)
+    monkeypatch.setattr(runner_module, "run_probe", broken)
     results = compare(dataset, recipe(dataset), run=run).results
     row = next(row for row in results.leaderboard if row.name == NET)
     assert (row.status, row.rank) == ("failed", None)
@@ -181,7 +182,7 @@ def test_when_every_network_fails_the_error_says_why_for_each(dataset, run, monk
     def broken(study, entrant, rung, *, watch):
         raise MemoryError
 
-    monkeypatch.setattr(screen_module, "run_probe", broken)
+    monkeypatch.setattr(runner_module, "run_probe", broken)
     with pytest.raises(DatasetError, match=f"{NET}: Not enough memory"):
         compare(dataset, recipe(dataset), run=run)
     assert not run.folder.exists()

@@ -6,6 +6,7 @@ from backend.contracts import Deadline, Recipe
 from backend.data import open_dataset
 from backend.engine.feature_store import FeatureSource
 from backend.search import rungs
+from backend.search import runner as runner_module
 from backend.search import screen as screen_module
 from backend.search.budget import DoesNotFit
 from backend.search.compare import Run, compare
@@ -30,13 +31,13 @@ def small_rungs(monkeypatch):
 def seen(monkeypatch):
     """Per network, how many images each of its probes learned from."""
     probes: dict[str, list[int]] = {}
-    probe = screen_module.run_probe
+    probe = runner_module.run_probe
 
     def spy(study, entrant, rung, *, watch):
         probes.setdefault(entrant.candidate.name, []).append(len(rung.places))
         return probe(study, entrant, rung, watch=watch)
 
-    monkeypatch.setattr(screen_module, "run_probe", spy)
+    monkeypatch.setattr(runner_module, "run_probe", spy)
     return probes
 
 
@@ -74,14 +75,14 @@ def test_whoever_ties_with_the_best_goes_on(dataset, settings, seen, monkeypatch
 
 @pytest.mark.usefixtures("small_rungs")
 def test_where_nobody_can_look_at_all_images_the_best_so_far_is_the_model(dataset, settings, monkeypatch):
-    probe = screen_module.run_probe
+    probe = runner_module.run_probe
 
     def late(study, entrant, rung, *, watch):
         if len(rung.places) > 18:
             raise DoesNotFit("Looking at more images would take about 900 s.")
         return probe(study, entrant, rung, watch=watch)
 
-    monkeypatch.setattr(screen_module, "run_probe", late)
+    monkeypatch.setattr(runner_module, "run_probe", late)
     results = compare(dataset, recipe(dataset), run=Run(settings=settings)).results
     board = rows(results)
     best = board[results.best_model.name]
