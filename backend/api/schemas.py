@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.services import Services
 from backend.api.shelf import OpenDataset
-from backend.contracts import DatasetInfo, ImageItem, Job, OverrideKey, TestPrediction
+from backend.contracts import DatasetInfo, ImageItem, Job, OverrideKey, Subset, TestPrediction
 from backend.contracts import Preset as PresetName
 from backend.contracts.run import CandidateProgress
 from backend.data.augmentation_catalogue import AugmentationEntry
@@ -58,6 +58,8 @@ class ImageView(BaseModel):
 
     image_id: str
     label: str
+    labels: tuple[str, ...] = Field((), description="All labels, where the dataset is multi-label.")
+    subset: Subset | None = Field(None, description="The part that the upload itself put the image into.")
     width: int
     height: int
     url: str = Field(description="Address of a thumbnail; `size` there may be changed.")
@@ -171,6 +173,8 @@ def image_view(dataset_id: str, item: ImageItem) -> ImageView:
     return ImageView(
         image_id=item.image_id,
         label=item.label,
+        labels=item.labels,
+        subset=item.subset,
         width=item.width,
         height=item.height,
         url=image_url(dataset_id, item.image_id),

@@ -48,8 +48,9 @@ class OpenDataset:
         """The first few images of each class."""
         found: dict[str, list[ImageItem]] = {name: [] for name in self.dataset.class_names}
         for item in self.dataset.items:
-            if len(found[item.label]) < SAMPLES_PER_CLASS:
-                found[item.label].append(item)
+            for label in item.labels or (item.label,):
+                if label and len(found[label]) < SAMPLES_PER_CLASS:
+                    found[label].append(item)
         return found
 
 

@@ -105,7 +105,9 @@ class Dataset(Record):
     def with_items(self, items: Iterable[ImageItem]) -> Dataset:
         """The same dataset reduced to some of its items; counts follow, id and root stay."""
         kept = tuple(items)
-        counts = dict(sorted(Counter(item.label for item in kept).items()))
+        several = self.info.task == "multilabel"
+        labels = (label for item in kept for label in (item.labels if several else (item.label,)))
+        counts = dict(sorted(Counter(labels).items()))
         info = self.info.model_copy(
             update={"class_counts": counts, "num_classes": len(counts), "total_images": len(kept)}
         )

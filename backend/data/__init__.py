@@ -1,4 +1,4 @@
-"""Datasets: from a ZIP or a folder of images to checked, hashed items. No torch, no HTTP, no SQL.
+"""Datasets: from an archive or a folder of images to checked, hashed items. No torch, no HTTP, no SQL.
 
     from backend.data import open_dataset
     dataset = open_dataset("pictures.zip")
@@ -12,13 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.config import Settings
-from backend.contracts import Dataset
+from backend.contracts import Dataset, RunControl
 from backend.data.archive import Archive, ArchiveLimits, open_archive
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE, default_augmentations
 from backend.data.folder import Folder
 from backend.data.images import IMAGE_SUFFIXES, open_image, prepare_image
 from backend.data.manifest import INFO_FILE, load_dataset, restrict_classes, save_dataset
-from backend.data.scan import import_archive, import_members
+from backend.data.names import plain_stem
+from backend.data.scan import ImportPlan, import_archive, import_members
 from backend.data.split import stratified_split
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
 
 
 def open_dataset(path: Path | str, *, into: Path | str | None = None, settings: Settings | None = None) -> Dataset:
-    """Open a dataset's folder, or import a ZIP or a folder of class folders as a new dataset.
+    """Open a dataset's folder, or import a ZIP, a TAR or a folder of pictures as a new dataset.
 
     Args:
         path: a folder that holds `dataset.json` is opened as it lies; anything else is imported.
@@ -57,5 +58,6 @@ def open_dataset(path: Path | str, *, into: Path | str | None = None, settings: 
     target = Path(into).expanduser() if into is not None else chosen.datasets_dir
     if source.is_dir():
         folder = Folder(source, limits=ArchiveLimits.from_settings(chosen))
-        return import_members(folder, into=target, name=source.resolve().name, settings=chosen)
-    return import_archive(source, into=target, name=source.stem, settings=chosen)
+        plan = ImportPlan(chosen, RunControl())
+        return import_members(folder, into=target, name=source.resolve().name, plan=plan)
+    return import_archive(source, into=target, name=plain_stem(source.name), settings=chosen)

@@ -1,4 +1,4 @@
-"""A hostile ZIP in, safe members out. It knows nothing of images or labels, and writes nothing to the disk.
+"""A hostile ZIP or TAR in, safe members out. It knows nothing of images or labels, and writes nothing to the disk.
 
 What can be dangerous is refused when the archive is opened, from the directory of the ZIP alone: names that leave the
 folder, symbolic links, encryption, too many files, bombs. After that a member can only be damaged, which costs that
@@ -19,8 +19,10 @@ from typing import Any, BinaryIO, Self
 
 from backend.contracts import SkippedFile
 from backend.data.archive_safety import MIB, ArchiveLimits, decoded_name, is_folder, refuse_unsafe, too_many
-from backend.data.members import Member, clean_path, is_litter, why_not_member
+from backend.data.members import Member, Reader, clean_path, is_litter, why_not_member
 from backend.data.names import shown
+from backend.data.tar_archive import TarArchive, is_tar
+from backend.data.zip_reader import ZipPlace, ZipReader
 from backend.errors import ArchiveError, TooLargeError
 
 __all__ = ["Archive", "ArchiveLimits", "open_archive"]
@@ -35,7 +37,7 @@ SAFE_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 KNOWN_SIGNATURES = {
     b"Rar!\x1a\x07": "a RAR archive",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
-    b"\x1f\x8b": "a gzip file",
+    b"\x1f\x8b": "a gzip file without a TAR archive inside, or a damaged one",
     b"BZh": "a bzip2 file",
     b"\xfd7zXZ": "an xz file",
     b"\x89PNG": "a PNG image",
@@ -55,12 +57,15 @@ READ_ERRORS = (
 
 
 class Archive:
-    """An opened archive: `members` are safe to read, `skipped` says what was left out and why."""
+    """An opened ZIP: `members` are safe to read, `skipped` says what was left out and why."""
 
-    def __init__(self, zip_file: zipfile.ZipFile, *, limits: ArchiveLimits, resources: ExitStack) -> None:
-        self._zip = zip_file
-        self._resources = resources
-        self.members, self.skipped = _sort_out(zip_file.infolist(), limits)
+    def __init__(self, entries: Iterable[zipfile.ZipInfo], *, limits: ArchiveLimits, reader: ZipReader) -> None:
+        self._reader = reader
+        self.members, self.skipped = _sort_out(entries, limits)
+
+    @property
+    def shared_reader(self) -> Reader | None:
+        return self._reader if self._reader.has_path else None
 
     def read(self, member: Member) -> bytes:
         """Return the member's bytes, never more than it declared.
@@ -68,19 +73,10 @@ class Archive:
         Raises:
             ArchiveError: the member is damaged, or holds more than it declared.
         """
-        try:
-            with self._zip.open(member.handle) as file:
-                data = file.read(member.size + 1)
-        except READ_ERRORS as error:
-            raise ArchiveError(f"'{shown(member.name)}' is damaged in the archive: {_cause(error)}.") from error
-        if len(data) != member.size:
-            raise ArchiveError(
-                f"'{shown(member.name)}' is damaged in the archive: it declares {member.size} bytes, but differs."
-            )
-        return data
+        return self._reader.read(member)
 
     def close(self) -> None:
-        self._resources.close()
+        self._reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -91,20 +87,28 @@ class Archive:
         self.close()
 
 
-def open_archive(source: Path | BinaryIO, *, limits: ArchiveLimits | None = None) -> Archive:
-    """Open a ZIP and check its whole directory. A file object stays the caller's to close.
+def open_archive(source: Path | BinaryIO, *, limits: ArchiveLimits | None = None) -> Archive | TarArchive:
+    """Open a ZIP, a TAR or a TAR.GZ, told by its first bytes, and check all its entries.
+
+    A file object stays the caller's to close.
 
     Raises:
-        ArchiveError: not a ZIP, empty, truncated, encrypted, or with members that are not safe.
+        ArchiveError: neither, empty, truncated, encrypted, or with members that are not safe.
         TooLargeError: more files than the limits allow.
     """
     chosen = limits or ArchiveLimits()
     with ExitStack() as stack:
         file = stack.enter_context(_open_path(source)) if isinstance(source, Path) else source
         size = _size(file)
-        zip_file = stack.enter_context(_open_zip(file, size=size, limits=chosen))
-        refuse_unsafe(zip_file.infolist(), size=size, limits=chosen)
-        return Archive(zip_file, limits=chosen, resources=stack.pop_all())
+        if is_tar(file):
+            archive = TarArchive(file, limits=chosen, size=size)
+            if isinstance(source, Path):
+                archive.own(source, stack.pop_all())
+            return archive
+        with _open_zip(file, size=size, limits=chosen) as zip_file:
+            entries = zip_file.infolist()
+        refuse_unsafe(entries, size=size, limits=chosen)
+        return Archive(entries, limits=chosen, reader=ZipReader(source))
 
 
 def _open_path(path: Path) -> BinaryIO:
@@ -112,7 +116,7 @@ def _open_path(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise ArchiveError(
-            f"'{path}' cannot be opened: {error.strerror or error}. Give the path of a ZIP file."
+            f"'{path}' cannot be opened: {error.strerror or error}. Give the path of a ZIP or TAR file."
         ) from error
 
 
@@ -120,7 +124,7 @@ def _size(file: BinaryIO) -> int:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size == 0:
-        raise ArchiveError("The file is empty (0 bytes). Send a ZIP archive with one folder of images for each class.")
+        raise ArchiveError("The file is empty (0 bytes). Send a ZIP or TAR archive with one folder of images a class.")
     return size
 
 
@@ -170,9 +174,10 @@ def _why_not_zip(start: bytes, *, size: int, error: Exception) -> str:
         )
     for signature, kind in KNOWN_SIGNATURES.items():
         if start.startswith(signature):
-            return f"The file is {kind}, not a ZIP archive. Pack the folders of images as ZIP and send that."
+            return f"The file is {kind}, not a ZIP archive. Pack the folders of images as ZIP or TAR.GZ and send that."
     return (
-        f"The file is not a ZIP archive ({_cause(error)}). Send a ZIP archive with one folder of images for each class."
+        f"The file is not a ZIP archive ({_cause(error)}), nor a TAR. "
+        "Send an archive with one folder of images for each class."
     )
 
 
@@ -187,7 +192,8 @@ def _sort_out(
         name = clean_path(raw)
         if is_folder(entry) or is_litter(name):
             continue
-        member = Member(name=name, size=entry.file_size, handle=entry)
+        place = ZipPlace(entry.header_offset, entry.compress_size, entry.compress_type, entry.CRC)
+        member = Member(name=name, size=entry.file_size, handle=place)
         reason = "another file of the same name came first" if raw in seen else _why_skip(entry, member, limits)
         seen.add(raw)
         if reason:

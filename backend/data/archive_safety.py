@@ -19,7 +19,8 @@ MIB = 2**20
 # Below this an archive may unpack to any multiple: the ratio of a tiny file says nothing, and the sum is harmless.
 RATIO_FREE_BYTES = MIB
 UTF8_FLAG, ENCRYPTED_FLAGS = 0x800, 0x1 | 0x40 | 0x2000
-DRIVE = re.compile(r"^[A-Za-z]:")
+# "C:/x" and "C:\\x" are absolute on Windows; a class called "a:b" is only a name, since no name is ever a path here.
+DRIVE = re.compile(r"^[A-Za-z]:(/|$)")
 
 
 @dataclass(frozen=True)
@@ -48,29 +49,47 @@ def refuse_unsafe(entries: Sequence[zipfile.ZipInfo], *, size: int, limits: Arch
         raise TooLargeError(too_many(len(entries), limits))
     for entry in entries:
         _refuse_unsafe_entry(entry)
-    unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > max(RATIO_FREE_BYTES, size * limits.max_ratio):
-        raise ArchiveError(
-            f"The archive of {size} bytes declares {unpacked} bytes unpacked, {unpacked // size} times its size; "
-            f"at most {limits.max_ratio} times is allowed, as more is the mark of a decompression bomb. "
-            "If the files are sound, pack them as PNG or JPEG."
-        )
+    refuse_bomb(sum(entry.file_size for entry in entries), size=size, limits=limits)
 
 
 def _refuse_unsafe_entry(entry: zipfile.ZipInfo) -> None:
     name = decoded_name(entry)
     quoted = f"'{shown(name)}'"
-    slashed = name.replace("\\", "/")
-    if slashed.startswith("/") or DRIVE.match(slashed):
-        raise ArchiveError(f"The archive holds the absolute path {quoted}. Pack the folders with relative paths.")
-    if any(clean_name(part) == ".." for part in slashed.split("/")):
-        raise ArchiveError(f"The archive holds {quoted}, which leads out of its folder. Pack it again without '..'.")
+    refuse_unsafe_name(name)
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         noun = "a symbolic link" if kind == stat.S_IFLNK else "a device or another special file"
         raise ArchiveError(f"The archive holds {noun}, {quoted}. Pack the files themselves (zip -r follows links).")
     if entry.flag_bits & ENCRYPTED_FLAGS:
         raise ArchiveError(f"The archive is encrypted ({quoted} needs a password). Pack it again without a password.")
+
+
+def refuse_unsafe_name(name: str) -> None:
+    """Refuse a member's name that is an absolute path or leads out of the folder.
+
+    Raises:
+        ArchiveError: it is one.
+    """
+    quoted = f"'{shown(name)}'"
+    slashed = name.replace("\\", "/")
+    if slashed.startswith("/") or DRIVE.match(slashed):
+        raise ArchiveError(f"The archive holds the absolute path {quoted}. Pack the folders with relative paths.")
+    if any(clean_name(part) == ".." for part in slashed.split("/")):
+        raise ArchiveError(f"The archive holds {quoted}, which leads out of its folder. Pack it again without '..'.")
+
+
+def refuse_bomb(unpacked: int, *, size: int, limits: ArchiveLimits) -> None:
+    """Refuse an archive of `size` bytes that unpacks to too many.
+
+    Raises:
+        ArchiveError: it does.
+    """
+    if unpacked > max(RATIO_FREE_BYTES, size * limits.max_ratio):
+        raise ArchiveError(
+            f"The archive of {size} bytes declares {unpacked} bytes unpacked, {unpacked // size} times its size; "
+            f"at most {limits.max_ratio} times is allowed, as more is the mark of a decompression bomb. "
+            "If the files are sound, pack them as PNG or JPEG."
+        )
 
 
 def decoded_name(entry: zipfile.ZipInfo) -> str:

@@ -65,7 +65,7 @@ def _names_alike(counts: Mapping[str, int]) -> list[str]:
 def _repeated_pictures(items: Sequence[ImageItem]) -> list[str]:
     labels: dict[str, list[str]] = defaultdict(list)
     for item in items:
-        labels[item.digest].append(item.label)
+        labels[item.digest].append(", ".join(item.labels) or item.label)
     conflicts = [sorted(set(found)) for found in labels.values() if len(set(found)) > 1]
     copies = sum(len(found) - 1 for found in labels.values())
     sentences = []

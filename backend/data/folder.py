@@ -1,4 +1,4 @@
-"""A folder on this machine as a source of members, for the CLI and notebooks: the same rules as for an archive.
+"""A folder on this machine as a source of members: for the CLI, notebooks and the service, by an archive's rules.
 
 Links are not followed, so that a folder never yields files from elsewhere.
 """
@@ -10,9 +10,29 @@ from pathlib import Path
 
 from backend.contracts import SkippedFile
 from backend.data.archive import ArchiveLimits
-from backend.data.members import Member, clean_path, is_litter, why_not_member
+from backend.data.members import Member, Reader, clean_path, is_litter, why_not_member
 from backend.data.names import shown
 from backend.errors import ArchiveError, TooLargeError
+
+
+class FileReader:
+    """Reads members that are files, never more than was found when they were listed. A link is not followed."""
+
+    def read(self, member: Member) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            ArchiveError: the file cannot be read, or has changed meanwhile.
+        """
+        try:
+            descriptor = os.open(member.handle, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+            with os.fdopen(descriptor, "rb") as file:
+                data = file.read(member.size + 1)
+        except OSError as error:
+            raise ArchiveError(f"'{shown(member.name)}' cannot be read: {error.strerror or error}.") from error
+        if len(data) != member.size:
+            raise ArchiveError(f"'{shown(member.name)}' was changed while it was read; import it again.")
+        return data
 
 
 class Folder:
@@ -25,16 +45,13 @@ class Folder:
         for path in _files(root):
             self._add(root, path)
 
-    def read(self, member: Member) -> bytes:
-        """Return the file's bytes.
+    @property
+    def shared_reader(self) -> Reader | None:
+        return FileReader()
 
-        Raises:
-            ArchiveError: the file cannot be read.
-        """
-        try:
-            return Path(member.handle).read_bytes()
-        except OSError as error:
-            raise ArchiveError(f"'{shown(member.name)}' cannot be read: {error.strerror or error}.") from error
+    def read(self, member: Member) -> bytes:
+        """Return the file's bytes; as `FileReader`."""
+        return FileReader().read(member)
 
     def _add(self, root: Path, path: Path) -> None:
         name = clean_path(path.relative_to(root.parent).as_posix())

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -71,24 +73,62 @@ def open_image(source: bytes | BinaryIO | Path, *, max_pixels: int) -> Image.Ima
         raise _unreadable(error) from error
 
 
-def check_image(source: bytes | BinaryIO | Path, *, max_pixels: int) -> tuple[int, int]:
-    """Decode the whole picture to see that it is sound; return width and height as people see it, in pixels.
+@dataclass(frozen=True)
+class Examined:
+    """A sound picture. `width` and `height` are as people see it, in pixels; `format` and `mode` as Pillow calls the
+    file; `picture` is upright RGB, a large JPEG at a reduced size.
+    """
 
-    A JPEG is decoded at an eighth of its size: the same bytes are read at a fraction of the time.
+    width: int
+    height: int
+    format: str
+    mode: str
+    picture: Image.Image
+
+
+def _at_once(pixels: int) -> AbstractContextManager[Any]:
+    del pixels
+    return nullcontext()
+
+
+def examine_image(
+    source: bytes | BinaryIO | Path,
+    *,
+    max_pixels: int,
+    side: int = 1,
+    while_decoding: Callable[[int], AbstractContextManager[Any]] = _at_once,
+) -> Examined:
+    """Decode the whole picture once, to see that it is sound and to look at it.
+
+    A JPEG is decoded at half, a quarter or an eighth of its size, as long as its longer side keeps `side` pixels: the
+    same bytes are read at a fraction of the time. `while_decoding` is entered with the number of pixels.
 
     Raises:
         ImageError: not a readable image of an allowed format.
         TooLargeError: the header declares more than `max_pixels` pixels; nothing was decoded.
     """
     try:
-        with _open(source, max_pixels=max_pixels) as image:
-            width, height = image.size
-            image.draft(None, (max(1, width // 8), max(1, height // 8)))  # a no-op for anything but JPEG
+        with _open(source, max_pixels=max_pixels) as image, while_decoding(image.width * image.height):
+            width, height, mode = *image.size, image.mode
+            scale = max(1, max(width, height) // side)
+            image.draft(None, (max(1, width // scale), max(1, height // scale)))  # a no-op for anything but JPEG
             image.load()
-            to_rgb(image)
-            return (height, width) if _orientation(image) >= 5 else (width, height)  # 5..8 lie on their side
+            turn = _orientation(image)
+            picture = _upright(to_rgb(image), turn)
+            size = (height, width) if turn >= 5 else (width, height)  # 5..8 lie on their side
+            return Examined(*size, format=str(image.format), mode=mode, picture=picture)
     except DECODER_ERRORS as error:
         raise _unreadable(error) from error
+
+
+def check_image(source: bytes | BinaryIO | Path, *, max_pixels: int) -> tuple[int, int]:
+    """Decode the whole picture to see that it is sound; return width and height as people see it, in pixels.
+
+    Raises:
+        ImageError, TooLargeError: as `examine_image`.
+    """
+    found = examine_image(source, max_pixels=max_pixels)
+    return found.width, found.height
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -1,61 +1,76 @@
-"""Which file is which class: from the folders, or from a `labels.csv`. It looks at names only and opens no picture."""
+"""Which file has which classes: from a table, or from the folders. It looks at names only and opens no picture."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from backend.contracts import SkippedFile
+from backend.contracts import SkippedFile, Subset
+from backend.contracts.dataset import Task
 from backend.data.images import IMAGE_SUFFIXES
-from backend.data.label_table import is_severstal, read_label_rows
+from backend.data.label_table import LabelTable, read_label_table
+from backend.data.masks import Mask, is_severstal, read_masks
 from backend.data.members import Member, MemberSource
 from backend.data.names import MAX_LABEL, shown
-from backend.errors import DatasetError
+from backend.data.subsets import SPLIT_FOLDERS, common_folder, outer_split, split_note, subset_of
 
-LABELS_FILE = "labels.csv"
-# Folders by which people divide a dataset beforehand. They are no classes where class folders stand beside or below.
-SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"})
-SEVERSTAL = (
-    "This is a Severstal-style 'train.csv' with masks (ImageId, ClassId, EncodedPixels), where a picture can have "
-    "several classes. This version trains multi-class models only: one class for each picture. Sort the pictures into "
-    "one folder a class, or add a 'labels.csv' with the columns 'filename' and 'label'."
-)
+TABLE_FILES = frozenset({"labels.csv", "metadata.csv"})
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture and its class."""
+    """A picture and its classes. `label` is the first of them, "" where a multi-label picture has none."""
 
     member: Member
     label: str
+    labels: tuple[str, ...] = ()
+    subset: Subset | None = None
 
 
 @dataclass(frozen=True)
 class Labelling:
-    """All pictures with a class, in the order of (class, name), and what was left out."""
+    """All pictures with their classes, in the order of (class, name), and what was left out."""
 
     pictures: tuple[Labelled, ...]
     skipped: tuple[SkippedFile, ...]
     notes: tuple[str, ...] = ()
+    task: Task = "multiclass"
+    masks: tuple[Mask, ...] = ()
+
+    @property
+    def classes(self) -> set[str]:
+        return {label for one in self.pictures for label in (one.labels or (one.label,)) if label}
 
 
 def assign_labels(source: MemberSource) -> Labelling:
-    """Give every picture of the source its class.
+    """Give every picture of the source its classes.
 
     Raises:
-        DatasetError: the labels are of a kind that this version does not train on, or `labels.csv` is not usable.
+        DatasetError: `labels.csv` is not usable.
     """
     pictures = [member for member in source.members if member.suffix in IMAGE_SUFFIXES]
     others = [member for member in source.members if member.suffix not in IMAGE_SUFFIXES]
-    tables = [member for member in others if member.parts[-1].lower() == LABELS_FILE]
-    if tables:
-        found = _by_table(source, pictures, tables)
-    else:
-        _refuse_severstal(source, others)
+    used, found = _by_any_table(source, pictures, others)
+    if found is None:
         found = _by_folder(pictures)
-    strangers = tuple(_not_a_picture(member) for member in others if member not in tables)
-    ordered = tuple(sorted(found.pictures, key=lambda one: (one.label, one.member.name)))
-    return Labelling(ordered, (*source.skipped, *strangers, *found.skipped), found.notes)
+    strangers = tuple(_not_a_picture(member) for member in others if member not in used)
+    ordered = tuple(sorted(_with_subsets(found.pictures), key=lambda one: (one.label, one.member.name)))
+    notes = (*found.notes, *split_note([one.subset for one in ordered]))
+    return replace(found, pictures=ordered, skipped=(*source.skipped, *strangers, *found.skipped), notes=notes)
+
+
+def _by_any_table(
+    source: MemberSource, pictures: Sequence[Member], others: Sequence[Member]
+) -> tuple[Sequence[Member], Labelling | None]:
+    """The tables that count, and what they say; None: there is none that does."""
+    named = [member for member in others if member.parts[-1].lower() in TABLE_FILES]
+    read = [(member, table) for member in named if (table := read_label_table(source, member)) is not None]
+    if read:
+        return [member for member, _ in read], _by_table(pictures, read)
+    for member in others:
+        if is_severstal(source, member):
+            return [member], _by_masks(pictures, member, read_masks(source, member))
+    return [], None
 
 
 def _not_a_picture(member: Member) -> SkippedFile:
@@ -63,24 +78,40 @@ def _not_a_picture(member: Member) -> SkippedFile:
     return SkippedFile(file=shown(member.name), reason=f"not an image: {kind} is not a format that is read here")
 
 
-def _refuse_severstal(source: MemberSource, others: Sequence[Member]) -> None:
-    for member in others:
-        if member.parts[-1].lower() == "train.csv" and is_severstal(source, member):
-            raise DatasetError(SEVERSTAL)
+def _with_subsets(pictures: Sequence[Labelled]) -> Sequence[Labelled]:
+    """Keep the subsets only where there are two: all pictures in one would leave nothing to test on."""
+    if len({one.subset for one in pictures} - {None}) >= 2:
+        return pictures
+    return [replace(one, subset=None) for one in pictures]
+
+
+# -- folders
 
 
 def _by_folder(pictures: Sequence[Member]) -> Labelling:
     kept: list[Labelled] = []
     skipped: list[SkippedFile] = []
     folders = {member.parts[:-1] for member in pictures}
-    outer = _common_folder(folders)
+    outer = common_folder(folders)
+    class_first = _split_below_class(folders)
     for member in pictures:
-        reason = _why_no_class(member, folders=folders, outer=outer)
-        if reason:
+        if class_first:
+            kept.append(Labelled(member, member.parts[-3], subset=subset_of(member.parts[-2])))
+        elif reason := _why_no_class(member, folders=folders, outer=outer):
             skipped.append(SkippedFile(file=shown(member.name), reason=reason))
         else:
-            kept.append(Labelled(member, member.parts[-2]))
-    return Labelling(tuple(kept), tuple(skipped), _split_note(kept))
+            kept.append(Labelled(member, member.parts[-2], subset=outer_split(member.parts[:-2])))
+    return Labelling(tuple(kept), tuple(skipped))
+
+
+def _split_below_class(folders: set[tuple[str, ...]]) -> bool:
+    """Whether every picture lies in `<class>/train` or the like, with at least two classes above."""
+    above = {folder[:-1] for folder in folders}
+    return (
+        len(above) >= 2
+        and all(len(folder) >= 2 and folder[-1].lower() in SPLIT_FOLDERS for folder in folders)
+        and len({folder[-1] for folder in above}) >= 2
+    )
 
 
 def _why_no_class(member: Member, *, folders: set[tuple[str, ...]], outer: tuple[str, ...]) -> str | None:
@@ -104,26 +135,7 @@ def _has_split_with_classes(folders: set[tuple[str, ...]], *, depth: int) -> boo
     return any(len(folder) > depth and folder[depth - 1].lower() in SPLIT_FOLDERS for folder in folders)
 
 
-def _common_folder(folders: set[tuple[str, ...]]) -> tuple[str, ...]:
-    if not folders:
-        return ()
-    shortest, longest = min(folders), max(folders)  # what the two ends of the order share, all share
-    for place, (left, right) in enumerate(zip(shortest, longest, strict=False)):
-        if left != right:
-            return shortest[:place]
-    return shortest[: len(longest)]
-
-
-def _split_note(kept: Sequence[Labelled]) -> tuple[str, ...]:
-    places: dict[str, set[str]] = {}
-    for one in kept:
-        for folder in one.member.parts[:-2]:
-            if folder.lower() in SPLIT_FOLDERS:
-                places.setdefault(folder, set()).add(one.label)
-    if len(places) < 2:
-        return ()
-    names = ", ".join(f"`{name}`" for name in sorted(places))
-    return (f"The folders {names} were merged; the images are divided into train, validation and test anew.",)
+# -- tables
 
 
 class _Index:
@@ -143,34 +155,96 @@ class _Index:
         return self._by_path.get(beside) or self._by_path.get(filename) or self._by_base.get(base, [])
 
 
-def _by_table(source: MemberSource, pictures: Sequence[Member], tables: Sequence[Member]) -> Labelling:
+def _by_table(pictures: Sequence[Member], tables: Sequence[tuple[Member, LabelTable]]) -> Labelling:
+    several = any(table.several for _, table in tables)
     kept: dict[str, Labelled] = {}
     skipped: list[SkippedFile] = []
     explained: set[str] = set()
     index = _Index(pictures)
-    for table in tables:
-        for filename, label in read_label_rows(source, table):
-            found = index.find(table, filename)
-            reason = _why_no_row(found, label=label, kept=kept)
+    for member, table in tables:
+        for row in table.rows:
+            found = index.find(member, row.filename)
+            reason = _why_no_row(found, row.labels, kept=kept, table=member) or _why_no_labels(
+                row.labels, several=several
+            )
             if reason:
-                skipped.append(SkippedFile(file=shown(filename), reason=reason))
-                explained.update(member.name for member in found)
+                skipped.append(SkippedFile(file=shown(row.filename), reason=reason))
+                explained.update(one.name for one in found)
             else:
-                kept[found[0].name] = Labelled(found[0], label)
+                kept[found[0].name] = _labelled(found[0], row.labels, several=several, subset=subset_of(row.subset))
+    name = tables[0][0].parts[-1]
     skipped += [
-        SkippedFile(file=shown(member.name), reason=f"not named in {LABELS_FILE}")
+        SkippedFile(file=shown(member.name), reason=f"not named in {shown(name)}")
         for member in pictures
         if member.name not in kept and member.name not in explained
     ]
-    return Labelling(tuple(kept.values()), tuple(skipped))
+    notes = tuple(dict.fromkeys(note for _, table in tables for note in table.notes if not several))
+    task: Task = "multilabel" if several else "multiclass"
+    return Labelling(tuple(kept.values()), tuple(skipped), notes, task)
 
 
-def _why_no_row(found: Sequence[Member], *, label: str, kept: Mapping[str, Labelled]) -> str | None:
+def _labelled(member: Member, labels: Sequence[str], *, several: bool, subset: Subset | None) -> Labelled:
+    ordered = sorted(labels)
+    return Labelled(
+        member,
+        label=ordered[0] if ordered else "",
+        labels=tuple(ordered) if several else (),
+        subset=subset or outer_split(member.parts[:-1]),
+    )
+
+
+def _why_no_row(
+    found: Sequence[Member], labels: Sequence[str], *, kept: Mapping[str, Labelled], table: Member
+) -> str | None:
+    name = shown(table.parts[-1])
     if not found:
-        return f"named in {LABELS_FILE}, but not in the archive as a picture"
+        return f"named in {name}, but not in the archive as a picture"
     if len(found) > 1:
-        return f"named in {LABELS_FILE}, but {len(found)} pictures in different folders have this name"
+        return f"named in {name}, but {len(found)} pictures in different folders have this name"
     before = kept.get(found[0].name)
     if before is not None:
-        return f"named twice in {LABELS_FILE}, as '{shown(before.label)}' and '{shown(label)}'; the first counts"
-    return _why_not_label(label)
+        first, second = shown(_words(before.labels or (before.label,))), shown(_words(labels))
+        return f"named twice in {name}, as '{first}' and '{second}'; the first counts"
+    return None
+
+
+def _why_no_labels(labels: Sequence[str], *, several: bool) -> str | None:
+    if not labels and not several:
+        return _why_not_label("")
+    return next((reason for label in labels if (reason := _why_not_label(label))), None)
+
+
+def _words(labels: Sequence[str]) -> str:
+    return ", ".join(labels)
+
+
+# -- masks
+
+
+def _by_masks(pictures: Sequence[Member], table: Member, masks: Sequence[Mask]) -> Labelling:
+    """Pictures without a row have no defect, except those of folders of which the table does not speak at all."""
+    index = _Index(pictures)
+    by_picture: dict[str, set[str]] = {}
+    skipped: list[SkippedFile] = []
+    names: dict[str, str] = {}
+    for filename in dict.fromkeys(one.filename for one in masks):
+        found = index.find(table, filename)
+        reason = _why_no_row(found, (), kept={}, table=table)
+        if reason:
+            skipped.append(SkippedFile(file=shown(filename), reason=reason))
+        else:
+            names[filename] = found[0].name
+    for one in masks:
+        if one.filename in names:
+            by_picture.setdefault(names[one.filename], set()).add(one.label)
+    spoken_of = {name.rpartition("/")[0] for name in names.values()}
+    kept = []
+    for member in pictures:
+        if member.name.rpartition("/")[0] in spoken_of:
+            labels = sorted(by_picture.get(member.name, ()))
+            kept.append(_labelled(member, labels, several=True, subset=None))
+        else:
+            reason = f"lies in a folder that {table.parts[-1]} does not speak of"
+            skipped.append(SkippedFile(file=shown(member.name), reason=reason))
+    kept_masks = tuple(replace(one, filename=names[one.filename]) for one in masks if one.filename in names)
+    return Labelling(tuple(kept), tuple(skipped), (), "multilabel", kept_masks)

@@ -38,8 +38,25 @@ class Member:
         return PurePosixPath(self.parts[-1]).suffix.lower()
 
 
+class Reader(Protocol):
+    """Reads members in any order, from several threads; what has a path travels to other processes as well."""
+
+    def read(self, member: Member) -> bytes:
+        """Return the file's bytes, never more than it declared.
+
+        Raises:
+            ArchiveError: the file is damaged.
+        """
+        ...
+
+
 class MemberSource(Protocol):
     """Where files come from: an archive, or a folder."""
+
+    @property
+    def shared_reader(self) -> Reader | None:
+        """What other processes may read the members by; None where only this one can, best in the members' order."""
+        ...
 
     @property
     def members(self) -> Sequence[Member]: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 
 MAX_SHOWN = 160
+PACKED_SUFFIXES = (".zip", ".tar", ".gz", ".tgz")
 MAX_LABEL = 200
 # Invisible characters that turn the reading direction: a name could show as another one. The joiners U+200C and
 # U+200D stay, because emoji and several scripts need them.
@@ -37,3 +38,11 @@ def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
         return name
     head = (limit - 1) // 2
     return f"{name[:head]}…{name[-(limit - 1 - head) :]}"
+
+
+def plain_stem(filename: str) -> str:
+    """A file's name without its suffixes that say how it is packed: `pets.tar.gz` becomes `pets`."""
+    name = filename
+    while name.lower().endswith(PACKED_SUFFIXES):
+        name = name.rsplit(".", maxsplit=1)[0]
+    return name

@@ -1,7 +1,7 @@
-"""A ZIP or a folder becomes a dataset: every file is read once, checked, hashed and stored under a name of ours.
+"""An archive or a folder becomes a dataset: every file is read once, checked, hashed and stored under a name of ours.
 
-It does not know who asked, and keeps one file in memory at a time. Members are untrusted: `images/<image_id><suffix>`
-is made from the file's own hash, so that no name from outside ever reaches the disk.
+It does not know who asked. Members are untrusted: `images/<digest><suffix>` is made from the file's own hash, so that
+no name from outside ever reaches the disk; equal pictures are one file.
 """
 
 from __future__ import annotations
@@ -9,133 +9,167 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from backend.config import Settings
-from backend.contracts import Dataset, DatasetInfo, ImageItem, Progress, RunControl, SkippedFile
+from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl, SkippedFile
+from backend.contracts.dataset import Task
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.findings import warnings_for
-from backend.data.images import ALLOWED, NEXT_STEP, check_image
+from backend.data.images import ALLOWED
+from backend.data.ingest import SHORT_DIGEST, Intake, Taken, take_all
 from backend.data.labels import Labelled, Labelling, assign_labels
 from backend.data.manifest import save_dataset
+from backend.data.masks import MASKS_FILE, masks_table
 from backend.data.members import MemberSource
 from backend.data.names import clean_name, shown
-from backend.errors import ArchiveError, DatasetError, ImageError, TooLargeError
-from backend.storage.files import atomic_directory, free_bytes, new_id
+from backend.errors import DatasetError, TooLargeError
+from backend.storage.files import atomic_directory, atomic_write, free_bytes, new_id
 
 logger = logging.getLogger(__name__)
 
-IMAGES_FOLDER = "images"
 MAX_LISTED = 1000
 SPARE_BYTES = 64 * 2**20
-REPORT_EVERY = 50
-LAYOUT = "Make one folder for each class, with its images inside, and pack the folders as ZIP"
+LAYOUT = "Make one folder for each class, with its images inside, and pack the folders as ZIP or TAR.GZ"
 
 
 @dataclass(frozen=True)
-class _Import:
-    """What every step of one import needs."""
+class Found:
+    """What a source holds: items, whose files lie below the folder they were read into, and what was left out."""
 
-    source: MemberSource
-    folder: Path
+    items: tuple[ImageItem, ...]
+    skipped: tuple[SkippedFile, ...]
+    task: Task
+    notes: tuple[str, ...] = ()
+    masks: str = ""
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """How an import is done. `processes`: that many read the pictures of a large one; 1: only this one.
+
+    `dataset_id`: the new dataset's, where somebody was told already.
+    """
+
     settings: Settings
     control: RunControl
+    processes: int = 1
+    dataset_id: str | None = None
 
 
 def import_archive(
     source: Path | BinaryIO, *, into: Path, name: str, settings: Settings, control: RunControl | None = None
 ) -> Dataset:
-    """Import a ZIP as a new dataset, `into/<dataset_id>`; the folder is there whole or not at all.
+    """Import a ZIP or TAR as a new dataset, `into/<dataset_id>`; the folder is there whole or not at all.
 
     Raises:
-        ArchiveError: not a ZIP, or not a safe one.
-        DatasetError: no images, a single class, or labels of a kind that this version does not train on.
+        ArchiveError: no archive, or not a safe one.
+        DatasetError: no images, or a single class.
         TooLargeError: over the limits of the settings, or more than the disk can hold.
         JobCancelled: somebody asked to stop; nothing is left behind.
     """
     with open_archive(source, limits=ArchiveLimits.from_settings(settings)) as archive:
-        return import_members(archive, into=into, name=name, settings=settings, control=control)
+        return import_members(archive, into=into, name=name, plan=ImportPlan(settings, control or RunControl()))
 
 
-def import_members(
-    source: MemberSource, *, into: Path, name: str, settings: Settings, control: RunControl | None = None
-) -> Dataset:
+def import_members(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> Dataset:
     """Import the files of an opened source; as `import_archive`."""
     labelling = assign_labels(source)
-    _require_classes({one.label for one in labelling.pictures}, labelling.skipped)
+    _require_classes(labelling.classes, labelling.task, labelling.skipped)
     _require_room(labelling, into)
-    dataset_id = new_id("ds")
+    dataset_id = plan.dataset_id or new_id("ds")
     with atomic_directory(into / dataset_id) as folder:
-        job = _Import(source=source, folder=folder, settings=settings, control=control or RunControl())
-        items, damaged = _store_all(labelling, job)
-        skipped = (*labelling.skipped, *damaged)
-        _require_classes({item.label for item in items}, skipped)
-        info = _describe(dataset_id, name=name, items=items, skipped=skipped, notes=labelling.notes)
-        save_dataset(Dataset(info=info, root=folder, items=items), folder)
+        found = _read(source, labelling, folder=folder, plan=plan)
+        _require_classes(_classes(found.items), found.task, found.skipped)
+        info = _describe(dataset_id, name=name, found=found)
+        if found.masks:
+            atomic_write(folder / MASKS_FILE, found.masks)
+        save_dataset(Dataset(info=info, root=folder, items=found.items), folder)
     logger.info(
         "dataset imported",
         extra={"dataset_id": dataset_id, "images": info.total_images, "classes": info.num_classes},
     )
-    return Dataset(info=info, root=into / dataset_id, items=items)
+    return Dataset(info=info, root=into / dataset_id, items=found.items)
 
 
-def _store_all(labelling: Labelling, job: _Import) -> tuple[tuple[ImageItem, ...], list[SkippedFile]]:
+def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Found:
+    """Read a source's pictures into `folder/images`, which is made, without asking for a certain number of classes.
+
+    Raises:
+        TooLargeError: more than the disk can hold.
+        DatasetError: a `labels.csv` that cannot be used.
+        JobCancelled: somebody asked to stop.
+    """
+    labelling = assign_labels(source)
+    _require_room(labelling, folder)
+    return _read(source, labelling, folder=folder, plan=plan)
+
+
+def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: ImportPlan) -> Found:
+    intake = Intake(folder=folder, max_pixels=plan.settings.max_image_pixels)
+    members = [picture.member for picture in labelling.pictures]
+    all_taken = take_all(source, members, into=intake, processes=plan.processes, control=plan.control)
     items: list[ImageItem] = []
     damaged: list[SkippedFile] = []
+    image_ids: dict[str, str] = {}
     repeats: Counter[str] = Counter()
-    (job.folder / IMAGES_FOLDER).mkdir()
-    total = len(labelling.pictures)
-    for count, picture in enumerate(labelling.pictures):
-        job.control.check()
-        if count % REPORT_EVERY == 0:
-            job.control.report(Progress(stage="importing", message=f"Reading image {count + 1} of {total}"))
-        try:
-            items.append(_store(picture, job, repeats))
-        except (ImageError, TooLargeError, ArchiveError) as error:
-            damaged.append(SkippedFile(file=shown(picture.member.name), reason=error.detail.removesuffix(NEXT_STEP)))
-    return tuple(items), damaged
-
-
-def _store(picture: Labelled, job: _Import, repeats: Counter[str]) -> ImageItem:
-    data = job.source.read(picture.member)
-    if not data:
-        raise ImageError("The file is empty (0 bytes).")
-    width, height = check_image(data, max_pixels=job.settings.max_image_pixels)
-    digest = hashlib.sha256(data).hexdigest()
-    short = digest[:16]
-    repeats[short] += 1
-    image_id = short if repeats[short] == 1 else f"{short}-{repeats[short]}"
-    path = f"{IMAGES_FOLDER}/{image_id}{picture.member.suffix}"  # the suffix is one of IMAGE_SUFFIXES
-    (job.folder / path).write_bytes(data)
-    return ImageItem(image_id=image_id, path=path, label=picture.label, digest=digest, width=width, height=height)
-
-
-def _describe(
-    dataset_id: str,
-    *,
-    name: str,
-    items: tuple[ImageItem, ...],
-    skipped: tuple[SkippedFile, ...],
-    notes: tuple[str, ...],
-) -> DatasetInfo:
-    counts = dict(sorted(Counter(item.label for item in items).items()))
-    return DatasetInfo(
-        dataset_id=dataset_id,
-        name=shown(name, limit=120) or "dataset",
-        total_images=len(items),
-        num_classes=len(counts),
-        class_counts=counts,
-        skipped=_shortened(skipped),
-        warnings=(*warnings_for(items, counts), *notes),
-        digest=dataset_digest(items),
+    for picture, taken in zip(labelling.pictures, all_taken, strict=True):
+        if taken.problem:
+            damaged.append(SkippedFile(file=shown(picture.member.name), reason=taken.problem))
+            continue
+        items.append(_item(picture, taken, repeats))
+        image_ids[picture.member.name] = items[-1].image_id
+    return Found(
+        items=tuple(items),
+        skipped=(*labelling.skipped, *damaged),
+        task=labelling.task,
+        notes=labelling.notes,
+        masks=masks_table(labelling.masks, image_ids) if labelling.masks else "",
     )
 
 
-def dataset_digest(items: tuple[ImageItem, ...]) -> str:
-    """SHA-256 over the sorted (digest, label) of all items: names and order of the files do not count."""
-    lines = sorted(f"{item.digest} {item.label}\n" for item in items)
+def _item(picture: Labelled, taken: Taken, repeats: Counter[str]) -> ImageItem:
+    short = taken.digest[:SHORT_DIGEST]
+    repeats[short] += 1
+    return ImageItem(
+        image_id=short if repeats[short] == 1 else f"{short}-{repeats[short]}",
+        path=taken.path,
+        label=picture.label,
+        labels=picture.labels,
+        digest=taken.digest,
+        width=taken.width,
+        height=taken.height,
+        subset=picture.subset,
+        facts=taken.facts,
+    )
+
+
+def _classes(items: Iterable[ImageItem]) -> set[str]:
+    return {label for item in items for label in (item.labels or (item.label,)) if label}
+
+
+def _describe(dataset_id: str, *, name: str, found: Found) -> DatasetInfo:
+    labels = (label for item in found.items for label in (item.labels if found.task == "multilabel" else (item.label,)))
+    counts = dict(sorted(Counter(labels).items()))
+    return DatasetInfo(
+        dataset_id=dataset_id,
+        name=shown(name, limit=120) or "dataset",
+        task=found.task,
+        total_images=len(found.items),
+        num_classes=len(counts),
+        class_counts=counts,
+        skipped=_shortened(found.skipped),
+        warnings=(*warnings_for(found.items, counts), *found.notes),
+        digest=dataset_digest(found.items),
+    )
+
+
+def dataset_digest(items: Iterable[ImageItem]) -> str:
+    """SHA-256 over the sorted (digest, labels) of all items: names and order of the files do not count."""
+    lines = sorted(f"{item.digest} {'|'.join(item.labels) or item.label}\n" for item in items)
     return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
 
 
@@ -146,8 +180,8 @@ def _shortened(skipped: tuple[SkippedFile, ...]) -> tuple[SkippedFile, ...]:
     return (*skipped[:MAX_LISTED], SkippedFile(file=f"({rest} more files)", reason="skipped too, and not listed here"))
 
 
-def _require_classes(labels: set[str], skipped: tuple[SkippedFile, ...]) -> None:
-    if len(labels) >= 2:
+def _require_classes(labels: set[str], task: Task, skipped: Sequence[SkippedFile]) -> None:
+    if len(labels) >= (1 if task == "multilabel" else 2):
         return
     reasons = "; ".join(f"'{entry.file}': {entry.reason.rstrip('.')}" for entry in skipped[:3])
     hint = f" {len(skipped)} files were skipped, such as {reasons}." if skipped else ""

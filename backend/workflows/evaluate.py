@@ -88,6 +88,7 @@ def evaluate_folder(
     """
     found = find_model(model_folder)
     from backend.data import open_dataset
+    from backend.data.split import require_multiclass
     from backend.engine.metrics import evaluate
     from backend.inference.predictor import Predictor
 
@@ -95,6 +96,7 @@ def evaluate_folder(
     names = predictor.class_names
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(data, into=Path(folder), settings=settings)
+        require_multiclass(dataset.info)
         require_known_labels(dataset, names)
         probabilities = _probabilities(predictor, dataset, settings=settings, control=control or RunControl())
         targets = _targets(dataset, names)

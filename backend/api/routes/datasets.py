@@ -69,7 +69,7 @@ def list_images(
         raise InputError(
             f"The dataset has no class '{clean_name(label)}'.{nearest(label, names)} It has: {', '.join(names)}."
         )
-    found = [item for item in dataset.items if label is None or item.label == label]
+    found = [item for item in dataset.items if label is None or label in (item.labels or (item.label,))]
     page = [image_view(dataset_id, item) for item in found[offset : offset + limit]]
     return ImagePage(total=len(found), offset=offset, limit=limit, images=page)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 import zipfile
+from collections import Counter
 
 import pytest
 
@@ -10,6 +11,7 @@ from backend.contracts import RunControl
 from backend.data import scan
 from backend.data.manifest import load_dataset
 from backend.data.scan import import_archive
+from backend.data.split import require_enough
 from backend.errors import ArchiveError, DatasetError, JobCancelled, TooLargeError
 
 
@@ -52,7 +54,8 @@ def test_one_picture_twice_gets_two_ids(import_members_of, picture):
     ids = sorted(item.image_id for item in dataset.items if item.label == "a")
     short = ids[0]
     assert ids == [short, f"{short}-2", f"{short}-3"]
-    assert len({item.path for item in dataset.items}) == 4
+    assert len({item.path for item in dataset.items}) == 2  # equal pictures are one file
+    assert len(list((dataset.root / "images").iterdir())) == 2
 
 
 def test_the_digest_depends_on_pictures_and_labels_not_on_names_or_order(import_members_of, picture):
@@ -221,6 +224,10 @@ def test_real_images_are_read(shared_data, into, settings):
     assert {(item.width, item.height) for item in dataset.items} == {(28, 28)}
 
 
-def test_real_multilabel_data_are_refused_plainly(shared_data, into, settings):
+def test_real_multilabel_data_keep_all_their_labels(shared_data, into, settings):
+    dataset = import_archive(shared_data / "pcb_multilabel.zip", into=into, name="pcb", settings=settings)
+    assert (dataset.info.task, dataset.info.total_images, dataset.info.num_classes) == ("multilabel", 600, 6)
+    assert sum(not item.labels for item in dataset.items) == 169
+    assert dataset.info.class_counts == Counter(label for item in dataset.items for label in item.labels)
     with pytest.raises(DatasetError, match="multi-class models only"):
-        import_archive(shared_data / "pcb_multilabel.zip", into=into, name="pcb", settings=settings)
+        require_enough(dataset.info)
