@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -191,8 +192,18 @@ def image_url(dataset_id: str, image_id: str) -> str:
 
 def job_view(job: Job, services: Services) -> JobView:
     """The job with its place in the queue, which costs one small query where it waits."""
+    return job_views([job], services)[0]
+
+
+def job_views(jobs: Sequence[Job], services: Services) -> list[JobView]:
+    """Several jobs; their places are asked for together."""
+    waiting = [job.job_id for job in jobs if job.state == "queued"]
+    places = services.queue.positions(waiting) if waiting else {}
+    return [_job_view(job, places.get(job.job_id)) for job in jobs]
+
+
+def _job_view(job: Job, position: int | None) -> JobView:
     own = f"/api/cv/jobs/{job.job_id}"
-    position = services.queue.position(job.job_id) if job.state == "queued" else None
     return JobView(
         **job.model_dump(exclude=set(PRIVATE_FIELDS)),
         recipe=job.payload,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from backend.api.live import Live
 from backend.api.shelf import DatasetShelf
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
@@ -72,6 +73,7 @@ class Services:
     catalog: Catalog
     queue: JobQueue
     events: EventLog
+    live: Live
     presence: Presence
     shelf: DatasetShelf
     vitals: Vitals
@@ -85,7 +87,7 @@ def build_services(
     """Put the parts together; opens no connection yet."""
     database = Database(settings.resolved_database_url)
     catalog = Catalog(database)
-    queue = make_queue(database, settings)
+    queue, events = make_queue(database, settings), EventLog(database)
     return Services(
         settings=settings,
         verbs=verbs,
@@ -93,7 +95,8 @@ def build_services(
         database=database,
         catalog=catalog,
         queue=queue,
-        events=EventLog(database),
+        events=events,
+        live=Live(queue, events),
         presence=Presence(database),
         shelf=DatasetShelf(settings.datasets_dir, catalog),
         vitals=Vitals(lambda: _look(queue, catalog)),

@@ -36,12 +36,18 @@ class CandidateProgress(Record):
 
 
 class Progress(Record):
-    """One report. `progress` is the share of the whole job done, 0..1; None leaves the last value standing."""
+    """One report. `progress` is the share of the whole job done, 0..1; None leaves the last value standing.
+
+    `budget_left_s`: seconds until the deadline, where there is one. `eta_s`: seconds to go, from whoever knows better
+    than the share done can tell.
+    """
 
     stage: str
     message: str
     progress: float | None = None
     candidate: CandidateProgress | None = None
+    budget_left_s: float | None = None
+    eta_s: float | None = None
 
 
 class Deadline:

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.synchronize import Event
 from typing import Any
@@ -22,6 +23,7 @@ from backend.errors import JobCancelled, SightglassError
 from backend.execution.logs import configure_logging
 from backend.execution.native import prepare_native_libraries
 from backend.execution.protocol import Handler, Outcome
+from backend.execution.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +33,27 @@ NICENESS = 10
 Task = tuple[Handler, Job]
 
 
-def serve_jobs(
-    connection: Connection[Any, Any], cancel: Event, settings: Settings, warm_up: Callable[[], None]
-) -> None:
+@dataclass(frozen=True)
+class Line:
+    """What joins a child with its parent: jobs and reports, the wish to stop, signs of life."""
+
+    connection: Connection[Any, Any]
+    cancel: Event
+    pulse: Pulse
+
+
+def serve_jobs(line: Line, settings: Settings, warm_up: Callable[[], None]) -> None:
     """The child's main function: runs until it is sent None or its parent is gone."""
     stay_with_parent()
+    line.pulse.start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     lower_priority()
     prepare_native_libraries()
     configure_logging(settings.log_level)
     warm_quietly(warm_up)
-    while (task := connection.recv()) is not None:
+    while (task := line.connection.recv()) is not None:
         handler, job = task
-        connection.send(_run(handler, job, _control(connection, cancel), settings))
+        line.connection.send(_run(handler, job, _control(line), settings))
 
 
 def stay_with_parent(leave: Callable[[], None] | None = None) -> None:
@@ -74,14 +84,23 @@ def warm_quietly(warm_up: Callable[[], None]) -> None:
         logger.exception("warming up failed")
 
 
-def _control(connection: Connection[Any, Any], cancel: Event) -> RunControl:
+def _control(line: Line) -> RunControl:
     lock = threading.Lock()  # a handler may report from several threads; the pipe takes one at a time
 
     def report(progress: Progress) -> None:
+        line.pulse.touch()
+        left = control.deadline.remaining()
+        if progress.budget_left_s is None and left != float("inf"):
+            progress = progress.model_copy(update={"budget_left_s": left})
         with lock:
-            connection.send(progress)
+            line.connection.send(progress)
 
-    return RunControl(report=report, cancelled=cancel.is_set)
+    def cancelled() -> bool:
+        line.pulse.touch()
+        return line.cancel.is_set()
+
+    control = RunControl(report=report, cancelled=cancelled)
+    return control
 
 
 def _run(handler: Handler, job: Job, control: RunControl, settings: Settings) -> Outcome:

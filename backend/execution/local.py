@@ -19,15 +19,17 @@ from typing import Any
 
 from backend.config import Settings
 from backend.contracts import Job, Progress
-from backend.execution.child import serve_jobs
+from backend.execution.child import Line, serve_jobs
 from backend.execution.protocol import Handler, Outcome, Watch
+from backend.execution.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
-# A cancelled job is over within 5 s: 3 s to stop by itself, then TERM, and KILL where even that is not heard.
+# A cancelled job is over within 5 s: 3 s to stop by itself and keep what it has, then TERM, and KILL where even that is
+# not heard. Half a second goes into hearing of the wish, the last half into writing the end down.
 TERMINATE_AFTER_S = 3.0
-KILL_AFTER_S = 4.5
+KILL_AFTER_S = 4.0
 FAREWELL_S = 1.0
 
 
@@ -36,6 +38,7 @@ class _Child:
     process: SpawnProcess
     connection: Connection[Any, Any]
     cancel: Event
+    pulse: Pulse
 
 
 class LocalExecutor:
@@ -55,13 +58,14 @@ class LocalExecutor:
     def run(self, handler: Handler, job: Job, *, watch: Watch) -> Outcome:
         child = self._ready_child()
         child.cancel.clear()
+        child.pulse.renew()
         try:
             child.connection.send((handler, job))
         except OSError:  # it died since the last job; a fresh one takes over
             self._discard(child)
             child = self._ready_child()
             child.connection.send((handler, job))
-        outcome = self._follow(child, watch)
+        outcome = self._follow(child, watch, job_id=job.job_id)
         if outcome.state == "lost" or not child.process.is_alive():
             self._discard(child)
         return outcome
@@ -76,16 +80,17 @@ class LocalExecutor:
         if self._child is not None:
             self._discard(self._child)
         ours, theirs = self._context.Pipe()
-        cancel = self._context.Event()
+        cancel, pulse = self._context.Event(), Pulse(self._context)
+        line = Line(theirs, cancel, pulse)
         process = self._context.Process(
-            target=serve_jobs, args=(theirs, cancel, self._settings, self._warm_up), name="sightglass-training"
+            target=serve_jobs, args=(line, self._settings, self._warm_up), name="sightglass-training"
         )
         process.start()
         theirs.close()  # so that the pipe ends when the child does
-        self._child = _Child(process, ours, cancel)
+        self._child = _Child(process, ours, cancel, pulse)
         return self._child
 
-    def _follow(self, child: _Child, watch: Watch) -> Outcome:
+    def _follow(self, child: _Child, watch: Watch, *, job_id: str) -> Outcome:
         """Pass progress on until the outcome comes; see to it that a cancelled child ends."""
         asked_at: float | None = None
         while not watch.stopped():
@@ -102,6 +107,9 @@ class LocalExecutor:
                 child.cancel.set()
             if asked_at is not None:
                 _press(child.process, time.monotonic() - asked_at)
+            elif trouble := child.pulse.trouble(stuck_after_s=self._settings.stuck_after_s):
+                logger.warning("child given up", extra={"job_id": job_id, "cause": trouble})
+                return Outcome(state="lost", detail=trouble)
         return Outcome(state="lost", detail="the worker was shut down")
 
     def _after_death(self, child: _Child, *, cancelled: bool) -> Outcome:

@@ -10,6 +10,7 @@ import time
 
 from backend.contracts import Progress
 from backend.errors import UnavailableError
+from backend.jobs.eta import Eta
 from backend.jobs.queue import JobQueue
 
 logger = logging.getLogger(__name__)
@@ -30,16 +31,24 @@ class Reporter:
         self._written_at = float("-inf")
         self._asked_at = float("-inf")
         self._cancel = False
+        self._eta = Eta(started=time.monotonic())
+        self._share = 0.0
 
     def report(self, progress: Progress) -> None:
         """Take a report. A candidate that changes its state is written at once: people wait for that."""
-        self._pending.append(progress)
+        self._pending.append(self._timed(progress))
         candidate = progress.candidate
         if candidate is not None and self._states.get(candidate.name) != candidate.state:
             self._states[candidate.name] = candidate.state
             self.flush()
         else:
             self.flush_if_due()
+
+    def _timed(self, progress: Progress) -> Progress:
+        """The report with an estimate of the time to go, where it brings none of its own."""
+        self._share = max(self._share, min(1.0, progress.progress or 0.0))
+        left = self._eta.update(self._share, now=time.monotonic(), budget_left_s=progress.budget_left_s)
+        return progress if progress.eta_s is not None else progress.model_copy(update={"eta_s": left})
 
     def flush_if_due(self) -> None:
         if time.monotonic() - self._written_at >= WRITE_EVERY_S:

@@ -40,7 +40,7 @@ def with_progress(job: Job, progress: Progress) -> Job:
             "stage": progress.stage,
             "message": progress.message,
             "candidates": candidates,
-            "eta_s": _remaining_s(job, share),
+            "eta_s": _remaining_s(job, share) if progress.eta_s is None else round(progress.eta_s, 1),
         }
     )
 

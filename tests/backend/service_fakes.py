@@ -199,6 +199,28 @@ def run_busy(job, *, control, settings):
     time.sleep(60)
 
 
+def run_beating(job, *, control, settings):
+    """Takes long and looks at its control all the while."""
+    end = time.monotonic() + job.payload["seconds"]
+    while time.monotonic() < end:
+        control.check()
+        time.sleep(0.05)
+
+
+def run_frozen(job, *, control, settings):
+    """Stands still as a whole: not even its threads run."""
+    control.report(Progress(stage="frozen", message="started"))
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def run_with_budget(job, *, control, settings):
+    from backend.contracts import Deadline
+
+    control.report(Progress(stage="free", message="no budget"))
+    control.deadline = Deadline(job.payload["seconds"])
+    control.report(Progress(stage="bound", message="a budget"))
+
+
 def run_dies(job, *, control, settings):
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Annotated
 
-import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.openapi.models import Example
@@ -25,7 +23,6 @@ from backend.storage.answers import read_answers
 
 router = APIRouter(prefix="/api/cv", tags=["training"], route_class=LimitedRoute)
 
-POLL_S = 0.2
 LONGEST_WAIT_S = 3600
 DATASET = {"dataset_id": "ds-0123456789"}
 EXAMPLES: dict[str, Example] = {
@@ -65,7 +62,8 @@ async def start_training(
     """Put a training in the queue; everything about the recipe that can be known now is checked now."""
     del response
     job = await to_thread.run_sync(_enqueue, recipe, services)
-    job = await _final(job, wait, services)
+    if wait:
+        job = await services.live.ended(job, within_s=wait)
     if job.state == "succeeded":
         results = await to_thread.run_sync(services.catalog.results_for_job, job.job_id)
         return Response(results.model_dump_json(), media_type="application/json")
@@ -129,15 +127,6 @@ def _enqueue(recipe: Recipe, services: Services) -> Job:
         services.pool.call(services.verbs.check_timm_names, names)
     payload = recipe.model_dump(mode="json")
     return services.queue.enqueue(services.verbs.train_kind, payload, dataset_id=recipe.dataset_id)
-
-
-async def _final(job: Job, wait_s: float, services: Services) -> Job:
-    """The job as it stands when it ends or the time is up."""
-    end = time.monotonic() + wait_s
-    while job.state not in FINAL_STATES and time.monotonic() < end:
-        await anyio.sleep(POLL_S)
-        job = await to_thread.run_sync(services.queue.get, job.job_id)
-    return job
 
 
 def _how_it_ended(job: Job) -> str:

@@ -5,7 +5,7 @@ import pytest
 import service_fakes
 
 from backend.contracts import Job
-from backend.execution import local
+from backend.execution import local, pulse
 from backend.execution.local import LocalExecutor
 from backend.execution.protocol import Watch
 
@@ -85,6 +85,37 @@ def test_a_job_that_hears_nothing_is_cancelled_soon_after_the_last_warning(execu
     began = time.monotonic()
     assert run(executor, service_fakes.run_deaf, Watched(cancel=True)).state == "cancelled"
     assert 0.6 < time.monotonic() - began < 4.0  # a busy machine is slow to notice; unpatched it would take 4.5 s
+
+
+def test_a_job_that_hangs_is_given_up_and_the_next_one_gets_a_new_process(settings):
+    executor = LocalExecutor(settings.model_copy(update={"stuck_after_s": 1.0}), warm_up=service_fakes.do_nothing)
+    try:
+        assert run(executor, service_fakes.run_beating, seconds=2.0).state == "succeeded"  # long is not stuck
+        outcome = run(executor, service_fakes.run_busy)
+        assert outcome.state == "lost"
+        assert "no sign of life" in outcome.detail
+        assert "SIGHTGLASS_STUCK_AFTER_S" in outcome.detail
+        assert run(executor, service_fakes.run_process_id).state == "succeeded"
+    finally:
+        executor.close()
+
+
+def test_a_process_that_stands_still_is_found_before_the_job_would_be(executor, monkeypatch):
+    monkeypatch.setattr(pulse, "SILENT_AFTER_S", 3.0)
+    began = time.monotonic()
+    outcome = run(executor, service_fakes.run_frozen)
+    assert outcome.state == "lost"
+    assert "frozen" in outcome.detail
+    assert time.monotonic() - began < 15
+    assert run(executor, service_fakes.run_process_id).state == "succeeded"
+
+
+def test_a_report_says_how_much_of_the_time_budget_is_left(executor):
+    watched = Watched()
+    run(executor, service_fakes.run_with_budget, watched, seconds=100.0)
+    free, bound = (report.budget_left_s for report in watched.reports)
+    assert free is None
+    assert 90 < bound <= 100
 
 
 @pytest.mark.parametrize(
