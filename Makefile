@@ -11,6 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # torch and what it needs are large files; uv's own 30 s of silence are too few on a slow line.
 export UV_HTTP_TIMEOUT ?= 300
 
+# What keeps rows, from the tables up to the HTTP contract.
+ON_POSTGRESQL := tests/backend/storage tests/backend/jobs tests/backend/api tests/acceptance/test_service.py
+
 .DEFAULT_GOAL := help
 .PHONY: help setup start demo test check bench bench-quality bench-growth docs samples lock clean
 
@@ -26,8 +29,9 @@ start: $(VENV)/.installed ## start API and browser UI, print both addresses; Ctr
 demo: $(VENV)/.installed ## the main job without a browser: sample in, leaderboard and prediction out
 	@$(BIN)/sightglass demo
 
-test: $(VENV)/.dev-installed ## run every test
+test: $(VENV)/.dev-installed ## run every test; the service's a second time on PostgreSQL
 	$(BIN)/pytest
+	$(BIN)/pytest --database postgresql $(ON_POSTGRESQL)
 
 check: $(VENV)/.dev-installed ## lint, format, types, import contracts, sizes and documentation
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,54 @@ from PIL import Image, ImageDraw
 
 from backend.config import Settings
 from backend.execution.native import prepare_native_libraries
+from tests.postgresql_server import PostgresServer, binaries
 
 prepare_native_libraries()  # before any test loads torch: its threads would spin against each other's processes
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="what the service's tests keep their rows in; postgresql starts a server of its own",
+    )
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the whole session."""
+    programs = binaries()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed; .ci/run installs it")
+        pytest.skip("PostgreSQL is not installed (Debian and Ubuntu: apt-get install postgresql)")
+    server = PostgresServer(programs)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def new_database_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str | None]]:
+    """Makes fresh databases: the address of one, or None for SQLite in the data folder, which needs no making."""
+    if request.config.getoption("--database") == "sqlite":
+        yield lambda: None
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    yield server.create_database
+
+
+@pytest.fixture
+def database_url(new_database_url: Callable[[], str | None], request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The address of one test's database, migrated; None: SQLite in the data folder."""
+    url = new_database_url()
+    server: PostgresServer | None = None if url is None else request.getfixturevalue("postgresql")
+    yield url
+    if server is not None:
+        server.drop(url)
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +73,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str | None) -> Settings:
     """Settings of a fresh installation: offline, no MLflow, everything below a temporary folder."""
-    return Settings(data_dir=tmp_path / "data", offline=True, mlflow_tracking_uri="off")
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, offline=True, mlflow_tracking_uri="off")
 
 
 def draw_picture(label: str, seed: int, *, size: tuple[int, int] = (48, 48)) -> Image.Image:

@@ -230,7 +230,7 @@ def _why_no_results(job_id: str, state: str, error: str | None) -> str:
 
 
 def _upsert(connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-    """Update the row of that key, or insert it. The write transaction makes the two steps one."""
+    """Update the row of that key, or insert it. `Database.writing` has one writer at a time: the two steps are one."""
     where: Sequence[Any] = [table.c[name] == value for name, value in key.items()]
     if connection.execute(update(table).where(*where).values(**values)).rowcount == 0:
         connection.execute(insert(table).values(**key, **values))

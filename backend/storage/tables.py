@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -40,6 +41,23 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text that every database holds: PostgreSQL refuses NUL, and no encoding has a lone surrogate."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace("\x00", REPLACEMENT).encode("utf-8", "replace").decode("utf-8")
+
+
+# 64 bits everywhere: SQLite's INTEGER has them, and takes no other name for a key that counts by itself.
+LongInteger = BigInteger().with_variant(Integer, "sqlite")
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
 # Names for constraints, so that a later migration can find them on every database.
 metadata = MetaData(
     naming_convention={
@@ -55,7 +73,7 @@ datasets = Table(
     metadata,
     Column("dataset_id", String(64), primary_key=True),
     Column("created_at", UtcTime, nullable=False),
-    Column("record", Text, nullable=False),
+    Column("record", PlainText, nullable=False),
 )
 
 # Every version of a dataset that was changed; one that never was has no row here. `record` is what the version holds,
@@ -89,7 +107,7 @@ models = Table(
     Column("dataset_id", String(64), nullable=False, index=True),
     Column("job_id", String(64), nullable=True),
     Column("promoted_at", UtcTime, nullable=True),
-    Column("record", Text, nullable=False),
+    Column("record", PlainText, nullable=False),
 )
 
 results = Table(
@@ -99,7 +117,7 @@ results = Table(
     Column("job_id", String(64), nullable=False, unique=True),
     Column("dataset_id", String(64), nullable=False, index=True),
     Column("model_id", String(64), ForeignKey("models.model_id"), nullable=False),
-    Column("record", Text, nullable=False),
+    Column("record", PlainText, nullable=False),
 )
 
 jobs = Table(
@@ -111,14 +129,14 @@ jobs = Table(
     Column("dataset_id", String(64), nullable=True, index=True),
     Column("state", String(16), nullable=False),
     Column("progress", Float, nullable=False),
-    Column("stage", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("candidates", Text, nullable=False),
-    Column("payload", Text, nullable=False),
+    Column("stage", PlainText, nullable=False),
+    Column("message", PlainText, nullable=False),
+    Column("candidates", PlainText, nullable=False),
+    Column("payload", PlainText, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("worker_id", String(128), nullable=True),
-    Column("error", Text, nullable=True),
+    Column("error", PlainText, nullable=True),
     Column("created_at", UtcTime, nullable=False),
     Column("started_at", UtcTime, nullable=True),
     Column("ended_at", UtcTime, nullable=True),
@@ -130,10 +148,10 @@ jobs = Table(
 job_events = Table(
     "job_events",
     metadata,
-    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", LongInteger, primary_key=True, autoincrement=True),
     Column("job_id", String(64), ForeignKey("jobs.job_id", ondelete="CASCADE"), nullable=False),
     Column("type", String(16), nullable=False),
-    Column("data", Text, nullable=False),
+    Column("data", PlainText, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Index(None, "job_id", "event_id"),
     sqlite_autoincrement=True,  # an event id is never used twice, so a watcher's place stays true
@@ -145,4 +163,16 @@ workers = Table(
     Column("worker_id", String(128), primary_key=True),
     Column("started_at", UtcTime, nullable=False),
     Column("heartbeat_at", UtcTime, nullable=False),
+)
+
+# The objects that make up a folder (`datasets/ds-1`), oldest first: see `objects.py`. Only written where there is an
+# object storage.
+stored_commits = Table(
+    "stored_commits",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("tree", String(160), nullable=False),
+    Column("commit_id", String(64), nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    Index(None, "tree", "sequence"),
 )

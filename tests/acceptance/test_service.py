@@ -64,12 +64,13 @@ def is_running(process_id):
 class Service:
     """One service on a free port."""
 
-    def __init__(self, folder, *command):
+    def __init__(self, folder, *command, database_url=None):
         self.port = free_port()
         self.log = (folder / "service.log").open("w+")
         environment = {
             **os.environ,
             "SIGHTGLASS_DATA_DIR": str(folder / "data"),
+            "SIGHTGLASS_DATABASE_URL": database_url or "",
             "SIGHTGLASS_PORT": str(self.port),
             "SIGHTGLASS_OFFLINE": "1",
             "SIGHTGLASS_MLFLOW_TRACKING_URI": "off",
@@ -95,8 +96,9 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    service = Service(tmp_path_factory.mktemp("service"), "tests/acceptance/stand_in.py")
+def service(tmp_path_factory, new_database_url):
+    folder = tmp_path_factory.mktemp("service")
+    service = Service(folder, "tests/acceptance/stand_in.py", database_url=new_database_url())
     try:
         service.wait_until_ready()
         yield service

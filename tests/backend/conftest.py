@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # service_fakes
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'sub folder' / 'test.db'}")
+def database(tmp_path, database_url):
+    database = Database(database_url or f"sqlite:///{tmp_path / 'sub folder' / 'test.db'}")
     database.migrate()
     yield database
     database.close()

@@ -41,8 +41,8 @@ def make_app():
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return Settings(data_dir=tmp_path / "data", max_upload_mb=1, offline=True)
+def settings(tmp_path, database_url):
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, max_upload_mb=1, offline=True)
 
 
 @pytest.fixture
@@ -62,9 +62,10 @@ def services(app, client):
 
 
 @pytest.fixture(scope="session")
-def shared_client(make_app, tmp_path_factory):
+def shared_client(make_app, tmp_path_factory, new_database_url):
     """One application for all tests that are only refused: starting one takes longer than they do."""
-    app = make_app(Settings(data_dir=tmp_path_factory.mktemp("shared") / "data", max_upload_mb=1, offline=True))
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    app = make_app(Settings(data_dir=folder, database_url=new_database_url(), max_upload_mb=1, offline=True))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -27,8 +27,9 @@ bounded = settings(
 
 
 @pytest.fixture(scope="module")
-def app(make_app, tmp_path_factory):
-    return make_app(Settings(data_dir=tmp_path_factory.mktemp("fuzz") / "data", max_upload_mb=1, offline=True))
+def app(make_app, tmp_path_factory, new_database_url):
+    folder = tmp_path_factory.mktemp("fuzz") / "data"
+    return make_app(Settings(data_dir=folder, database_url=new_database_url(), max_upload_mb=1, offline=True))
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,16 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import UnavailableError
+from backend.jobs.events import EventLog
+from backend.jobs.queue import JobQueue
+from backend.storage.catalog import Catalog
 from backend.storage.database import Database
+from backend.storage.migrating import upgrade
 from backend.storage.tables import metadata
 
 
@@ -25,8 +30,9 @@ def test_migrating_twice_changes_nothing_and_keeps_rows(database):
         assert connection.scalar(text("SELECT COUNT(*) FROM datasets")) == 1
 
 
-def test_several_processes_may_migrate_at_once(tmp_path):
-    databases = [Database(f"sqlite:///{tmp_path / 'race.db'}") for _ in range(4)]
+def test_several_processes_may_migrate_at_once(empty_database):
+    address = str(empty_database.url)
+    databases = [Database(address) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda database: database.migrate(), databases))
     for database in databases:
@@ -34,8 +40,16 @@ def test_several_processes_may_migrate_at_once(tmp_path):
         database.close()
 
 
-def test_sqlite_runs_in_wal_mode_with_foreign_keys(database):
-    with database.reading() as connection:
+@pytest.fixture
+def sqlite(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'own.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def test_sqlite_runs_in_wal_mode_with_foreign_keys(sqlite):
+    with sqlite.reading() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
         assert connection.scalar(text("PRAGMA busy_timeout")) >= 5000
@@ -54,16 +68,14 @@ def test_readers_are_not_held_up_by_a_writer(database):
             assert reader.scalar(text("SELECT COUNT(*) FROM datasets")) == 0
 
 
-def test_a_database_without_tables_is_unavailable(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(UnavailableError, match="does not answer"):
-        database.check()
-    database.close()
+def test_a_database_without_tables_is_unavailable(empty_database):
+    with pytest.raises(UnavailableError, match=r"alembic_version|tables are missing"):
+        empty_database.check()
 
 
-def test_a_locked_database_is_unavailable_not_a_crash(database):
-    other = Database(str(database.url))
-    with database.writing(), pytest.raises(UnavailableError, match="locked"):
+def test_a_locked_database_is_unavailable_not_a_crash(sqlite):
+    other = Database(str(sqlite.url))
+    with sqlite.writing(), pytest.raises(UnavailableError, match="locked"):
         hurried_write(other)
     other.close()
 
@@ -75,7 +87,65 @@ def hurried_write(database):
         pass
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://x/y", "postgresql+nosuchdriver://x/y"])
-def test_an_unusable_url_names_the_setting(url):
-    with pytest.raises(UnavailableError, match="SIGHTGLASS_DATABASE_URL"):
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        f"nosuchdatabase://x:{SECRET}@y/z",
+        f"postgresql+nosuchdriver://x:{SECRET}@y/z",
+        f"mysql://x:{SECRET}@y/z",
+        f"postgresql://x:a@{SECRET}@y/z",
+        f"postgresql://x:y@z:{SECRET}/z",
+        SECRET,
+    ],
+)
+def test_an_unusable_url_names_the_setting_and_repeats_no_secret(url):
+    with pytest.raises(UnavailableError, match="SIGHTGLASS_DATABASE_URL") as caught:
         Database(url)
+    assert SECRET not in caught.value.detail
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_usual_ways_of_writing_postgresql_mean_the_installed_driver(scheme):
+    database = Database(f"{scheme}://ada:{SECRET}@127.0.0.1:1/none")
+    assert database.url.drivername == "postgresql+psycopg"
+    with pytest.raises(UnavailableError, match="does not answer now") as caught:
+        database.check()
+    assert SECRET not in caught.value.detail + repr(database.engine) + str(database.url)
+    database.close()
+
+
+def test_tables_of_a_newer_version_are_left_alone_with_the_next_step(database):
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UnavailableError, match=r"'9999'.*newer version.*backup"):
+        database.migrate()
+
+
+def test_rows_of_the_first_version_survive_the_way_to_the_newest(empty_database):
+    with empty_database.writing() as connection:
+        upgrade(connection, to="0001")
+        for statement in FIRST_ROWS:
+            connection.exec_driver_sql(statement)
+    empty_database.migrate()
+    catalog, log = Catalog(empty_database), EventLog(empty_database)
+    assert [info.name for info in catalog.datasets()] == ["shapes"]
+    assert JobQueue(empty_database).get("job-1").created_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
+    (before,) = log.since("job-1")
+    later = JobQueue(empty_database).request_cancel("job-1")
+    assert [event.event_id for event in log.since("job-1")] == [before.event_id, before.event_id + 1]
+    assert later.state == "cancelled"
+
+
+FIRST_ROWS = (
+    """INSERT INTO datasets VALUES ('ds-1', '2026-01-01 12:00:00.000000', '{"dataset_id": "ds-1", "name": "shapes",
+    "total_images": 1, "num_classes": 1, "class_counts": {"a": 1}, "digest": "d"}')""",
+    """INSERT INTO jobs (job_id, kind, dataset_id, state, progress, stage, message, candidates, payload, attempts,
+    cancel_requested, created_at) VALUES ('job-1', 'train_images', 'ds-1', 'queued', 0, 'queued', '', '[]', '{}', 0,
+    false, '2026-01-01 12:00:00.000000')""",
+    """INSERT INTO job_events (job_id, type, data, created_at) VALUES ('job-1', 'state', '{}',
+    '2026-01-01 12:00:00.000000')""",
+)
