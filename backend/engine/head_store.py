@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 FOLDER = "heads"
-LAYOUT_VERSION = 1  # raise it when `fit_probe` solves another problem
+LAYOUT_VERSION = 2  # raise it when `fit_probe` solves another problem
 DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError)
 
 
@@ -64,7 +64,7 @@ def remembered_probe(
 
 def _key(features: Floats, targets: Ints, *, num_classes: int, plan: HeadPlan) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    settings = (LAYOUT_VERSION, version("scikit-learn"), num_classes, plan.folds, plan.seed, plan.balanced)
+    settings = (LAYOUT_VERSION, version("scipy"), num_classes, plan.folds, plan.seed, plan.balanced)
     digest.update(repr((settings, features.shape, str(features.dtype))).encode())
     for array in (features, np.asarray(targets, dtype=np.int64), plan.groups):
         if array is not None:

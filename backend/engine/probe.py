@@ -61,7 +61,7 @@ class LinearHead:
 
     Attributes:
         weight, bias: [C, D] and [C]; they act on plain features, the standardisation is folded in.
-        regularisation: the chosen C of scikit-learn's LogisticRegression; smaller is stronger.
+        regularisation: the chosen C, as scikit-learn's LogisticRegression has it; smaller is stronger.
         cv_accuracy: share of images that are right out of fold.
         out_of_fold: [N, C] probabilities, each by a head that did not learn from that image.
     """

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import ttest_1samp
 
 from backend.contracts import RankBy
 from backend.engine.metrics import SMALLEST, accuracy, log_loss, macro_f1
@@ -146,6 +145,8 @@ def _judge(answers: Sequence[Floats], targets: Ints, *, by: RankBy, seed: int) -
         together_scores.append(score(together, targets))
         alone_scores.append(score(alone, targets))
     gain = np.mean(gains, axis=0)
+    from scipy.stats import ttest_1samp  # takes a second, and most runs combine nothing
+
     # Equal gains everywhere, such as none at all, have no spread to test against.
     sure = gain.std() > 0 and float(ttest_1samp(gain, 0.0, alternative="greater").pvalue) < LEVEL
     name = "macro-F1" if by == "macro_f1" else "accuracy"

@@ -76,7 +76,7 @@ def model_id_of(job_id: str) -> str:
 
 def warm_up() -> None:
     """Load what training needs before the first job asks: a cold `import timm` takes 3-12 s."""
-    for module in ("backend.search.compare", "sklearn.linear_model"):
+    for module in ("backend.search.compare", "scipy.optimize"):
         importlib.import_module(module)
     from backend.engine.forward.openvino_library import load_openvino, openvino_version
 
