@@ -19,6 +19,7 @@ from backend.cli.predict import predict
 from backend.cli.serve import serve
 from backend.cli.train import train
 from backend.errors import SightglassError
+from backend.execution.interpreter import QuickExit, collect_rarely
 from backend.execution.native import prepare_native_libraries
 
 COMMANDS: list[Callable[..., None]] = [train, evaluate, predict, serve, doctor, demo]
@@ -71,5 +72,9 @@ def _sentence(text: str) -> str:
 
 def main() -> None:
     """Console entry point."""
+    end = QuickExit()
+    end.arm()
+    collect_rarely()
     prepare_native_libraries()
-    sys.exit(run(sys.argv[1:]))
+    end.code = run(sys.argv[1:])
+    sys.exit(end.code)

@@ -8,7 +8,6 @@ import typer
 
 from backend.cli.console import FAILED, answers, complain, read_settings
 from backend.cli.processes import ROOT, Processes, backend_command, reachable, ui_command
-from backend.main import check_exposure
 
 
 def serve(
@@ -19,6 +18,8 @@ def serve(
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the browser half.")] = 8501,
 ) -> None:
     """Start API and worker; with --ui the browser half too."""
+    from backend.main import check_exposure  # FastAPI and all routes: half a second that `train` need not wait
+
     settings = read_settings()
     host, port = host or settings.host, port or settings.port
     check_exposure(settings.model_copy(update={"host": host}))  # here, where it is one sentence and exit code 2
