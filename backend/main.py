@@ -41,13 +41,15 @@ from backend.jobs.queue import JobQueue
 from backend.jobs.worker import Post, Worker
 from backend.storage.database import Database
 from backend.storage.files import check_writable, remove_leftovers
-from backend.workflows import candidates, explain, export_model, import_dataset, predict, train_images
+from backend.workflows import candidates, change_dataset, explain, export_model, import_dataset, predict, train_images
 
 logger = logging.getLogger(__name__)
 
 VERBS = Verbs(
     train_kind=train_images.JOB_KIND,
     import_dataset=import_dataset.import_dataset,
+    correct_dataset=change_dataset.correct_dataset,
+    add_images=change_dataset.add_images,
     check_recipe=train_images.check_recipe,
     list_candidates=candidates.list_candidates,
     check_timm_names=candidates.check_timm_names,

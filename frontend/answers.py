@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from frontend.version_answers import VersionAnswer
+
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
@@ -29,6 +31,8 @@ class DatasetAnswer(TypedDict):
     warnings: list[str]
     created_at: NotRequired[str]
     samples: NotRequired[dict[str, list[str]]]
+    excluded_images: NotRequired[int]
+    versions: NotRequired[list[VersionAnswer]]
 
 
 class CandidateAnswer(TypedDict):

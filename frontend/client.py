@@ -25,6 +25,7 @@ from frontend.answers import (
     PredictionAnswer,
     ResultsAnswer,
 )
+from frontend.version_answers import CorrectionsBody, DifferenceAnswer, ImagePage
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 # Seconds. Reading is generous: an import of a large ZIP and the first prediction after a start both take a while.
@@ -74,8 +75,30 @@ class Client:
     def datasets(self) -> list[DatasetAnswer]:
         return cast(list[DatasetAnswer], self._json("GET", "/api/cv/datasets"))
 
-    def dataset(self, dataset_id: str) -> DatasetAnswer:
-        return cast(DatasetAnswer, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}"))
+    def dataset(self, dataset_id: str, *, version: int | None = None) -> DatasetAnswer:
+        """One dataset; without a version, as it stands now."""
+        params = {} if version is None else {"version": version}
+        return cast(DatasetAnswer, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}", params=params))
+
+    def images(self, dataset_id: str, *, excluded: bool, limit: int = 100) -> ImagePage:
+        """The first images of a dataset; with `excluded`, of those that its newest version leaves out."""
+        params = {"excluded": "true" if excluded else "false", "limit": limit}
+        return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/images", params=params))
+
+    def change_dataset(self, dataset_id: str, corrections: CorrectionsBody) -> DatasetAnswer:
+        """Exclude, restore and relabel images; returns the new version."""
+        path = f"/api/cv/datasets/{_segment(dataset_id)}/changes"
+        return cast(DatasetAnswer, self._json("POST", path, json=corrections))
+
+    def add_images(self, dataset_id: str, file: BinaryIO, filename: str) -> DatasetAnswer:
+        """Send a ZIP of further pictures; returns the new version."""
+        files = {"file": (filename, file, "application/zip")}
+        return cast(DatasetAnswer, self._json("POST", f"/api/cv/datasets/{_segment(dataset_id)}/images", files=files))
+
+    def difference(self, dataset_id: str, earlier: int, later: int) -> DifferenceAnswer:
+        """What a later version has that an earlier one has not."""
+        path = f"/api/cv/datasets/{_segment(dataset_id)}/diff"
+        return cast(DifferenceAnswer, self._json("GET", path, params={"from": earlier, "to": later}))
 
     def delete_dataset(self, dataset_id: str) -> None:
         self._send("DELETE", f"/api/cv/datasets/{_segment(dataset_id)}")

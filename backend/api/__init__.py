@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from backend.api.routes import datasets, health, jobs, models, predictions, training
+from backend.api.routes import datasets, health, jobs, models, predictions, training, versions
 
 OPEN_ROUTERS: tuple[APIRouter, ...] = (health.open_router,)
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     datasets.upload_router,
     datasets.router,
+    versions.images_router,
+    versions.router,
     training.router,
     jobs.router,
     predictions.router,

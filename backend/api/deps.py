@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 
+from backend.api.security import offered_key
 from backend.api.services import Services
 from backend.config import Settings
 from backend.contracts import ID_PATTERN
@@ -66,6 +68,18 @@ def _path_id(name: str, *, noun: str, where: str) -> Any:
 
 
 DatasetId = Annotated[str, _path_id("dataset_id", noun="dataset", where="GET /api/cv/datasets")]
+Version = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="A version of the dataset; without it, the newest.")
+]
+
+
+def _author(request: Request) -> str:
+    """Who asks, as far as the service can tell: which key it is, without telling the key."""
+    key = offered_key(request.headers)
+    return "" if key is None else f"key {hashlib.sha256(key).hexdigest()[:8]}"
+
+
+Author = Annotated[str, Depends(_author)]
 ImageId = Annotated[str, _path_id("image_id", noun="image", where="GET /api/cv/datasets/{dataset_id}/images")]
 JobId = Annotated[str, _path_id("job_id", noun="job", where="GET /api/cv/jobs")]
 ModelId = Annotated[str, _path_id("model_id", noun="model", where="GET /api/cv/models")]

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from backend.api.problems import problem
+from backend.api.schemas import ChangeRequest
 from backend.contracts import Recipe
 from backend.data.names import shown
 from backend.errors import AuthenticationError, InputError, SightglassError, UnavailableError, VersionConflict
@@ -63,14 +64,15 @@ async def _own_error(request: Request, error: Exception) -> Response:
     return problem(error.status, error.title, error.detail, headers=headers, **more)
 
 
-async def _validation_error(_request: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     found = error.errors()
-    sentences = [_sentence(one) for one in found[:MOST_ERRORS]]
+    fields = list((ChangeRequest if request.url.path.endswith("/changes") else Recipe).model_fields)
+    sentences = [_sentence(one, fields) for one in found[:MOST_ERRORS]]
     if len(found) > MOST_ERRORS:
         sentences.append(f"And {len(found) - MOST_ERRORS} more.")
-    fields = [{"field": _place(one["loc"]), "message": _sentence(one)} for one in found[:MOST_ERRORS]]
-    return problem(InputError.status, InputError.title, " ".join(sentences), errors=fields)
+    places = [{"field": _place(one["loc"]), "message": _sentence(one, fields)} for one in found[:MOST_ERRORS]]
+    return problem(InputError.status, InputError.title, " ".join(sentences), errors=places)
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
@@ -107,14 +109,14 @@ async def _unforeseen_error(request: Request, error: Exception) -> Response:
     )
 
 
-def _sentence(error: dict[str, Any]) -> str:
-    """One failed check in plain words: the field, the value seen, what is allowed."""
+def _sentence(error: dict[str, Any], fields: Sequence[str]) -> str:
+    """One failed check in plain words: the field, the value seen, what is allowed. `fields` are those of the body."""
     place, kind = _place(error["loc"]), error["type"]
     if kind == "json_invalid":
         return f"The body is not valid JSON: {error.get('ctx', {}).get('error', 'syntax error')} at character {place}."
     if kind == "extra_forbidden":
-        hint = nearest(place.rsplit(".", 1)[-1], list(Recipe.model_fields))
-        return f"There is no field '{place}'.{hint} Allowed: {', '.join(Recipe.model_fields)}."
+        hint = nearest(place.rsplit(".", 1)[-1], fields)
+        return f"There is no field '{place}'.{hint} Allowed: {', '.join(fields)}."
     if kind == "missing":
         return _missing(place, error["loc"])
     if place == "file":

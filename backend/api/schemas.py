@@ -10,7 +10,16 @@ from pydantic import BaseModel, Field
 
 from backend.api.services import Services
 from backend.api.shelf import OpenDataset
-from backend.contracts import DatasetInfo, ImageItem, Job, OverrideKey, Subset, TestPrediction
+from backend.contracts import (
+    Corrections,
+    DatasetInfo,
+    ImageItem,
+    Job,
+    OverrideKey,
+    Subset,
+    TestPrediction,
+    VersionChange,
+)
 from backend.contracts import Preset as PresetName
 from backend.contracts.run import CandidateProgress
 from backend.data.augmentation_catalogue import AugmentationEntry
@@ -40,18 +49,26 @@ class ReadyView(BaseModel):
     free_bytes: int = Field(description="Free space on the disk of the data folder.")
 
 
-class DatasetVersion(BaseModel):
-    version: int
-    dataset_id: str
-    total_images: int
-    created_at: datetime
-
-
 class DatasetView(DatasetInfo):
     """A dataset with a few of its images and its versions."""
 
     samples: dict[str, list[str]] = Field(description="Addresses of a few thumbnails of each class.")
-    versions: list[DatasetVersion]
+    versions: list[VersionChange] = Field(description="Oldest first; the last is the newest.")
+
+
+class ChangedDataset(DatasetView):
+    """A dataset's new version, and what made it."""
+
+    change: VersionChange
+
+
+class ChangeRequest(Corrections):
+    """Corrections of a dataset's images."""
+
+    base_version: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="The version that you looked at: 409 where it is no longer the newest."
+    )
+    author: str = Field("", max_length=100, description="Who wants this, for the history.")
 
 
 class ImageView(BaseModel):
@@ -73,6 +90,16 @@ class ImagePage(BaseModel):
     offset: int
     limit: int
     images: list[ImageView]
+
+
+class ImageQuery(BaseModel):
+    """Which images of a dataset."""
+
+    label: str | None = Field(None, alias="class", description="Only images of this class.")
+    version: int | None = Field(None, ge=1, le=2**31 - 1, description="A version; without it, the newest.")
+    excluded: bool = Field(False, description="The images that this version leaves out, instead.")
+    offset: int = Field(0, ge=0, le=10**9)
+    limit: int = Field(100, ge=1, le=1000)
 
 
 class AnswerView(BaseModel):
@@ -155,19 +182,13 @@ class PlainPrediction(BaseModel):
     probs: dict[str, float] = Field(description="Every class's probability; they sum to 1.")
 
 
-def dataset_view(opened: OpenDataset) -> DatasetView:
+def dataset_view(opened: OpenDataset, services: Services) -> DatasetView:
     info = opened.dataset.info
     samples = {
         label: [image_url(info.dataset_id, item.image_id) for item in items]
         for label, items in opened.samples().items()
     }
-    version = DatasetVersion(
-        version=info.version,
-        dataset_id=info.dataset_id,
-        total_images=info.total_images,
-        created_at=info.created_at,
-    )
-    return DatasetView(**info.model_dump(), samples=samples, versions=[version])
+    return DatasetView(**info.model_dump(), samples=samples, versions=services.versions.history(info.dataset_id))
 
 
 def image_view(dataset_id: str, item: ImageItem) -> ImageView:

@@ -13,12 +13,15 @@ from backend.api.live import Live
 from backend.api.shelf import DatasetShelf
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
-from backend.contracts import Candidate, Dataset, Prediction
+from backend.contracts import Candidate, Dataset, Prediction, VersionChange
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
+from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
+from backend.storage.version_log import VersionLog
+from backend.workflows.change_dataset import Desk
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +54,8 @@ class Verbs:
 
     train_kind: str
     import_dataset: Callable[..., Dataset]
+    correct_dataset: Callable[..., tuple[Dataset, VersionChange]]
+    add_images: Callable[..., tuple[Dataset, VersionChange]]
     check_recipe: Callable[..., object]
     list_candidates: Callable[[Settings], Sequence[Candidate]]
     # -- in the pool
@@ -71,6 +76,8 @@ class Services:
     pool: Pool
     database: Database
     catalog: Catalog
+    versions: VersionLog
+    comparisons: Comparisons
     queue: JobQueue
     events: EventLog
     live: Live
@@ -80,6 +87,16 @@ class Services:
     # What the inference process found out about the machine; empty until it has warmed up.
     environment: dict[str, Any] = field(default_factory=dict)
 
+    def desk(self, dataset_id: str, *, base_version: int | None = None, author: str = "") -> Desk:
+        """Where a change of a dataset is made."""
+        return Desk(
+            root=self.settings.datasets_dir / dataset_id,
+            dataset_id=dataset_id,
+            log=self.versions,
+            author=author,
+            base_version=base_version,
+        )
+
 
 def build_services(
     settings: Settings, verbs: Verbs, *, pool: Pool, make_queue: Callable[[Database, Settings], JobQueue]
@@ -88,17 +105,20 @@ def build_services(
     database = Database(settings.resolved_database_url)
     catalog = Catalog(database)
     queue, events = make_queue(database, settings), EventLog(database)
+    versions = VersionLog(database)
     return Services(
         settings=settings,
         verbs=verbs,
         pool=pool,
         database=database,
         catalog=catalog,
+        versions=versions,
+        comparisons=Comparisons(database),
         queue=queue,
         events=events,
         live=Live(queue, events),
         presence=Presence(database),
-        shelf=DatasetShelf(settings.datasets_dir, catalog),
+        shelf=DatasetShelf(settings.datasets_dir, versions),
         vitals=Vitals(lambda: _look(queue, catalog)),
     )
 

@@ -1,6 +1,6 @@
 """The datasets that are open now: their items by id, and their images as thumbnails.
 
-Datasets never change, so what was read once stays right; a few are kept, the longest unused one goes first.
+Versions never change, so what was read once stays right; a few are kept, the longest unused one goes first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from backend.contracts import Dataset, ImageItem
 from backend.data.images import open_image
 from backend.data.manifest import load_dataset, require_stored
 from backend.errors import NotFoundError
-from backend.storage.catalog import Catalog
+from backend.storage.version_log import VersionLog
 
 MOST_OPEN = 4
 SAMPLES_PER_CLASS = 8
@@ -36,7 +36,7 @@ class OpenDataset:
             NotFoundError: no such image in this dataset.
         """
         try:
-            return self.by_id[image_id]
+            return self.by_id[image_id]  # excluded ones too: whoever takes one back wants to see it
         except KeyError:
             dataset_id = self.dataset.info.dataset_id
             raise NotFoundError(
@@ -57,28 +57,30 @@ class OpenDataset:
 class DatasetShelf:
     """Opens datasets and keeps the last few; thread-safe."""
 
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
+    def __init__(self, folder: Path, versions: VersionLog) -> None:
         self._folder = folder
-        self._catalog = catalog
+        self._versions = versions
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, OpenDataset] = OrderedDict()
+        self._open: OrderedDict[tuple[str, int], OpenDataset] = OrderedDict()
 
-    def get(self, dataset_id: str) -> OpenDataset:
-        """Open a dataset.
+    def get(self, dataset_id: str, version: int | None = None) -> OpenDataset:
+        """Open a version of a dataset; None: the newest, as the database says, whoever made it.
 
         Raises:
-            NotFoundError: no such dataset, or its files are gone.
+            NotFoundError: no such dataset or version, or its files are gone.
         """
-        self._catalog.dataset(dataset_id)  # it may have been deleted since it was opened
+        # asked each time: it may have been changed or deleted since it was opened, by another process too
+        number = self._versions.describe(dataset_id, version).version
         folder = require_stored(self._folder, dataset_id)
+        key = (dataset_id, number)
         with self._lock:
-            if dataset_id in self._open:
-                self._open.move_to_end(dataset_id)
-                return self._open[dataset_id]
-        dataset = load_dataset(folder)
-        opened = OpenDataset(dataset, {item.image_id: item for item in dataset.items})
+            if key in self._open:
+                self._open.move_to_end(key)
+                return self._open[key]
+        dataset = load_dataset(folder, version=number)
+        opened = OpenDataset(dataset, {item.image_id: item for item in (*dataset.items, *dataset.excluded)})
         with self._lock:
-            self._open[dataset_id] = opened
+            self._open[key] = opened
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         return opened

@@ -56,6 +56,14 @@ class LimitedRoute(APIRoute):
         return limited
 
 
+class CorrectionsRoute(LimitedRoute):
+    """Takes corrections of up to a hundred thousand images: 80 bytes each."""
+
+    def limit_bytes(self, settings: Settings) -> int:
+        del settings
+        return 16 * MAX_JSON_BYTES
+
+
 class ArchiveRoute(LimitedRoute):
     """Takes a ZIP of up to SIGHTGLASS_MAX_UPLOAD_MB."""
 

@@ -40,6 +40,25 @@ def with_images(
     return next_version(dataset, (*dataset.items, *added), excluded=dataset.excluded, skipped=(*skipped, *known))
 
 
+def fitting(found: Sequence[ImageItem], task: Task, dataset: Dataset) -> list[ImageItem]:
+    """The items with their labels as the dataset has them: one class each, or any number of labels.
+
+    Raises:
+        DatasetError: an image has several labels or none, and every image of the dataset has one class.
+    """
+    if task == dataset.info.task:
+        return list(found)
+    if dataset.info.task == "multilabel":
+        return [item.model_copy(update={"labels": (item.label,)}) for item in found]
+    for item in found:
+        if len(item.labels) != 1:
+            raise DatasetError(
+                f"The dataset '{dataset.info.name}' has one class for each image, and the archive gives an image "
+                f"{len(item.labels)} labels. Send one class for each, or upload the archive as a dataset of its own."
+            )
+    return [item.model_copy(update={"label": item.labels[0], "labels": ()}) for item in found]
+
+
 def sort_out(dataset: Dataset, found: Sequence[ImageItem]) -> tuple[list[ImageItem], list[SkippedFile]]:
     """Pictures that the dataset has not, each once; and the others, with where they are already."""
     task = dataset.info.task

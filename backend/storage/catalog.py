@@ -100,26 +100,24 @@ class Catalog:
                 )
             )
 
-    def results_for_dataset(self, dataset_id: str) -> Results:
-        """The results of the dataset's newest finished job.
+    def results_for_dataset(self, dataset_id: str, *, version: int | None = None) -> Results:
+        """The results of the dataset's newest finished job; with `version`, of the newest that trained on it.
 
         Raises:
             NotFoundError: there are none; the detail says whether a job is on its way.
         """
-        query = (
-            select(results.c.record).where(results.c.dataset_id == dataset_id).order_by(results.c.sequence.desc())
-        ).limit(1)
+        query = select(results.c.record).where(results.c.dataset_id == dataset_id).order_by(results.c.sequence.desc())
         with self._database.reading() as connection:
-            record = connection.scalar(query)
+            for record in connection.scalars(query):  # a dataset has few runs; the first one read is nearly always it
+                outcome = Results.model_validate_json(record)
+                if version in (None, outcome.dataset_version):
+                    return outcome
             job_id = _active_job(connection, dataset_id)
-        if record is not None:
-            return Results.model_validate_json(record)
         self.dataset(dataset_id)
+        what = f"Dataset '{dataset_id}'" if version is None else f"Version {version} of dataset '{dataset_id}'"
         if job_id is not None:
-            raise NotFoundError(
-                f"Dataset '{dataset_id}' has no results yet; job '{job_id}' is on its way: GET /api/cv/jobs/{job_id}."
-            )
-        raise NotFoundError(f"Dataset '{dataset_id}' has no results yet; POST /api/cv/train/start trains on it.")
+            raise NotFoundError(f"{what} has no results yet; job '{job_id}' is on its way: GET /api/cv/jobs/{job_id}.")
+        raise NotFoundError(f"{what} has no results yet; POST /api/cv/train/start trains on it.")
 
     def results_for_job(self, job_id: str) -> Results:
         """The results of one job.

@@ -69,6 +69,33 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     _sync_folder(target.parent)
 
 
+@contextmanager
+def staged_directory(parent: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder in `parent`; what `put_in_place` has not moved elsewhere vanishes at the end."""
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(parent / "staged")
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_tree(folder: Path) -> None:
+    """Bring all that lies in a folder to the disk, so that renaming it afterwards is a promise."""
+    _sync_tree(folder)
+
+
+def put_in_place(staged: Path, target: Path) -> None:
+    """Give a flushed folder its place by one rename.
+
+    Raises:
+        ConflictError: another process was first.
+    """
+    _take_place(staged, target)
+    _sync_folder(target.parent)
+
+
 def free_bytes(path: Path) -> int:
     """Return the free bytes of the disk that holds `path`, or will hold it (the nearest folder that exists)."""
     place = path.resolve()

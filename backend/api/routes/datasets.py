@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response, UploadFile
 
-from backend.api.deps import CatalogDep, DatasetId, ImageId, ServicesDep
+from backend.api.deps import CatalogDep, DatasetId, ImageId, ServicesDep, Version
 from backend.api.problems import problems
-from backend.api.schemas import THUMBNAIL_SIZE, DatasetView, ImagePage, dataset_view, image_view
+from backend.api.schemas import THUMBNAIL_SIZE, DatasetView, ImagePage, ImageQuery, dataset_view, image_view
 from backend.api.shelf import thumbnail
 from backend.api.uploads import ArchiveRoute, file_router
 from backend.contracts import DatasetInfo
@@ -39,7 +39,7 @@ def upload(
         settings=services.settings,
         catalog=services.catalog,
     )
-    return dataset_view(services.shelf.get(dataset.info.dataset_id))
+    return dataset_view(services.shelf.get(dataset.info.dataset_id), services)
 
 
 @router.get("/datasets", responses=problems())
@@ -49,21 +49,18 @@ def list_datasets(catalog: CatalogDep) -> list[DatasetInfo]:
 
 
 @router.get("/datasets/{dataset_id}", responses=problems(404))
-def get_dataset(dataset_id: DatasetId, services: ServicesDep) -> DatasetView:
-    """One dataset, with thumbnails of each class."""
-    return dataset_view(services.shelf.get(dataset_id))
+def get_dataset(dataset_id: DatasetId, services: ServicesDep, version: Version = None) -> DatasetView:
+    """One dataset, with thumbnails of each class and its versions."""
+    return dataset_view(services.shelf.get(dataset_id, version), services)
 
 
 @router.get("/datasets/{dataset_id}/images", responses=problems(404))
-def list_images(
-    dataset_id: DatasetId,
-    services: ServicesDep,
-    label: Annotated[str | None, Query(alias="class", description="Only images of this class.")] = None,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> ImagePage:
+def list_images(dataset_id: DatasetId, services: ServicesDep, query: Annotated[ImageQuery, Query()]) -> ImagePage:
     """The dataset's images, a part at a time."""
-    dataset = services.shelf.get(dataset_id).dataset
+    dataset = services.shelf.get(dataset_id, query.version).dataset
+    if query.excluded:
+        dataset = dataset.with_items(dataset.excluded)
+    label, offset, limit = query.label, query.offset, query.limit
     if label is not None and label not in dataset.info.class_counts:
         names = list(dataset.class_names)
         raise InputError(
@@ -83,10 +80,11 @@ def get_image(
     dataset_id: DatasetId,
     image_id: ImageId,
     services: ServicesDep,
+    version: Version = None,
     size: Annotated[int, Query(ge=16, le=2048, description="Longest side, in pixels.")] = THUMBNAIL_SIZE,
 ) -> Response:
     """A thumbnail, as JPEG."""
-    opened = services.shelf.get(dataset_id)
+    opened = services.shelf.get(dataset_id, version)
     path = opened.dataset.root / opened.item(image_id).path
     content = thumbnail(path, size=size, max_pixels=services.settings.max_image_pixels)
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": IMMUTABLE})

@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.openapi.models import Example
 
-from backend.api.deps import CatalogDep, DatasetId, JobId, ServicesDep
+from backend.api.deps import CatalogDep, DatasetId, JobId, ServicesDep, Version
 from backend.api.problems import problems
 from backend.api.schemas import AnswerPage, JobView, answer_view, job_view
 from backend.api.services import Services
@@ -76,9 +76,11 @@ async def start_training(
 
 
 @router.get("/results/{dataset_id}", responses=problems(404))
-def results_of_dataset(dataset_id: DatasetId, catalog: CatalogDep) -> Results:
-    """The results of the dataset's newest finished job."""
-    return catalog.results_for_dataset(dataset_id)
+def results_of_dataset(dataset_id: DatasetId, services: ServicesDep, version: Version = None) -> Results:
+    """The results of the dataset's newest finished job; with `version`, of the newest that trained on it."""
+    if version is not None:
+        services.versions.describe(dataset_id, version)
+    return services.catalog.results_for_dataset(dataset_id, version=version)
 
 
 @router.get("/jobs/{job_id}/results", responses=problems(404))
@@ -119,7 +121,8 @@ def _check_class(name: str, class_names: Sequence[str]) -> None:
 
 
 def _enqueue(recipe: Recipe, services: Services) -> Job:
-    dataset = services.catalog.dataset(recipe.dataset_id)
+    dataset = services.versions.describe(recipe.dataset_id, recipe.dataset_version)
+    recipe = recipe.model_copy(update={"dataset_version": dataset.version})  # what is queued means one version
     require_stored(services.settings.datasets_dir, recipe.dataset_id)
     services.verbs.check_recipe(recipe, dataset, settings=services.settings)
     names = [name for name in recipe.models or () if name.startswith("timm:")]

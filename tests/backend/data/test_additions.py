@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from backend.contracts import Corrections, SkippedFile
-from backend.data.additions import with_images
+from backend.data.additions import fitting, with_images
 from backend.data.corrections import corrected
 from backend.errors import DatasetError
 
@@ -64,3 +64,25 @@ def test_an_id_that_another_picture_has_is_changed(dataset, listed):
 def test_nothing_new_is_refused(dataset, listed, rows, said):
     with pytest.raises(DatasetError, match=f"Nothing was added: {said}"):
         with_images(dataset, found(listed, *rows), folder="f")
+
+
+def several(items, *labels):
+    return [
+        item.model_copy(update={"labels": own, "label": own[0] if own else ""})
+        for item, own in zip(items, labels, strict=True)
+    ]
+
+
+def test_one_class_each_joins_a_dataset_of_several_labels(dataset, listed):
+    multilabel = dataset.model_copy(update={"info": dataset.info.model_copy(update={"task": "multilabel"})})
+    [item] = fitting(found(listed, ("cat", "new")), "multiclass", multilabel)
+    assert item.labels == ("cat",)
+
+
+def test_several_labels_join_a_dataset_of_one_class_each_only_where_they_are_one(dataset, listed):
+    two = found(listed, ("cat", "x"), ("dog", "y"))
+    joined = fitting(several(two, ("cat",), ("dog",)), "multilabel", dataset)
+    assert [(item.label, item.labels) for item in joined] == [("cat", ()), ("dog", ())]
+    for wrong, said in ((("cat", "dog"), "2 labels"), ((), "0 labels")):
+        with pytest.raises(DatasetError, match=said):
+            fitting(several(two, ("cat",), wrong), "multilabel", dataset)
