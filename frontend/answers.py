@@ -115,6 +115,7 @@ class JobAnswer(TypedDict):
     eta_s: NotRequired[float | None]
     error: NotRequired[str | None]
     queue_position: NotRequired[int | None]
+    cancel_requested: NotRequired[bool]
     recipe: NotRequired[dict[str, Any]]
 
 

@@ -8,7 +8,11 @@ Every path segment is quoted, so that an id from the URL cannot reach another ro
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
@@ -30,6 +34,8 @@ from frontend.version_answers import CorrectionsBody, DifferenceAnswer, ImagePag
 DEFAULT_URL = "http://127.0.0.1:8000"
 # Seconds. Reading is generous: an import of a large ZIP and the first prediction after a start both take a while.
 TIMEOUT = httpx2.Timeout(connect=5.0, read=600.0, write=600.0, pool=30.0)
+# The service breaks the silence of a stream every 15 s.
+STREAM_TIMEOUT = httpx2.Timeout(connect=5.0, read=45.0, write=30.0, pool=30.0)
 
 
 class ApiError(Exception):
@@ -40,6 +46,14 @@ class ApiError(Exception):
         self.detail = detail
         self.title = title
         self.status = status
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """One event of a job: how it stands now. `event_id` is where a broken stream is taken up; None: not in the log."""
+
+    event_id: str | None
+    job: dict[str, Any]
 
 
 class Client:
@@ -123,8 +137,26 @@ class Client:
     def job(self, job_id: str) -> JobAnswer:
         return cast(JobAnswer, self._json("GET", f"/api/cv/jobs/{_segment(job_id)}"))
 
-    def cancel_job(self, job_id: str) -> None:
-        self._send("POST", f"/api/cv/jobs/{_segment(job_id)}/cancel")
+    def job_events(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent | None]:
+        """What happens to a job, as it happens, until it has ended; None where the service only says that it is there.
+
+        Begins with how the job stands, or after the event of that id. Blocks between events.
+        """
+        path = f"/api/cv/jobs/{_segment(job_id)}/events"
+        headers = {"Last-Event-ID": after} if after else {}
+        with (
+            self._caught(),
+            self._http.stream(
+                "GET", path, params={"newest": "true"}, headers=headers, timeout=STREAM_TIMEOUT
+            ) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise _refusal(response)
+            yield from _events(response.iter_lines())
+
+    def cancel_job(self, job_id: str) -> JobAnswer:
+        return cast(JobAnswer, self._json("POST", f"/api/cv/jobs/{_segment(job_id)}/cancel"))
 
     def results(self, dataset_id: str) -> ResultsAnswer:
         """Results of the dataset's newest finished job."""
@@ -176,18 +208,24 @@ class Client:
             ) from error
 
     def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        try:
+        with self._caught():
             response = self._http.request(method, path, **request)
+        if response.is_success:
+            return response
+        raise _refusal(response)
+
+    @contextmanager
+    def _caught(self) -> Iterator[None]:
+        """Turn whatever goes wrong on the wire into an `ApiError`."""
+        try:
+            yield
         except httpx2.TimeoutException as error:
             raise ApiError(f"The service at {self.base_url} did not answer in time. Try again in a moment.") from error
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, httpx2.StreamError) as error:
             raise ApiError(
                 f"No answer from {self.base_url}. Start the service with `make start` or `python run_backend.py`, "
                 "or set SIGHTGLASS_API_URL to where it runs."
             ) from error
-        if response.is_success:
-            return response
-        raise _refusal(response)
 
 
 def connect() -> Client:
@@ -198,6 +236,21 @@ def connect() -> Client:
 
 def _segment(value: str) -> str:
     return quote(value, safe="")
+
+
+def _events(lines: Iterator[str]) -> Iterator[JobEvent | None]:
+    """Server-Sent Events from their lines: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(":"):
+            yield None
+        elif line:
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+        else:
+            if "data" in fields:
+                yield JobEvent(event_id=fields.get("id"), job=json.loads(fields["data"]))
+            fields = {}
 
 
 def _refusal(response: httpx2.Response) -> ApiError:

@@ -10,6 +10,7 @@ from frontend import state
 from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.watching import UNFINISHED
 from frontend.widgets import (
     charts,
     confidence,
@@ -54,7 +55,7 @@ def find_results(api: Client) -> ResultsAnswer | None:
     job_id, dataset_id = state.job_id(), state.dataset_id()
     if job_id is not None:
         job = api.job(job_id)
-        if job["state"] in job_progress.UNFINISHED:
+        if job["state"] in UNFINISHED:
             job_progress.offer_to_watch(job)
             return None
         if job["state"] == "succeeded":

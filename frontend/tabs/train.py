@@ -8,6 +8,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer, JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.watching import UNFINISHED
 from frontend.widgets import estimate, intent, job_progress, problems
 from frontend.widgets.recipe_form import advanced_fields
 from frontend.widgets.wording import plain, seconds
@@ -23,7 +24,7 @@ def render(api: Client) -> None:
         )
         return
     dataset = api.dataset(chosen)
-    if job is not None and job["state"] in job_progress.UNFINISHED:
+    if job is not None and job["state"] in UNFINISHED:
         st.header(t("train.running", name=plain(dataset["name"])), anchor=False)
         job_progress.watch(api, job)
         return

@@ -1,4 +1,4 @@
-"""Running jobs from everywhere, offered on every tab. Polls in a fragment of its own, so that nothing else moves."""
+"""Running jobs from everywhere, offered on every tab. Drawn in a fragment of its own, so that nothing else moves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from frontend import state
 from frontend.answers import JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.watching import UNFINISHED, watchers
 from frontend.widgets import problems
 from frontend.widgets.wording import percent, plain
 
-POLL_S = 3.0
-UNFINISHED = ("queued", "running")
+DRAW_S = 3.0
 
 
 def render(api: Client) -> None:
@@ -25,7 +25,7 @@ def render(api: Client) -> None:
     except ApiError:
         return  # the tab below meets the same error and shows it
     if waiting:
-        st.fragment(_lines, run_every=POLL_S)(api, {job["job_id"]: _name(job, names) for job in waiting})
+        st.fragment(_lines, run_every=DRAW_S)(api, {job["job_id"]: _name(job, names) for job in waiting})
 
 
 def _on_screen(job: JobAnswer) -> bool:
@@ -40,7 +40,7 @@ def _name(job: JobAnswer, names: Mapping[str, str]) -> str:
 def _lines(api: Client, names: Mapping[str, str]) -> None:
     for job_id, name in names.items():
         try:
-            _line(api.job(job_id), name)
+            _line(watchers(api).look(job_id).job, name)
         except ApiError as error:
             problems.show_problem(error)
 

@@ -10,11 +10,11 @@ from frontend import state
 from frontend.answers import CandidateProgress, JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.watching import UNFINISHED, Look, watchers
 from frontend.widgets import charts, problems
 from frontend.widgets.wording import name_of, percent, plain, seconds
 
-POLL_S = 1.0
-UNFINISHED = ("queued", "running")
+DRAW_S = 1.0  # drawing asks nobody: watching.py listens for all
 # States of one network, in the order of the rows that have no score.
 ORDER = ("succeeded", "running", "queued", "skipped", "failed")
 LEFT_OUT = ("skipped", "failed")
@@ -24,7 +24,7 @@ PAUSED = ("waiting for the others",)
 
 def watch(api: Client, job: JobAnswer) -> None:
     """Show an unfinished job, live."""
-    st.fragment(_live, run_every=POLL_S)(api, job["job_id"])
+    st.fragment(_live, run_every=DRAW_S)(api, job["job_id"])
 
 
 def offer_to_watch(job: JobAnswer) -> None:
@@ -67,42 +67,50 @@ def ranked(candidates: Sequence[CandidateProgress]) -> list[CandidateProgress]:
 
 def _live(api: Client, job_id: str) -> None:
     try:
-        job = api.job(job_id)
+        look = watchers(api).look(job_id)
     except ApiError as error:
-        problems.show_problem(error)  # the next poll tries again
+        problems.show_problem(error)  # the next drawing tries again
         return
+    job = look.job
     if job["state"] not in UNFINISHED:
         state.rerun()  # the whole page changes: results are there
-    _overall(job)
+    if look.problem is not None:
+        problems.show_problem(look.problem)  # what follows is how the job stood before
+    _overall(look)
     _cancel(api, job)
     show_rows(job)
     _curve(job)
 
 
-def _overall(job: JobAnswer) -> None:
-    st.progress(min(1.0, max(0.0, job["progress"])), text=_sentence(job))
+def _overall(look: Look) -> None:
+    st.progress(min(1.0, max(0.0, look.job["progress"])), text=_sentence(look))
 
 
-def _sentence(job: JobAnswer) -> str:
+def _sentence(look: Look) -> str:
     """What happens now, and how long it will take."""
+    job = look.job
     if job["state"] == "queued":
         place = job.get("queue_position")
-        return t("train.queued_at", place=place) if place else t("train.queued")
+        parts = [t("train.queued_at", place=place) if place else t("train.queued"), plain(job["message"])]
+        return " · ".join(part for part in parts if part)
     parts = [f"**{percent(job['progress'], digits=0)}**", plain(job["message"] or name_of("stage", job["stage"]))]
     eta = job.get("eta_s")
-    if eta is not None:
-        parts.append(t("train.eta", time=seconds(eta)))
+    if eta is not None and not job.get("cancel_requested"):
+        parts.append(t("train.eta", time=seconds(max(0.0, eta - int(look.age_s)))))
     return " · ".join(parts)
 
 
 def _cancel(api: Client, job: JobAnswer) -> None:
-    if st.button(t("train.cancel"), key="cancel", icon=":material/cancel:"):
+    asked = bool(job.get("cancel_requested"))
+    if st.button(t("train.cancel"), key="cancel", icon=":material/cancel:", disabled=asked):
         try:
-            api.cancel_job(job["job_id"])
+            watchers(api).tell(api.cancel_job(job["job_id"]))
         except ApiError as error:
             problems.show_problem(error)
         else:
-            st.caption(t("train.cancelling"))
+            asked = True
+    if asked:
+        st.caption(t("train.cancelling"))
 
 
 def _spent(job: JobAnswer, candidate: CandidateProgress) -> float | None:

@@ -6,16 +6,19 @@ tests use the real service instead.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import json
 import threading
 import time
 import zipfile
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Self
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, UploadFile
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image
 from stand_in_answers import (
     CANDIDATES,
@@ -54,6 +57,8 @@ class Service:
         self.unfamiliar = False
         self.without_answers = False
         self.keys_seen: list[str | None] = []
+        self.streams: list[str] = []
+        self.looks = 0
 
     def reset(self) -> None:
         self.__init__()  # type: ignore[misc]
@@ -234,7 +239,30 @@ def jobs(service: ServiceDep) -> Any:
 
 @router.get("/api/cv/jobs/{job_id}")
 def job(service: ServiceDep, job_id: str) -> Any:
+    service.looks += 1
     return service.look(job_of(service, job_id))
+
+
+@router.get("/api/cv/jobs/{job_id}/events")
+async def events(service: ServiceDep, job_id: str) -> Response:
+    """The job whenever it changes; it moves on by a step each second, as if somebody looked."""
+    found = job_of(service, job_id)
+    service.streams.append(job_id)
+
+    async def stream() -> AsyncIterator[str]:
+        number, last, looked = 0, "", time.monotonic()
+        while True:
+            if time.monotonic() - looked >= 1.0:
+                service.look(found)
+                looked = time.monotonic()
+            if (now_is := json.dumps(found)) != last:
+                number, last = number + 1, now_is
+                yield f"event: progress\nid: {number}\ndata: {now_is}\n\n"
+            if found["state"] not in ("queued", "running") or job_id not in service.jobs:
+                return
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(stream(), media_type="text/event-stream")
 
 
 @router.post("/api/cv/jobs/{job_id}/cancel", status_code=202)

@@ -284,6 +284,22 @@ def test_cancel_reaches_the_service(open_page, service, dataset):
     assert "This run was cancelled." in page.info[0].value
 
 
+def test_a_job_that_waits_says_its_place_and_what_it_waits_for(open_page, service, dataset):
+    service.step = 0
+    job = service.add_job(dataset["dataset_id"], queue_position=2, message="Waiting for memory: 512 MiB are needed.")
+    page = open_page(tab="train", job=job["job_id"])
+    assert page.progress[0].proto.text == "Waiting, place 2 in the queue … · Waiting for memory: 512 MiB are needed."
+
+
+def test_a_job_that_is_being_cancelled_cannot_be_cancelled_again(open_page, service, dataset):
+    service.step = 0
+    job = service.add_job(dataset["dataset_id"], state="running", cancel_requested=True, eta_s=90.0)
+    page = open_page(tab="train", job=job["job_id"])
+    assert page.button(key="cancel").disabled
+    assert "Stopping …" in [caption.value for caption in page.caption]
+    assert "left" not in page.progress[0].proto.text
+
+
 def test_a_finished_job_leads_to_its_results(open_page, service, dataset):
     job = service.add_job(dataset["dataset_id"], state="succeeded")
     page = open_page(tab="train", job=job["job_id"], dataset=dataset["dataset_id"])
