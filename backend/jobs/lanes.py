@@ -16,16 +16,12 @@ from backend.storage.tables import jobs
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """A line of jobs. `kinds`: only these; None: every kind but `except_kinds`. `limit`: how many run; None: all.
-
-    `lock_key` tells the lanes of one database apart where claims must wait for each other (PostgreSQL).
-    """
+    """A line of jobs. `kinds`: only these; None: every kind but `except_kinds`. `limit`: how many run; None: all."""
 
     name: str
     kinds: frozenset[str] | None = None
     except_kinds: frozenset[str] = frozenset()
     limit: int | None = None
-    lock_key: int = 0
 
     def holds(self, kind: str) -> bool:
         return kind in self.kinds if self.kinds is not None else kind not in self.except_kinds
@@ -38,13 +34,11 @@ class Lane:
 
 
 EVERY_KIND = Lane(name="every")
-# Numbers of our own for PostgreSQL's advisory locks, which a database shares among all its applications.
-LOCK_TRAINING, LOCK_LIGHT = 0x51674C01, 0x51674C02
 
 
 def make_lanes(light_kinds: frozenset[str], *, concurrent_jobs: int, light_jobs: int = 1) -> tuple[Lane, ...]:
     """The heavy lane, which takes whatever is not known to be light, and the light one."""
-    heavy = Lane(name="training", except_kinds=light_kinds, limit=concurrent_jobs, lock_key=LOCK_TRAINING)
+    heavy = Lane(name="training", except_kinds=light_kinds, limit=concurrent_jobs)
     if not light_kinds:
         return (heavy,)
-    return (heavy, Lane(name="light", kinds=light_kinds, limit=light_jobs, lock_key=LOCK_LIGHT))
+    return (heavy, Lane(name="light", kinds=light_kinds, limit=light_jobs))

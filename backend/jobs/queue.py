@@ -121,7 +121,6 @@ class JobQueue:
             if _next(connection, lane) is None:
                 return None
         with self.database.writing() as connection:
-            self._wait_for_others(connection, lane)
             job = _next(connection, lane, to_write=True)
             if job is None:
                 return None
@@ -147,11 +146,6 @@ class JobQueue:
             if job.state != "queued":
                 return None
             return _store(connection, job.model_copy(update={"message": reason}), event_type="state")
-
-    def _wait_for_others(self, connection: Connection, lane: Lane) -> None:
-        """Let one claim of a lane count and take at a time. SQLite's write lock does that for all writers already."""
-        if lane.limit is not None and not self.database.is_sqlite:
-            connection.execute(select(func.pg_advisory_xact_lock(lane.lock_key)))
 
     def heartbeat(self, job_id: str, *, worker_id: str) -> Job | None:
         """Say that the worker is still at it; returns the job as it stands, or None where the claim was lost."""
