@@ -43,6 +43,19 @@ class Settings(BaseSettings):
     max_unpacked_ratio: int = Field(
         200, ge=1, description="An archive that unpacks to more than this many times its size is refused as a bomb."
     )
+    upload_expire_h: float = Field(
+        24.0, gt=0, le=8760, description="Hours after which a resumable upload that gets no more bytes is removed."
+    )
+    import_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated folders on the server whose contents may be imported by path. Unset: none; only "
+        "uploads are taken.",
+    )
+    import_processes: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        description="Processes that read the images of a large import; 1: none beside the service's own.",
+    )
     torch_threads: int = Field(default_factory=available_cores, ge=1, description="Threads for arithmetic.")
     mlflow_tracking_uri: str | None = Field(
         None, description="MLflow server or store; SQLite in the data folder by default; 'off' writes none."
@@ -71,6 +84,11 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: Any) -> Any:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
+    @field_validator("import_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
     @property
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'sightglass.db'}"
@@ -85,6 +103,10 @@ class Settings(BaseSettings):
     @property
     def datasets_dir(self) -> Path:
         return self.data_dir / "datasets"
+
+    @property
+    def uploads_dir(self) -> Path:
+        return self.data_dir / "uploads"
 
     @property
     def models_dir(self) -> Path:

@@ -10,7 +10,8 @@ SightglassError                 500
 ├── AuthenticationError         401
 ├── NotFoundError               404
 ├── ConflictError               409  right request, wrong moment
-│   └── VersionConflict         409  somebody changed the dataset meanwhile
+│   ├── VersionConflict         409  somebody changed the dataset meanwhile
+│   └── LockedError             423  somebody else writes to it right now
 ├── UnavailableError            503  a part of the service is not reachable now
 ├── OutOfMemory                 503  half the batch did not fit either
 └── Interruption                     control flow, never shown over HTTP
@@ -102,6 +103,13 @@ class VersionConflict(ConflictError):
     def __init__(self, detail: str, *, version: int = 0) -> None:
         super().__init__(detail)
         self.version = version
+
+
+class LockedError(ConflictError):
+    """Somebody else is writing to the same thing right now."""
+
+    status = 423
+    title = "Locked"
 
 
 class UnavailableError(SightglassError):

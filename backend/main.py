@@ -41,15 +41,25 @@ from backend.jobs.queue import JobQueue
 from backend.jobs.worker import Post, Worker
 from backend.storage.database import Database
 from backend.storage.files import check_writable, remove_leftovers
+<<<<<<< HEAD
 from backend.workflows import candidates, change_dataset, explain, export_model, import_dataset, predict, train_images
+=======
+from backend.storage.uploads import UploadStore
+from backend.workflows import candidates, explain, export_model, import_dataset, predict, train_images
+>>>>>>> e971034 (Take uploads in pieces (tus 1.0) and folders of the server, so that what takes hours to send survives)
 
 logger = logging.getLogger(__name__)
 
 VERBS = Verbs(
     train_kind=train_images.JOB_KIND,
+    import_kind=import_dataset.JOB_KIND,
     import_dataset=import_dataset.import_dataset,
+<<<<<<< HEAD
     correct_dataset=change_dataset.correct_dataset,
     add_images=change_dataset.add_images,
+=======
+    allowed_path=import_dataset.allowed_path,
+>>>>>>> e971034 (Take uploads in pieces (tus 1.0) and folders of the server, so that what takes hours to send survives)
     check_recipe=train_images.check_recipe,
     list_candidates=candidates.list_candidates,
     check_timm_names=candidates.check_timm_names,
@@ -59,7 +69,10 @@ VERBS = Verbs(
     export_model=export_model.export_model,
     warm_up=predict.warm_up,
 )
-HANDLERS: Mapping[str, Handler] = {train_images.JOB_KIND: train_images.run_job}
+HANDLERS: Mapping[str, Handler] = {
+    train_images.JOB_KIND: train_images.run_job,
+    import_dataset.JOB_KIND: import_dataset.run_job,
+}
 # Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
 LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})
 
@@ -182,9 +195,16 @@ def prepare(settings: Settings) -> None:
         UnavailableError: the data folder cannot be written to, or the database does not answer.
     """
     check_writable(settings.data_dir)
-    for folder in (settings.datasets_dir, settings.models_dir, settings.jobs_dir, settings.cache_dir):
+    for folder in (
+        settings.datasets_dir,
+        settings.models_dir,
+        settings.jobs_dir,
+        settings.cache_dir,
+        settings.uploads_dir,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
+    UploadStore(settings.uploads_dir, expire_h=settings.upload_expire_h).remove_expired()
     database = Database(settings.resolved_database_url)
     database.migrate()
     database.close()

@@ -22,7 +22,7 @@ from backend.search.presets import DEPTHS, MINUTE
 
 GUIDE = Path(__file__).resolve().parent / "guide"
 # Defaults that a machine decides; written in words, so that the page is the same everywhere.
-DECIDED_BY_THE_MACHINE = {"torch_threads": "all cores"}
+DECIDED_BY_THE_MACHINE = {"torch_threads": "all cores", "import_processes": "all cores"}
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

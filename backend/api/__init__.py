@@ -7,12 +7,24 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from backend.api.routes import datasets, health, jobs, models, predictions, training, versions
+from backend.api.routes import (
+    datasets,
+    health,
+    imports,
+    jobs,
+    models,
+    predictions,
+    resumable,
+    training,
+    versions,
+)
 
 OPEN_ROUTERS: tuple[APIRouter, ...] = (health.open_router,)
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     datasets.upload_router,
+    resumable.router,
+    imports.router,
     datasets.router,
     versions.images_router,
     versions.router,

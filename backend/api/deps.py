@@ -82,6 +82,7 @@ def _author(request: Request) -> str:
 Author = Annotated[str, Depends(_author)]
 ImageId = Annotated[str, _path_id("image_id", noun="image", where="GET /api/cv/datasets/{dataset_id}/images")]
 JobId = Annotated[str, _path_id("job_id", noun="job", where="GET /api/cv/jobs")]
+UploadId = Annotated[str, _path_id("upload_id", noun="upload", where="GET /api/cv/uploads")]
 ModelId = Annotated[str, _path_id("model_id", noun="model", where="GET /api/cv/models")]
 DatasetOrModelId = Annotated[
     str, _path_id("dataset_or_model_id", noun="model or dataset", where="GET /api/cv/models or /api/cv/datasets")

@@ -55,7 +55,10 @@ _DESCRIPTIONS = {
     404: "No such thing; the detail says where to look.",
     405: "The path exists, but not for this method.",
     409: "A sound request at the wrong moment.",
+    412: "The header 'Tus-Resumable: 1.0.0' is missing.",
     413: "Larger than a stated limit.",
+    415: "Bytes of another type than the address takes.",
+    423: "Somebody else writes to it right now.",
     422: "Readable, but not usable; the detail says what to change.",
     503: "A part of the service cannot be reached now.",
 }

@@ -171,6 +171,8 @@ class OptionsView(BaseModel):
     augmentations: list[AugmentationEntry]
     presets: list[Preset]
     limits: dict[str, int]
+    upload_formats: list[str] = Field(description="Suffixes of archives that may be uploaded.")
+    import_roots: list[str] = Field(description="Folders on the server whose contents POST /api/cv/import takes.")
     recipe_schema: dict[str, Any] = Field(description="JSON schema of the body of train/start.")
     override_keys: list[OverrideKey] = Field(description="Expert settings that the recipe's `overrides` take.")
 

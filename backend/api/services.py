@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from backend.api.live import Live
@@ -20,6 +21,7 @@ from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
+from backend.storage.uploads import UploadStore
 from backend.storage.version_log import VersionLog
 from backend.workflows.change_dataset import Desk
 
@@ -53,9 +55,11 @@ class Verbs:
     """The workflows that routes call. Signatures: `backend.workflows`. Below the line: through the pool only."""
 
     train_kind: str
+    import_kind: str
     import_dataset: Callable[..., Dataset]
     correct_dataset: Callable[..., tuple[Dataset, VersionChange]]
     add_images: Callable[..., tuple[Dataset, VersionChange]]
+    allowed_path: Callable[[str, Sequence[Path]], Path]
     check_recipe: Callable[..., object]
     list_candidates: Callable[[Settings], Sequence[Candidate]]
     # -- in the pool
@@ -96,6 +100,11 @@ class Services:
             author=author,
             base_version=base_version,
         )
+
+    @property
+    def uploads(self) -> UploadStore:
+        """Uploads that arrive in pieces."""
+        return UploadStore(self.settings.uploads_dir, expire_h=self.settings.upload_expire_h)
 
 
 def build_services(

@@ -1,6 +1,6 @@
 """Bodies within limits: refused before they are read where the caller says their size, while they are read where not.
 
-It does not know what the bytes mean. Starlette spools files above 1 MB to the disk; nothing is held whole in memory.
+It does not know what the bytes mean. Archives go straight to the data folder; nothing is held whole in memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from backend.api.multipart import FormRequest
 from backend.config import Settings
 from backend.errors import ImageError, TooLargeError
 
@@ -37,6 +38,7 @@ class LimitedRoute(APIRoute):
     """A route whose body may have at most `limit_bytes`; 1 MiB unless a subclass says otherwise."""
 
     noun: ClassVar[str] = "JSON body"
+    small: ClassVar[bool] = True
 
     def limit_bytes(self, settings: Settings) -> int:
         del settings
@@ -46,12 +48,14 @@ class LimitedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def limited(request: Request) -> Response:
-            limit = self.limit_bytes(request.app.state.services.settings)
+            settings: Settings = request.app.state.services.settings
+            limit = self.limit_bytes(settings)
             detail = f"The {self.noun} is larger than the limit of {_size(limit)}."
             if _declared_length(request) > limit + MULTIPART_OVERHEAD_BYTES:
                 raise TooLargeError(detail)
             receive = _counted(request.receive, limit + MULTIPART_OVERHEAD_BYTES, detail)
-            return await handle(Request(request.scope, receive))
+            form = FormRequest(request.scope, receive, folder=settings.uploads_dir, small=self.small)
+            return await handle(form)
 
         return limited
 
@@ -65,9 +69,10 @@ class CorrectionsRoute(LimitedRoute):
 
 
 class ArchiveRoute(LimitedRoute):
-    """Takes a ZIP of up to SIGHTGLASS_MAX_UPLOAD_MB."""
+    """Takes an archive of up to SIGHTGLASS_MAX_UPLOAD_MB; its `file.name` is a path that other processes may read."""
 
     noun = "upload"
+    small = False
 
     def limit_bytes(self, settings: Settings) -> int:
         return settings.max_upload_mb * MIB

@@ -51,6 +51,7 @@ from backend.contracts.result import (
     WeightsSource,
 )
 from backend.contracts.run import CandidateProgress, Deadline, Progress, RunControl
+from backend.contracts.upload import Upload
 from backend.contracts.version import ChangedImage, Corrections, DatasetDiff, VersionChange
 
 __all__ = [
@@ -114,6 +115,7 @@ __all__ = [
     "TestPredictions",
     "TestScores",
     "TrialStrategy",
+    "Upload",
     "VersionChange",
     "WeightsKind",
     "WeightsSource",

@@ -6,9 +6,10 @@ It never makes a path: files are stored under names of our own, whatever a name 
 from __future__ import annotations
 
 import unicodedata
+from pathlib import PurePosixPath
 
 MAX_SHOWN = 160
-PACKED_SUFFIXES = (".zip", ".tar", ".gz", ".tgz")
+PACKED_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_LABEL = 200
 # Invisible characters that turn the reading direction: a name could show as another one. The joiners U+200C and
 # U+200D stay, because emoji and several scripts need them.
@@ -42,7 +43,6 @@ def shown(text: str, *, limit: int = MAX_SHOWN) -> str:
 
 def plain_stem(filename: str) -> str:
     """A file's name without its suffixes that say how it is packed: `pets.tar.gz` becomes `pets`."""
-    name = filename
-    while name.lower().endswith(PACKED_SUFFIXES):
-        name = name.rsplit(".", maxsplit=1)[0]
-    return name
+    suffix = next((end for end in PACKED_SUFFIXES if filename.lower().endswith(end)), "")
+    stem = filename[: len(filename) - len(suffix)] if suffix else PurePosixPath(filename).stem
+    return stem or filename

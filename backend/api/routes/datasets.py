@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response, UploadFile
@@ -13,7 +13,7 @@ from backend.api.schemas import THUMBNAIL_SIZE, DatasetView, ImagePage, ImageQue
 from backend.api.shelf import thumbnail
 from backend.api.uploads import ArchiveRoute, file_router
 from backend.contracts import DatasetInfo
-from backend.data.names import clean_name
+from backend.data.names import clean_name, plain_stem
 from backend.errors import InputError
 from backend.registry import nearest
 from backend.storage.files import remove_tree
@@ -32,10 +32,14 @@ def upload(
     file: UploadFile,
     name: Annotated[str | None, Form(max_length=LONGEST_NAME, description="Without it, the file's own name.")] = None,
 ) -> DatasetView:
-    """Make a dataset of a ZIP: a folder for each class, or `labels.csv` (filename,label) beside the images."""
+    """Make a dataset of a ZIP, TAR or TAR.GZ: a folder for each class, or a table of labels beside the images.
+
+    Tables: `labels.csv` or `metadata.csv` (filename,label; several labels in a cell separated by `|`, or a 0/1 column
+    for each class), or Severstal's `train.csv`. For archives that take long to send, see POST /api/cv/uploads.
+    """
     dataset = services.verbs.import_dataset(
-        file.file,
-        name=_dataset_name(name, file.filename),
+        Path(str(file.file.name)),
+        name=dataset_name(name, file.filename),
         settings=services.settings,
         catalog=services.catalog,
     )
@@ -97,7 +101,7 @@ def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> None:
     remove_tree(services.settings.datasets_dir / dataset_id)
 
 
-def _dataset_name(given: str | None, filename: str | None) -> str:
+def dataset_name(given: str | None, filename: str | None) -> str:
     """The name that was given, else the file's without folders and suffix, else `dataset`."""
-    base = PurePosixPath(PureWindowsPath(clean_name(filename or "")).name).stem
+    base = plain_stem(PurePosixPath(PureWindowsPath(clean_name(filename or "")).name).name)
     return (clean_name(given or "") or base)[:LONGEST_NAME] or "dataset"

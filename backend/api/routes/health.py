@@ -13,6 +13,7 @@ from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
 from backend.contracts import Candidate, Recipe, override_entries
 from backend.contracts import Preset as PresetName
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
+from backend.data.names import PACKED_SUFFIXES
 from backend.errors import UnavailableError
 from backend.search.presets import DEPTHS
 from backend.storage.files import check_writable, free_bytes
@@ -72,6 +73,8 @@ def options(settings: SettingsDep) -> OptionsView:
         augmentations=list(AUGMENTATION_CATALOGUE),
         presets=[preset_view(name) for name in PRESET_TEXTS],
         limits={"max_upload_mb": settings.max_upload_mb, "max_image_pixels": settings.max_image_pixels},
+        upload_formats=list(PACKED_SUFFIXES),
+        import_roots=[str(root) for root in settings.import_roots],
         recipe_schema=Recipe.model_json_schema(),
         override_keys=override_entries(),
     )
