@@ -41,12 +41,8 @@ from backend.jobs.queue import JobQueue
 from backend.jobs.worker import Post, Worker
 from backend.storage.database import Database
 from backend.storage.files import check_writable, remove_leftovers
-<<<<<<< HEAD
-from backend.workflows import candidates, change_dataset, explain, export_model, import_dataset, predict, train_images
-=======
 from backend.storage.uploads import UploadStore
-from backend.workflows import candidates, explain, export_model, import_dataset, predict, train_images
->>>>>>> e971034 (Take uploads in pieces (tus 1.0) and folders of the server, so that what takes hours to send survives)
+from backend.workflows import candidates, change_dataset, explain, export_model, import_dataset, predict, train_images
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +50,9 @@ VERBS = Verbs(
     train_kind=train_images.JOB_KIND,
     import_kind=import_dataset.JOB_KIND,
     import_dataset=import_dataset.import_dataset,
-<<<<<<< HEAD
     correct_dataset=change_dataset.correct_dataset,
     add_images=change_dataset.add_images,
-=======
     allowed_path=import_dataset.allowed_path,
->>>>>>> e971034 (Take uploads in pieces (tus 1.0) and folders of the server, so that what takes hours to send survives)
     check_recipe=train_images.check_recipe,
     list_candidates=candidates.list_candidates,
     check_timm_names=candidates.check_timm_names,

@@ -108,7 +108,8 @@ def add_images(
     desk.newest()  # as above, and before a large archive is read
     with staged_directory(desk.root / VERSIONS_FOLDER) as staged:
         with open_archive(upload, limits=ArchiveLimits.from_settings(settings)) as archive:
-            found = read_members(archive, folder=staged, plan=ImportPlan(settings, control or RunControl()))
+            plan = ImportPlan(settings, control or RunControl(), processes=settings.import_processes)
+            found = read_members(archive, folder=staged, plan=plan)
         if found.masks:
             atomic_write(staged / MASKS_FILE, found.masks)
         return _change(desk, lambda dataset: _joined(dataset, found, staged), kind="images", staged=staged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Form, Query, UploadFile
@@ -51,7 +52,7 @@ def add_images(
 ) -> ChangedDataset:
     """Add the pictures of a ZIP: a new version of the same dataset. Those that it has already are not added twice."""
     desk = services.desk(dataset_id, base_version=base_version, author=author)
-    _, change = services.verbs.add_images(desk, file.file, settings=services.settings)
+    _, change = services.verbs.add_images(desk, Path(str(file.file.name)), settings=services.settings)
     return _changed(change, services)
 
 
