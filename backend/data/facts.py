@@ -92,8 +92,8 @@ def _perceptual_hash(grey: Image.Image) -> str:
 
 def _signature(small: Image.Image, grey: Image.Image) -> str:
     """A thumbnail in 162 bytes, base64: what tells near copies from pictures that only share their outline."""
-    light = grey.resize((LIGHT_SIDE, LIGHT_SIDE), Image.Resampling.BOX)
-    colours = small.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("YCbCr")
+    light = grey.resize((LIGHT_SIDE, LIGHT_SIDE), Image.Resampling.BILINEAR)
+    colours = small.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0).convert("YCbCr")
     _, blue, red = colours.split()
     return base64.b64encode(light.tobytes() + blue.tobytes() + red.tobytes()).decode("ascii")
 
