@@ -13,6 +13,7 @@ from backend.contracts.dataset import (
     Split,
     Subset,
 )
+from backend.contracts.insights import Insights, Quality, thumbnail_url
 from backend.contracts.job import FINAL_STATES, Job, JobEvent, JobState
 from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
@@ -79,6 +80,7 @@ __all__ = [
     "Id",
     "ImageFacts",
     "ImageItem",
+    "Insights",
     "Job",
     "JobEvent",
     "JobState",
@@ -97,6 +99,7 @@ __all__ = [
     "Preset",
     "ProbeSettings",
     "Progress",
+    "Quality",
     "RankBy",
     "Recipe",
     "Record",
@@ -121,5 +124,6 @@ __all__ = [
     "WeightsSource",
     "override_entries",
     "override_keys",
+    "thumbnail_url",
     "utc_now",
 ]

@@ -22,6 +22,7 @@ class SkippedFile(Record):
 
     file: str
     reason: str
+    damaged: bool = Field(False, description="A picture that cannot be read, not a file of another kind.")
 
 
 class ImageFacts(Record):

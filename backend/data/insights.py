@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.contracts import Dataset, ImageFacts, ImageItem, SkippedFile
+from backend.contracts import Dataset, ImageFacts, ImageItem
 from backend.contracts.insights import (
     Dimensions,
     Histogram,
@@ -25,9 +25,9 @@ from backend.contracts.insights import (
     Spread,
     thumbnail_url,
 )
-from backend.data.images import IMAGE_SUFFIXES
 from backend.data.imbalance import imbalance_ratio
-from backend.data.manifest import load_dataset
+from backend.data.manifest import load_dataset, version_folder
+from backend.data.quality import unreadable
 from backend.storage.files import atomic_write
 
 INSIGHTS_FILE = "insights.json"
@@ -41,35 +41,37 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def write_insights(dataset: Dataset, folder: Path | None = None, *, quality: Quality | None = None) -> Insights:
-    """Work out the insights and store them in `folder`, by default the dataset's own; replaces what stood there.
+    """Work out the insights and store them in `folder`, by default the version's own; replaces what stood there.
 
     Without `quality` the issues hold what the import itself saw; the check that follows writes again.
     """
     insights = describe(dataset, quality=quality)
-    atomic_write((folder or dataset.root) / INSIGHTS_FILE, insights.model_dump_json() + "\n")
+    target = folder or version_folder(dataset.root, dataset.info.version)
+    atomic_write(target / INSIGHTS_FILE, insights.model_dump_json() + "\n")
     return insights
 
 
-def load_insights(folder: Path) -> Insights:
-    """Read the stored insights; worked out and stored now where the dataset is older than they are.
+def load_insights(root: Path, *, version: int) -> Insights:
+    """Read the stored insights of a version; worked out and stored now where the dataset is older than they are.
 
     Raises:
-        NotFoundError: the folder holds no dataset.
+        NotFoundError: the folder holds no dataset, or not this version.
     """
-    return Insights.model_validate_json(stored_insights(folder))
+    return Insights.model_validate_json(stored_insights(root, version=version))
 
 
-def stored_insights(folder: Path) -> bytes:
+def stored_insights(root: Path, *, version: int) -> bytes:
     """As `load_insights`, as the JSON it lies in: what the API sends.
 
     Raises:
-        NotFoundError: the folder holds no dataset.
+        NotFoundError: the folder holds no dataset, or not this version.
     """
+    path = version_folder(root, version) / INSIGHTS_FILE
     try:
-        return (folder / INSIGHTS_FILE).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        write_insights(load_dataset(folder), folder)
-        return (folder / INSIGHTS_FILE).read_bytes()
+        write_insights(load_dataset(root, version=version))
+        return path.read_bytes()
 
 
 def describe(dataset: Dataset, *, quality: Quality | None = None) -> Insights:
@@ -99,11 +101,6 @@ def describe(dataset: Dataset, *, quality: Quality | None = None) -> Insights:
         notes=checked.notes,
         conflicts=checked.conflicts,
     )
-
-
-def unreadable(skipped: Sequence[SkippedFile]) -> tuple[SkippedFile, ...]:
-    """The skipped files that are pictures, so that a person expected them in the dataset."""
-    return tuple(one for one in skipped if Path(one.file).suffix.lower() in IMAGE_SUFFIXES)
 
 
 def labels_of(item: ImageItem) -> tuple[str, ...]:
