@@ -42,7 +42,16 @@ from backend.jobs.worker import Post, Worker
 from backend.storage.database import Database
 from backend.storage.files import check_writable, remove_leftovers
 from backend.storage.uploads import UploadStore
-from backend.workflows import candidates, change_dataset, explain, export_model, import_dataset, predict, train_images
+from backend.workflows import (
+    candidates,
+    change_dataset,
+    check_quality,
+    explain,
+    export_model,
+    import_dataset,
+    predict,
+    train_images,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +62,7 @@ VERBS = Verbs(
     correct_dataset=change_dataset.correct_dataset,
     add_images=change_dataset.add_images,
     allowed_path=import_dataset.allowed_path,
+    queue_check=check_quality.queue_check,
     check_recipe=train_images.check_recipe,
     list_candidates=candidates.list_candidates,
     check_timm_names=candidates.check_timm_names,
@@ -65,6 +75,7 @@ VERBS = Verbs(
 HANDLERS: Mapping[str, Handler] = {
     train_images.JOB_KIND: train_images.run_job,
     import_dataset.JOB_KIND: import_dataset.run_job,
+    check_quality.JOB_KIND: check_quality.run_job,
 }
 # Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
 LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})

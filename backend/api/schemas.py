@@ -19,13 +19,13 @@ from backend.contracts import (
     Subset,
     TestPrediction,
     VersionChange,
+    thumbnail_url,
 )
 from backend.contracts import Preset as PresetName
+from backend.contracts.insights import ImageIssue
 from backend.contracts.run import CandidateProgress
 from backend.data.augmentation_catalogue import AugmentationEntry
 from backend.jobs.events import PRIVATE_FIELDS
-
-THUMBNAIL_SIZE = 192
 
 
 class HealthView(BaseModel):
@@ -98,6 +98,7 @@ class ImageQuery(BaseModel):
     label: str | None = Field(None, alias="class", description="Only images of this class.")
     version: int | None = Field(None, ge=1, le=2**31 - 1, description="A version; without it, the newest.")
     excluded: bool = Field(False, description="The images that this version leaves out, instead.")
+    issue: ImageIssue | None = Field(None, description="Only images with this issue, the worst first.")
     offset: int = Field(0, ge=0, le=10**9)
     limit: int = Field(100, ge=1, le=1000)
 
@@ -187,7 +188,7 @@ class PlainPrediction(BaseModel):
 def dataset_view(opened: OpenDataset, services: Services) -> DatasetView:
     info = opened.dataset.info
     samples = {
-        label: [image_url(info.dataset_id, item.image_id) for item in items]
+        label: [thumbnail_url(info.dataset_id, item.image_id) for item in items]
         for label, items in opened.samples().items()
     }
     return DatasetView(**info.model_dump(), samples=samples, versions=services.versions.history(info.dataset_id))
@@ -201,16 +202,12 @@ def image_view(dataset_id: str, item: ImageItem) -> ImageView:
         subset=item.subset,
         width=item.width,
         height=item.height,
-        url=image_url(dataset_id, item.image_id),
+        url=thumbnail_url(dataset_id, item.image_id),
     )
 
 
 def answer_view(dataset_id: str, answer: TestPrediction) -> AnswerView:
-    return AnswerView(**answer.model_dump(), url=image_url(dataset_id, answer.image_id))
-
-
-def image_url(dataset_id: str, image_id: str) -> str:
-    return f"/api/cv/datasets/{dataset_id}/images/{image_id}?size={THUMBNAIL_SIZE}"
+    return AnswerView(**answer.model_dump(), url=thumbnail_url(dataset_id, answer.image_id))
 
 
 def job_view(job: Job, services: Services) -> JobView:

@@ -14,7 +14,7 @@ from backend.api.live import Live
 from backend.api.shelf import DatasetShelf
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
-from backend.contracts import Candidate, Dataset, Prediction, VersionChange
+from backend.contracts import Candidate, Dataset, Job, Prediction, VersionChange
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
@@ -60,6 +60,7 @@ class Verbs:
     correct_dataset: Callable[..., tuple[Dataset, VersionChange]]
     add_images: Callable[..., tuple[Dataset, VersionChange]]
     allowed_path: Callable[[str, Sequence[Path]], Path]
+    queue_check: Callable[..., Job]
     check_recipe: Callable[..., object]
     list_candidates: Callable[[Settings], Sequence[Candidate]]
     # -- in the pool

@@ -14,7 +14,7 @@ from backend.contracts.dataset import (
     Subset,
 )
 from backend.contracts.insights import Insights, Quality, thumbnail_url
-from backend.contracts.job import FINAL_STATES, Job, JobEvent, JobState
+from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
 from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
 from backend.contracts.recipe import (
@@ -58,6 +58,7 @@ from backend.contracts.version import ChangedImage, Corrections, DatasetDiff, Ve
 __all__ = [
     "FINAL_STATES",
     "ID_PATTERN",
+    "LOOKING_KINDS",
     "BestModel",
     "Calibration",
     "Candidate",

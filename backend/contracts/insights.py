@@ -23,6 +23,17 @@ IssueKind = Literal[
     "odd_size",
     "small_classes",
 ]
+# Those that single images have: what a gallery can be filtered by.
+ImageIssue = Literal[
+    "exact_duplicates",
+    "near_duplicates",
+    "conflicting_labels",
+    "blurry",
+    "dark",
+    "bright",
+    "low_information",
+    "odd_size",
+]
 QualityState = Literal["pending", "checked", "unavailable"]
 
 

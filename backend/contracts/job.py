@@ -12,6 +12,8 @@ from backend.contracts.run import CandidateProgress
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+# Jobs that only look at a dataset: they end by themselves when it goes, and nobody waits for their results.
+LOOKING_KINDS: frozenset[str] = frozenset({"check_quality"})
 
 
 class Job(Record):

@@ -109,8 +109,8 @@ def labels_of(item: ImageItem) -> tuple[str, ...]:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return least, most, mean, median and the histogram of at least one value."""
-    found = np.asarray(values, dtype=np.float64)
+    """Return least, most, mean, median and the histogram of some values; of none all is 0."""
+    found = np.asarray(values or [0.0], dtype=np.float64)
     return Spread(
         min=_rounded(found.min()),
         max=_rounded(found.max()),

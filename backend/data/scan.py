@@ -21,6 +21,7 @@ from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.findings import warnings_for
 from backend.data.images import ALLOWED
 from backend.data.ingest import SHORT_DIGEST, Intake, Taken, take_all
+from backend.data.insights import write_insights
 from backend.data.labels import Labelled, Labelling, assign_labels
 from backend.data.manifest import save_dataset
 from backend.data.masks import MASKS_FILE, masks_table
@@ -87,7 +88,9 @@ def import_members(source: MemberSource, *, into: Path, name: str, plan: ImportP
         info = _describe(dataset_id, name=name, found=found)
         if found.masks:
             atomic_write(folder / MASKS_FILE, found.masks)
-        save_dataset(Dataset(info=info, root=folder, items=found.items), folder)
+        dataset = Dataset(info=info, root=folder, items=found.items)
+        write_insights(dataset, folder)
+        save_dataset(dataset, folder)
     logger.info(
         "dataset imported",
         extra={"dataset_id": dataset_id, "images": info.total_images, "classes": info.num_classes},
@@ -118,7 +121,7 @@ def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: Imp
     repeats: Counter[str] = Counter()
     for picture, taken in zip(labelling.pictures, all_taken, strict=True):
         if taken.problem:
-            damaged.append(SkippedFile(file=shown(picture.member.name), reason=taken.problem))
+            damaged.append(SkippedFile(file=shown(picture.member.name), reason=taken.problem, damaged=True))
             continue
         items.append(_item(picture, taken, repeats))
         image_ids[picture.member.name] = items[-1].image_id

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
 
-from backend.contracts import FINAL_STATES, DatasetInfo, ModelInfo, Results, utc_now
+from backend.contracts import FINAL_STATES, LOOKING_KINDS, DatasetInfo, ModelInfo, Results, utc_now
 from backend.errors import ConflictError, NotFoundError
 from backend.storage.database import Database
 from backend.storage.tables import datasets, jobs, models, results
@@ -58,7 +58,7 @@ class Catalog:
 
         Raises:
             NotFoundError: no such dataset.
-            ConflictError: a queued or running job uses it.
+            ConflictError: a queued or running job uses it; one that only looks does not count.
         """
         with self._database.writing() as connection:
             job_id = _active_job(connection, dataset_id)
@@ -209,7 +209,11 @@ def _model(row: RowMapping) -> ModelInfo:
 def _active_job(connection: Connection, dataset_id: str) -> str | None:
     query = (
         select(jobs.c.job_id)
-        .where(jobs.c.dataset_id == dataset_id, jobs.c.state.not_in(sorted(FINAL_STATES)))
+        .where(
+            jobs.c.dataset_id == dataset_id,
+            jobs.c.state.not_in(sorted(FINAL_STATES)),
+            jobs.c.kind.not_in(sorted(LOOKING_KINDS)),
+        )
         .order_by(jobs.c.sequence)
         .limit(1)
     )

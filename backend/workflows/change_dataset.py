@@ -19,6 +19,7 @@ from backend.contracts.version import ChangeKind
 from backend.data.additions import fitting, with_images
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.corrections import corrected
+from backend.data.insights import write_insights
 from backend.data.manifest import (
     VERSIONS_FOLDER,
     load_dataset,
@@ -135,6 +136,7 @@ def _change(
         after = make(before)
         change = described(before, after, kind=kind, author=desk.author)
         save_dataset(after, staged)
+        write_insights(after, staged)
         flush_tree(staged)
         try:
             _commit(desk, after, change, staged=staged)

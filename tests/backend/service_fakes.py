@@ -17,6 +17,7 @@ from backend.contracts import (
     ConfusionMatrix,
     DatasetInfo,
     EnsembleMember,
+    Job,
     LeaderboardRow,
     LearningCurvePoint,
     ModelInfo,
@@ -133,6 +134,11 @@ def findings():
         "calibration": calibration,
         "imbalance": ClassImbalance(ratio=7.0, balanced=True, ranked_by="macro_f1", automatic=True),
     }
+
+
+def queue_nothing(queue, *, dataset_id, version):
+    """Most tests of the service look at the only job there is: their own."""
+    return Job(job_id="job-none", kind="check_quality", dataset_id=dataset_id, payload={"dataset_version": version})
 
 
 def do_nothing():

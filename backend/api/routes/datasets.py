@@ -7,12 +7,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response, UploadFile
 
+from backend.api.checks import queue_check
 from backend.api.deps import CatalogDep, DatasetId, ImageId, ServicesDep, Version
 from backend.api.problems import problems
-from backend.api.schemas import THUMBNAIL_SIZE, DatasetView, ImagePage, ImageQuery, dataset_view, image_view
-from backend.api.shelf import thumbnail
+from backend.api.schemas import DatasetView, ImagePage, ImageQuery, dataset_view, image_view
+from backend.api.shelf import OpenDataset, thumbnail
 from backend.api.uploads import ArchiveRoute, file_router
-from backend.contracts import DatasetInfo
+from backend.contracts import DatasetInfo, ImageItem
+from backend.contracts.insights import THUMBNAIL_SIZE, ImageIssue
+from backend.data.insights import labels_of, load_insights
 from backend.data.names import clean_name, plain_stem
 from backend.errors import InputError
 from backend.registry import nearest
@@ -43,6 +46,7 @@ def upload(
         settings=services.settings,
         catalog=services.catalog,
     )
+    queue_check(services, dataset.info.dataset_id, dataset.info.version)
     return dataset_view(services.shelf.get(dataset.info.dataset_id), services)
 
 
@@ -61,16 +65,16 @@ def get_dataset(dataset_id: DatasetId, services: ServicesDep, version: Version =
 @router.get("/datasets/{dataset_id}/images", responses=problems(404))
 def list_images(dataset_id: DatasetId, services: ServicesDep, query: Annotated[ImageQuery, Query()]) -> ImagePage:
     """The dataset's images, a part at a time."""
-    dataset = services.shelf.get(dataset_id, query.version).dataset
-    if query.excluded:
-        dataset = dataset.with_items(dataset.excluded)
+    opened = services.shelf.get(dataset_id, query.version)
+    dataset = opened.dataset.with_items(opened.dataset.excluded) if query.excluded else opened.dataset
     label, offset, limit = query.label, query.offset, query.limit
     if label is not None and label not in dataset.info.class_counts:
         names = list(dataset.class_names)
         raise InputError(
             f"The dataset has no class '{clean_name(label)}'.{nearest(label, names)} It has: {', '.join(names)}."
         )
-    found = [item for item in dataset.items if label is None or label in (item.labels or (item.label,))]
+    items = dataset.items if query.issue is None else _with_issue(opened, query.issue)
+    found = [item for item in items if label is None or label in labels_of(item)]
     page = [image_view(dataset_id, item) for item in found[offset : offset + limit]]
     return ImagePage(total=len(found), offset=offset, limit=limit, images=page)
 
@@ -99,6 +103,14 @@ def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> None:
     """Remove a dataset and its images; models trained on it stay. 409 while a job uses it."""
     services.catalog.delete_dataset(dataset_id)
     remove_tree(services.settings.datasets_dir / dataset_id)
+
+
+def _with_issue(opened: OpenDataset, issue: ImageIssue) -> list[ImageItem]:
+    """The images that the stored insights name, in their order; those of one group beside each other."""
+    dataset = opened.dataset
+    listed = getattr(load_insights(dataset.root, version=dataset.info.version).issues, issue)
+    ids = [image_id for entry in listed for image_id in ((entry,) if isinstance(entry, str) else entry)]
+    return [opened.by_id[image_id] for image_id in dict.fromkeys(ids) if image_id in opened.by_id]
 
 
 def dataset_name(given: str | None, filename: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Form, Query, UploadFile
 from fastapi.openapi.models import Example
 
+from backend.api.checks import queue_check
 from backend.api.deps import Author, DatasetId, ServicesDep
 from backend.api.problems import problems
 from backend.api.schemas import ChangedDataset, ChangeRequest, dataset_view
@@ -74,6 +75,7 @@ def compare_versions(
 
 
 def _changed(change: VersionChange, services: Services) -> ChangedDataset:
+    queue_check(services, change.dataset_id, change.version)
     view = dataset_view(services.shelf.get(change.dataset_id, change.version), services)
     return ChangedDataset(**dict(view), change=change)
 

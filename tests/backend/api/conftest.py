@@ -32,10 +32,11 @@ def make_app():
         explain_image=service_fakes.explain_image,
         export_model=service_fakes.export_model,
         warm_up=service_fakes.describe_machine,
+        queue_check=service_fakes.queue_nothing,
     )
 
-    def make(settings):
-        return create_app(settings, verbs=verbs, pool=InlinePool())
+    def make(settings, **changes):
+        return create_app(settings, verbs=dataclasses.replace(verbs, **changes), pool=InlinePool())
 
     return make
 
