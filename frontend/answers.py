@@ -11,6 +11,9 @@ from frontend.version_answers import VersionAnswer
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
+# The kind of a job that looks through a dataset: it has no results to open.
+CHECK_KIND = "check_quality"
+
 
 class SkippedFile(TypedDict):
     file: str

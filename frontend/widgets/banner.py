@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from frontend import state
-from frontend.answers import JobAnswer
+from frontend.answers import CHECK_KIND, JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.watching import UNFINISHED, watchers
@@ -20,12 +20,17 @@ DRAW_S = 3.0
 def render(api: Client) -> None:
     """A line for each unfinished job but the one that the Train tab shows anyway."""
     try:
-        waiting = [job for job in api.jobs() if job["state"] in UNFINISHED and not _on_screen(job)]
+        waiting = [job for job in api.jobs() if _is_told(job)]
         names = {dataset["dataset_id"]: dataset["name"] for dataset in api.datasets()} if waiting else {}
     except ApiError:
         return  # the tab below meets the same error and shows it
     if waiting:
         st.fragment(_lines, run_every=DRAW_S)(api, {job["job_id"]: _name(job, names) for job in waiting})
+
+
+def _is_told(job: JobAnswer) -> bool:
+    """Whether people wait for it: a look through a dataset takes seconds and shows itself in its own tab."""
+    return job["state"] in UNFINISHED and job["kind"] != CHECK_KIND and not _on_screen(job)
 
 
 def _on_screen(job: JobAnswer) -> bool:
