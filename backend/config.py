@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated keys. Unset: no key is asked for and only loopback is served."
     )
+    api_url: str | None = Field(
+        None, description="Service that the browser half and the command line talk to; http://127.0.0.1:8000."
+    )
+    api_key: str | None = Field(None, description="The key that they send, where the service asks for one.")
     max_upload_mb: int = Field(2048, ge=1, description="Largest upload, in MiB.")
     max_image_pixels: int = Field(100_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_archive_files: int = Field(500_000, ge=1, description="Most members that an archive may hold.")

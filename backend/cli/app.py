@@ -15,6 +15,7 @@ from backend.cli.console import BAD_INPUT, FAILED, INTERRUPTED, answers, complai
 from backend.cli.demo import demo
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
+from backend.cli.jobs import cancel, follow, jobs
 from backend.cli.predict import predict
 from backend.cli.serve import serve
 from backend.cli.train import train
@@ -22,7 +23,7 @@ from backend.errors import SightglassError
 from backend.execution.interpreter import QuickExit, collect_rarely
 from backend.execution.native import prepare_native_libraries
 
-COMMANDS: list[Callable[..., None]] = [train, evaluate, predict, serve, doctor, demo]
+COMMANDS: list[Callable[..., None]] = [train, evaluate, predict, jobs, follow, cancel, serve, doctor, demo]
 
 app = typer.Typer(
     name="sightglass",

@@ -1,4 +1,4 @@
-"""`sightglass train`: the whole comparison in this process, no server needed."""
+"""`sightglass train`: the whole comparison in this process, no server needed; or at a service that is named."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import typer
 from backend.cli import findings, tables
 from backend.cli.console import answers, messages, print_json, read_settings
 from backend.cli.following import following
+from backend.cli.remote import suspect_addresses, train_at
+from backend.cli.service import service_at
+from backend.config import Settings
 from backend.contracts import Results
 from backend.errors import InputError
 
@@ -40,6 +43,9 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for model and results; none: a new one in runs/.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Show progress.")] = False,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="Train at this service; none: SIGHTGLASS_API_URL, or here.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Compare networks on a ZIP of pictures and keep the best."""
@@ -62,15 +68,28 @@ def train(
     options = {name: value for name, value in chosen.items() if value is not None}
     settings = read_settings()
     require_data(archive)
-    from backend.workflows.train_images import train_archive
-
     out = out or default_out(archive)
-    with following(messages(), shown=follow) as control:
-        results, folder = train_archive(archive, options, out=out, settings=settings, control=control)
+    if server or settings.api_url:
+        with service_at(server, settings) as service:
+            results, folder = train_at(service, archive, options, out=out, shown=follow)
+            paths = suspect_addresses(service, results)
+    else:
+        results, folder = train_here(archive, options, out=out, settings=settings, shown=follow)
+        paths = suspect_paths(results, archive, out)
     if as_json:
         print_json({**results.model_dump(mode="json"), "model_folder": str(folder)})
     else:
-        report(results, folder, paths=suspect_paths(results, archive, out))
+        report(results, folder, paths=paths)
+
+
+def train_here(
+    archive: Path, options: dict[str, Any], *, out: Path, settings: Settings, shown: bool
+) -> tuple[Results, Path]:
+    """Train in this process."""
+    from backend.workflows.train_images import train_archive
+
+    with following(messages(), shown=shown) as control:
+        return train_archive(archive, options, out=out, settings=settings, control=control)
 
 
 def listed(text: str | None) -> list[str] | None:
