@@ -63,6 +63,10 @@ class Deadline:
     def expired(self) -> bool:
         return self.remaining() <= 0.0
 
+    def expire(self) -> None:
+        """Let the moment be now, for all who hold this deadline."""
+        self._end = time.monotonic()
+
 
 class RunControl:
     """Progress out, cancellation and deadline in. `pool` are machines that may be given work; None: this one alone."""
@@ -79,19 +83,32 @@ class RunControl:
         self._cancelled = cancelled
         self.deadline = deadline or Deadline(None)
         self.pool = pool
+        self._something_to_keep = False
+        self.ended_early = False
 
     def report(self, progress: Progress) -> None:
         if self._report is not None:
             self._report(progress)
 
+    def keep_what_is_done(self) -> None:
+        """From now on somebody who cancels ends the time for new work; what was reached is still put in order.
+
+        `ended_early` tells that this has happened. Whoever runs the job gives that a few seconds and no more.
+        """
+        self._something_to_keep = True
+
     def check(self) -> None:
         """Call between batches.
 
         Raises:
-            JobCancelled: somebody asked to stop.
+            JobCancelled: somebody asked to stop, and there is nothing worth keeping yet.
         """
-        if self._cancelled is not None and self._cancelled():
+        if self._cancelled is None or not (self.ended_early or self._cancelled()):
+            return
+        if not self._something_to_keep:
             raise JobCancelled("The job was cancelled.")
+        self.ended_early = True
+        self.deadline.expire()
 
     def check_deadline(self) -> None:
         """Call where stopping early loses less than going on.
@@ -102,4 +119,4 @@ class RunControl:
         """
         self.check()
         if self.deadline.expired():
-            raise DeadlineExceeded("The time budget is used up.")
+            raise DeadlineExceeded("The job was cancelled." if self.ended_early else "The time budget is used up.")

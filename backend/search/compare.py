@@ -26,6 +26,8 @@ from backend.search.trial import Trial
 from backend.storage.files import new_id
 from backend.tracking import NullTracker, Tracker
 
+CANCELLED = "The run was cancelled: these are the networks that had finished by then, and the best of them."
+CANCELLED_TRACKING_S = 0.2  # a cancelled job is over within 5 s, and its results come first
 LEAST_TRACKING_S = 2.0  # of waiting for MLflow's record even where the time budget is used up
 
 
@@ -63,7 +65,8 @@ def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None =
     Raises:
         RecipeError: an unknown network, class or override.
         DatasetError: too few images or classes, or no network could be trained at all.
-        JobCancelled: through `run.control`.
+        JobCancelled: through `run.control`, before any network had finished; later on cancelling ends the search, and
+            what was found by then is the answer, with a note.
     """
     started = time.perf_counter()
     run = run or Run()
@@ -96,7 +99,8 @@ def _contest(study: Study, candidates: list[Candidate], *, run: Run, started: fl
     run.control.report(Progress(stage="evaluating", message="Reading the test images once"))
     reading = read_test(study, ranked, ready, places=contest.places)
     model = save_winner(run.folder, study, ready, reading=reading, ids=(run.model_id, run.job_id))
-    results = build_results(study, reading, model=model, look=look, notes=contest.notes)
+    notes = [CANCELLED, *contest.notes] if run.control.ended_early else contest.notes
+    results = build_results(study, reading, model=model, look=look, notes=notes)
     results = results.model_copy(update={"total_seconds": round(time.perf_counter() - started, 3)})
     results = _tracked(results, run)
     run.control.report(Progress(stage="done", message=f"Best: {model.name}", progress=1.0))
@@ -112,7 +116,8 @@ def _winner(ranked: list[Trial]) -> Trial:
 
 
 def _tracked(results: Results, run: Run) -> Results:
-    within_s = max(LEAST_TRACKING_S, run.control.deadline.remaining())
+    least_s = CANCELLED_TRACKING_S if run.control.ended_early else LEAST_TRACKING_S
+    within_s = max(least_s, run.control.deadline.remaining())
     tracking = run.tracker.finish(results, [run.folder], within_s=within_s)
     notes = results.notes
     if tracking.get("status") == "failed":

@@ -110,6 +110,8 @@ class Turns:
         if not trial.train_seconds:
             trial = replace(trial, train_seconds=time.perf_counter() - started)
         watch.wait(score=self._row(trial).val_accuracy)
+        if trial.status == "ok":
+            self._control.keep_what_is_done()
         return trial
 
     def close(self, trial: Trial) -> Trial:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
+from sqlalchemy import Column, Connection, RowMapping, ScalarSelect, Table, delete, func, insert, select, update
 
 from backend.contracts import FINAL_STATES, LOOKING_KINDS, DatasetInfo, ModelInfo, Results, utc_now
 from backend.errors import ConflictError, NotFoundError
@@ -106,7 +106,8 @@ class Catalog:
         Raises:
             NotFoundError: there are none; the detail says whether a job is on its way.
         """
-        query = select(results.c.record).where(results.c.dataset_id == dataset_id).order_by(results.c.sequence.desc())
+        query = select(results.c.record).where(results.c.dataset_id == dataset_id)
+        query = query.order_by(_cut_short(results.c.job_id), results.c.sequence.desc())
         with self._database.reading() as connection:
             for record in connection.scalars(query):  # a dataset has few runs; the first one read is nearly always it
                 outcome = Results.model_validate_json(record)
@@ -196,7 +197,12 @@ class Catalog:
         query = select(models.c.record, models.c.promoted_at)
         if condition is not None:
             query = query.where(condition)
-        promoted_first = (models.c.promoted_at.is_(None), models.c.promoted_at.desc(), models.c.sequence.desc())
+        promoted_first = (
+            models.c.promoted_at.is_(None),
+            models.c.promoted_at.desc(),
+            _cut_short(models.c.job_id),
+            models.c.sequence.desc(),
+        )
         with self._database.reading() as connection:
             return connection.execute(query.order_by(*promoted_first).limit(1)).mappings().first()
 
@@ -204,6 +210,12 @@ class Catalog:
 def _model(row: RowMapping) -> ModelInfo:
     model = ModelInfo.model_validate_json(row["record"])
     return model.model_copy(update={"promoted": row["promoted_at"] is not None})
+
+
+def _cut_short(job_id: Column[Any]) -> ScalarSelect[int]:
+    """1 where the job was cancelled: what it had found is kept, but stands behind what a whole run found."""
+    cancelled = (jobs.c.cancel_requested.is_(True), jobs.c.state != "succeeded")
+    return select(func.count()).where(jobs.c.job_id == job_id, *cancelled).scalar_subquery()
 
 
 def _active_job(connection: Connection, dataset_id: str) -> str | None:

@@ -15,7 +15,7 @@ from backend.data.augmentation_catalogue import check_augmentations
 from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
 from backend.engine.models import TIMM_PREFIX
-from backend.errors import RecipeError
+from backend.errors import JobCancelled, RecipeError
 from backend.registry import nearest
 from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
@@ -47,6 +47,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     """Train what a job asks for and publish results and model in one transaction.
 
     Raises:
+        JobCancelled: somebody cancelled; what had finished by then is published all the same.
         SightglassError: what a person can mend; the worker writes its detail on the row.
     """
     from backend.search.compare import Run, compare
@@ -67,6 +68,8 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         Catalog(database).publish(outcome.results, outcome.model)
     finally:
         database.close()
+    if control.ended_early:
+        raise JobCancelled("The job was cancelled; what had finished is kept.")
 
 
 def model_id_of(job_id: str) -> str:

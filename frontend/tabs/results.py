@@ -10,6 +10,7 @@ from frontend import state
 from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.tabs.train import has_results
 from frontend.watching import UNFINISHED
 from frontend.widgets import (
     charts,
@@ -58,7 +59,7 @@ def find_results(api: Client) -> ResultsAnswer | None:
         if job["state"] in UNFINISHED:
             job_progress.offer_to_watch(job)
             return None
-        if job["state"] == "succeeded":
+        if job["state"] == "succeeded" or has_results(api, job):
             return api.job_results(job_id)
     try:
         return api.results(dataset_id) if dataset_id else api.job_results(job_id or "")

@@ -29,29 +29,46 @@ def render(api: Client) -> None:
         job_progress.watch(api, job)
         return
     if job is not None:
-        outcome(job)
+        outcome(api, job)
     form(api, dataset)
 
 
-def outcome(job: JobAnswer) -> None:
+def outcome(api: Client, job: JobAnswer) -> None:
     """How the chosen job ended, and what to do next."""
     if job["state"] == "succeeded":
         st.success(t("train.done", time=seconds(_duration(job))), icon=":material/check_circle:")
-        st.button(
-            t("train.go_results"),
-            key="go-results",
-            type="primary",
-            icon=":material/arrow_forward:",
-            on_click=state.open_tab,
-            args=(state.RESULTS,),
-        )
+        _go_to_results()
     elif job["state"] == "cancelled":
         st.info(t("train.cancelled"), icon=":material/cancel:")
+        if has_results(api, job):
+            _go_to_results()
     else:
         problems.show_detail(job.get("error") or job["message"] or t("train.failed"))
     if job["candidates"]:
         with st.expander(t("train.rows")):
             job_progress.show_rows(job)
+
+
+def has_results(api: Client, job: JobAnswer) -> bool:
+    """Whether a run that was cancelled had found enough to be used."""
+    if not any(candidate["state"] == "succeeded" for candidate in job["candidates"]):
+        return False
+    try:
+        api.job_results(job["job_id"])
+    except ApiError:
+        return False
+    return True
+
+
+def _go_to_results() -> None:
+    st.button(
+        t("train.go_results"),
+        key="go-results",
+        type="primary",
+        icon=":material/arrow_forward:",
+        on_click=state.open_tab,
+        args=(state.RESULTS,),
+    )
 
 
 def form(api: Client, dataset: DatasetAnswer) -> None:

@@ -147,6 +147,20 @@ def test_a_control_hands_reports_on():
     assert seen == [report]
 
 
+def test_cancelling_after_something_was_found_ends_the_time_for_new_work_and_lets_the_rest_go_on():
+    wishes = [False]
+    deadline = Deadline(100)
+    control = RunControl(cancelled=lambda: wishes[0], deadline=deadline)
+    control.keep_what_is_done()
+    control.check_deadline()
+    wishes[0] = True
+    control.check()  # what puts things in order is not stopped
+    assert control.ended_early
+    assert deadline.expired()
+    with pytest.raises(DeadlineExceeded, match="cancelled"):
+        control.check_deadline()
+
+
 def test_a_cancelled_control_stops_work_before_the_deadline_does():
     control = RunControl(cancelled=lambda: True, deadline=Deadline(0))
     with pytest.raises(JobCancelled):

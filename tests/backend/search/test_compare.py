@@ -188,6 +188,25 @@ def test_when_every_network_fails_the_error_says_why_for_each(dataset, run, monk
     assert not run.folder.exists()
 
 
+def test_cancelling_after_a_network_has_finished_leaves_a_model_of_the_best(dataset, settings):
+    finished = []
+
+    def report(progress):
+        if progress.candidate is not None and progress.candidate.state == "succeeded":
+            finished.append(progress.candidate.name)
+
+    control = RunControl(report=report, cancelled=lambda: bool(finished))
+    outcome = compare(dataset, recipe(dataset), run=Run(settings=settings, control=control))
+    assert control.ended_early
+    rows = {row.name: row for row in outcome.results.leaderboard if row.strategy != "baseline"}
+    assert sorted(row.status for row in rows.values()) == ["ok", "skipped"]
+    assert rows[finished[0]].status == "ok"
+    assert outcome.results.best_model.name == finished[0]
+    assert compare_module.CANCELLED in outcome.results.notes
+    assert (outcome.folder / "model.pth").is_file()
+    assert_answers_agree(outcome, dataset)
+
+
 def test_cancelling_stops_the_run_and_leaves_no_model(dataset, settings):
     run = Run(settings=settings, control=RunControl(cancelled=lambda: True))
     with pytest.raises(JobCancelled):
