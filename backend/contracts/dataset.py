@@ -122,7 +122,11 @@ class Split(Record):
     val: tuple[int, ...]
     test: tuple[int, ...]
     seed: int
-    strategy: str = "stratified, equal pictures kept together"
+    strategy: str = "stratified, equal and nearly equal pictures kept together"
+    leaked: tuple[int, ...] = Field(
+        (), description="Test places with a copy in train or val: only where the upload's own folders put them there."
+    )
+    same: tuple[tuple[int, ...], ...] = Field((), description="Places of equal and nearly equal pictures, by group.")
 
 
 ResizeMode = Literal["squash", "letterbox", "crop"]

@@ -14,10 +14,12 @@ from backend.data.members import MemberSource
 from backend.data.names import plain_stem, shown
 from backend.data.scan import ImportPlan, import_members
 from backend.errors import InputError, JobCancelled, NotFoundError
+from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.files import remove_tree
 from backend.storage.uploads import UploadStore
+from backend.workflows.check_quality import queue_check
 
 JOB_KIND = "import_dataset"
 
@@ -72,6 +74,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
             return  # an attempt before this one got so far
         path = uploads.path(upload_id) if upload_id else allowed_path(job.payload["path"], settings.import_roots)
         import_dataset(path, name=name, settings=settings, catalog=catalog, control=control, dataset_id=job.dataset_id)
+        queue_check(JobQueue(database), dataset_id=str(job.dataset_id), version=1)
     except (InputError, JobCancelled):
         if upload_id:  # the same bytes would fail again
             uploads.take_bytes(upload_id)
