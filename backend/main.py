@@ -46,6 +46,7 @@ from backend.workflows import (
     candidates,
     change_dataset,
     check_quality,
+    compare_models,
     explain,
     export_model,
     import_dataset,
@@ -58,6 +59,7 @@ logger = logging.getLogger(__name__)
 VERBS = Verbs(
     train_kind=train_images.JOB_KIND,
     import_kind=import_dataset.JOB_KIND,
+    compare_kind=compare_models.JOB_KIND,
     import_dataset=import_dataset.import_dataset,
     correct_dataset=change_dataset.correct_dataset,
     add_images=change_dataset.add_images,
@@ -76,6 +78,7 @@ HANDLERS: Mapping[str, Handler] = {
     train_images.JOB_KIND: train_images.run_job,
     import_dataset.JOB_KIND: import_dataset.run_job,
     check_quality.JOB_KIND: check_quality.run_job,
+    compare_models.JOB_KIND: compare_models.run_job,
 }
 # Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
 LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})

@@ -242,6 +242,7 @@ class ResultsAnswer(TypedDict):
 
     job_id: str
     dataset_id: str
+    dataset_version: NotRequired[int]
     model_id: str
     best_model: BestModel
     leaderboard: list[LeaderboardRow]

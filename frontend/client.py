@@ -29,7 +29,7 @@ from frontend.answers import (
     PredictionAnswer,
     ResultsAnswer,
 )
-from frontend.version_answers import CorrectionsBody, DifferenceAnswer, ImagePage
+from frontend.version_answers import ComparisonAnswer, CorrectionsBody, DifferenceAnswer, ImagePage
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 # Seconds. Reading is generous: an import of a large ZIP and the first prediction after a start both take a while.
@@ -176,6 +176,15 @@ class Client:
     # --- models and predictions; `model` is a model's or a dataset's id
     def models(self) -> list[ModelAnswer]:
         return cast(list[ModelAnswer], self._json("GET", "/api/cv/models"))
+
+    def comparison(self, model_id: str, champion: str | None = None) -> ComparisonAnswer:
+        """A model against the one that it would replace, where that has been computed."""
+        path = f"/api/cv/models/{_segment(model_id)}/compare"
+        return cast(ComparisonAnswer, self._json("GET", path, params={"with": champion} if champion else {}))
+
+    def start_comparison(self, model_id: str, champion: str | None = None) -> JobAnswer:
+        path = f"/api/cv/models/{_segment(model_id)}/compare"
+        return cast(JobAnswer, self._json("POST", path, params={"with": champion} if champion else {}))
 
     def promote(self, model_id: str) -> None:
         self._send("POST", f"/api/cv/models/{_segment(model_id)}/promote")

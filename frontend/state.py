@@ -19,6 +19,8 @@ _OUTCOMES = "upload-outcomes"
 _CURVES = "live-curves"
 _PICTURES = "pictures"
 _SEEN = "candidates-seen"
+_CORRECTIONS = "corrections"
+_CHANGED = "version-made"
 
 
 # --- the URL
@@ -145,6 +147,36 @@ def keep_pictures(pictures: list[Any]) -> None:
 def pictures() -> list[Any]:
     kept: list[Any] = st.session_state.get(_PICTURES, [])
     return kept
+
+
+# --- corrections chosen and not yet sent: they outlive a change of page and tab
+def corrections(dataset: str) -> dict[str, str]:
+    """Image id to its right class, or to "" where it is to be left out."""
+    chosen: dict[str, str] = st.session_state.get(_CORRECTIONS, {}).get(dataset, {})
+    return chosen
+
+
+def correct(dataset: str, image_id: str, choice: str | None) -> None:
+    """Remember a correction; None takes it back."""
+    chosen = st.session_state.setdefault(_CORRECTIONS, {}).setdefault(dataset, {})
+    if choice is None:
+        chosen.pop(image_id, None)
+    else:
+        chosen[image_id] = choice
+
+
+def clear_corrections(dataset: str) -> None:
+    st.session_state.get(_CORRECTIONS, {}).pop(dataset, None)
+
+
+def remember_change(dataset: str, version: int | None) -> None:
+    """Which version this browser tab has just made of a dataset, so that it can be told and undone."""
+    st.session_state.setdefault(_CHANGED, {})[dataset] = version
+
+
+def version_made(dataset: str) -> int | None:
+    made: int | None = st.session_state.get(_CHANGED, {}).get(dataset)
+    return made
 
 
 # --- drawing again

@@ -56,6 +56,7 @@ class Verbs:
 
     train_kind: str
     import_kind: str
+    compare_kind: str
     import_dataset: Callable[..., Dataset]
     correct_dataset: Callable[..., tuple[Dataset, VersionChange]]
     add_images: Callable[..., tuple[Dataset, VersionChange]]

@@ -11,7 +11,9 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 import backend
+from backend.cli.compare import compare
 from backend.cli.console import BAD_INPUT, FAILED, INTERRUPTED, answers, complain
+from backend.cli.dataset import dataset
 from backend.cli.demo import demo
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
@@ -23,7 +25,19 @@ from backend.errors import SightglassError
 from backend.execution.interpreter import QuickExit, collect_rarely
 from backend.execution.native import prepare_native_libraries
 
-COMMANDS: list[Callable[..., None]] = [train, evaluate, predict, jobs, follow, cancel, serve, doctor, demo]
+COMMANDS: list[Callable[..., None]] = [
+    train,
+    evaluate,
+    compare,
+    predict,
+    jobs,
+    follow,
+    cancel,
+    serve,
+    doctor,
+    demo,
+]
+GROUPS: list[typer.Typer] = [dataset]
 
 app = typer.Typer(
     name="sightglass",
@@ -34,6 +48,8 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+for group in GROUPS:
+    app.add_typer(group)
 
 
 @app.callback(invoke_without_command=True)

@@ -20,7 +20,9 @@ from backend.errors import InputError
 
 
 def train(
-    archive: Annotated[Path, typer.Argument(metavar="ZIP", help="ZIP or folder with one folder a class.")],
+    archive: Annotated[
+        Path, typer.Argument(metavar="ZIP", help="ZIP or folder with one folder a class, or a dataset's own folder.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Expert settings: finetune.backbone_lr=1e-4")
     ] = None,
@@ -41,6 +43,9 @@ def train(
         typer.Option("--ensemble/--no-ensemble", help="Several networks may answer together; answers take as long."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
+    dataset_version: Annotated[
+        int | None, typer.Option(help="Version, where a dataset's folder is named; none: the newest.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for model and results; none: a new one in runs/.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Show progress.")] = False,
     server: Annotated[
@@ -63,6 +68,7 @@ def train(
         "rank_by": rank_by,
         "ensemble": ensemble,
         "seed": seed,
+        "dataset_version": dataset_version,
         "overrides": parse_overrides(overrides or []),
     }
     options = {name: value for name, value in chosen.items() if value is not None}

@@ -28,7 +28,11 @@ def mcnemar_p_value(held_out_a: Floats, held_out_b: Floats, targets: Ints) -> fl
     if not len(held_out_a) == len(held_out_b) == len(targets):
         raise ValueError(f"{len(held_out_a)} and {len(held_out_b)} answers do not go with {len(targets)} targets")
     right_a, right_b = held_out_a.argmax(axis=1) == targets, held_out_b.argmax(axis=1) == targets
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    return mcnemar_of_counts(int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum()))
+
+
+def mcnemar_of_counts(only_a: int, only_b: int) -> float:
+    """The same from the number of images that only one of the two got right."""
     if only_a + only_b == 0:
         return 1.0
     # at one half the binomial distribution is symmetric; scipy.stats says the same and takes a second to import

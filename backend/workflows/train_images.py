@@ -23,6 +23,7 @@ from backend.storage.database import Database
 from backend.storage.files import atomic_write
 from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_names
+from backend.workflows.compare_models import compare_with_champion
 
 JOB_KIND = "train_images"
 UNNAMED = "ds-unnamed"  # stands for a dataset that has no id yet
@@ -66,6 +67,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     database = Database(settings.resolved_database_url)
     try:
         Catalog(database).publish(outcome.results, outcome.model)
+        compare_with_champion(outcome.model, database, settings=settings, control=control)
     finally:
         database.close()
     if control.ended_early:
@@ -117,6 +119,9 @@ def train_archive(
     recipe_from(options, UNNAMED)  # a slip of the pen is found before a large archive is read
     # everything that a person may have got wrong is found before torch's seconds of loading
     dataset = open_dataset(archive, into=out / "dataset", settings=settings)
+    if options.get("dataset_version") is not None:
+        dataset = load_dataset(dataset.root, version=options["dataset_version"])
+    options = {**options, "dataset_version": dataset.info.version}
     recipe = recipe_from(options, dataset.info.dataset_id)
     check_recipe(recipe, dataset.info, settings=settings)
     check_timm_names([name for name in recipe.models or () if name.startswith(TIMM_PREFIX)])

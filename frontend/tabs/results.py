@@ -13,6 +13,7 @@ from frontend.i18n import t
 from frontend.tabs.train import has_results
 from frontend.watching import UNFINISHED
 from frontend.widgets import (
+    champion,
     charts,
     confidence,
     imbalance,
@@ -20,6 +21,7 @@ from frontend.widgets import (
     leaderboard,
     mistakes,
     problems,
+    retrain,
     run_picker,
     suspects,
 )
@@ -38,6 +40,8 @@ def render(api: Client) -> None:
     if results is None:
         return
     headline(results)
+    retrain.outdated(api, results)
+    champion.show(api, results)
     run_picker.render(api, results)
     show_downloads(api, results)
     show_notes(results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend import state
-from frontend.answers import CHECK_KIND, ResultsAnswer
+from frontend.answers import ResultsAnswer
 from frontend.client import Client
 from frontend.i18n import t
 from frontend.widgets.wording import when
@@ -13,8 +13,11 @@ from frontend.widgets.wording import when
 
 def render(api: Client, results: ResultsAnswer) -> None:
     """Offer the other runs; the choice goes into the URL."""
-    ended_well = [job for job in api.jobs() if job["state"] == "succeeded" and job["kind"] != CHECK_KIND]
-    done = [job for job in ended_well if job["dataset_id"] == results["dataset_id"]]
+    done = [
+        job
+        for job in api.jobs()
+        if (job["state"], job["kind"], job["dataset_id"]) == ("succeeded", "train_images", results["dataset_id"])
+    ]
     if len(done) < 2:
         return
     ended = {job["job_id"]: when(job["ended_at"]) for job in done}

@@ -1,4 +1,4 @@
-"""Labels that the pictures contradict, as a gallery to leaf through. It shows; it changes nothing."""
+"""Labels that the pictures contradict, as a gallery to leaf through, where each can be corrected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from math import ceil
 
 import streamlit as st
 
-from frontend.answers import ResultsAnswer, SuspectLabel
-from frontend.client import Client
+from frontend.answers import DatasetAnswer, ResultsAnswer, SuspectLabel
+from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.widgets import corrections
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import percent, plain
 
@@ -29,6 +30,53 @@ def show(api: Client, results: ResultsAnswer) -> None:
         return
     st.markdown(t("suspects.found", count=len(suspects)))
     st.caption(t("suspects.help"))
+    dataset = _dataset(api, results)
+    if dataset is None:
+        _pictures(api, results, suspects)
+        return
+    left = _still_to_do(api, dataset, results, suspects)
+    if len(left) < len(suspects):
+        st.caption(t("suspects.done", count=len(suspects) - len(left)))
+    if left:
+        _correctable(dataset, api, left, key=f"suspects-{results['job_id']}")
+    corrections.bar(api, dataset)
+
+
+def _dataset(api: Client, results: ResultsAnswer) -> DatasetAnswer | None:
+    """The dataset as it stands now; None where it was deleted since."""
+    try:
+        return api.dataset(results["dataset_id"])
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+def _still_to_do(
+    api: Client, dataset: DatasetAnswer, results: ResultsAnswer, suspects: Sequence[SuspectLabel]
+) -> list[SuspectLabel]:
+    """The suspects that nobody has corrected since the run."""
+    trained_on = results.get("dataset_version", 1)
+    if dataset["version"] <= trained_on:
+        return list(suspects)
+    found = api.difference(dataset["dataset_id"], trained_on, dataset["version"])
+    done = {one["image_id"] for one in (*found["excluded"], *found["relabelled"])}
+    return [suspect for suspect in suspects if suspect["image_id"] not in done]
+
+
+def _correctable(dataset: DatasetAnswer, api: Client, suspects: Sequence[SuspectLabel], *, key: str) -> None:
+    pages = ceil(len(suspects) / IMAGES_A_PAGE)
+    number = st.pagination(pages, key=f"{key}-page-{len(suspects)}") if pages > 1 else 1
+    page = suspects[(number - 1) * IMAGES_A_PAGE : number * IMAGES_A_PAGE]
+    pictures = [
+        corrections.Picture(one["image_id"], one["label"], caption=_caption(one), suggested=one["suggested"])
+        for one in page
+    ]
+    corrections.gallery(api, dataset, pictures, key=key)
+
+
+def _pictures(api: Client, results: ResultsAnswer, suspects: Sequence[SuspectLabel]) -> None:
+    """The gallery without choices: there is nothing left to correct."""
     st.fragment(_gallery)(api, results, suspects)
 
 

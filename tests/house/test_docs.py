@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.cli.app import COMMANDS
+from backend.cli.app import COMMANDS, GROUPS
 from backend.config import Settings
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.engine.models import MODELS
@@ -80,7 +80,8 @@ def test_every_route_in_the_guide_exists(routes):
 
 def test_every_command_has_its_section_in_the_guide():
     page = read(GUIDE / "cli.md")
-    assert [command.__name__ for command in COMMANDS if f"\n## {command.__name__}\n" not in page] == []
+    names = [*(command.__name__ for command in COMMANDS), *(group.info.name for group in GROUPS)]
+    assert [name for name in names if f"\n## {name}\n" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

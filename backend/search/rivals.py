@@ -1,0 +1,129 @@
+"""Champion and challenger: who is right more often on the same images, overall and by class, in numbers and in words.
+
+Pure: answers in, a verdict out. Which images are fair to both is decided by the caller. Each class is a test of its
+own, so that of twenty classes one would look different by chance alone; their p-values are therefore corrected for
+their number (Holm 1979, "A simple sequentially rejective multiple test procedure").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from backend.contracts import ClassHeadToHead, HeadToHead
+from backend.contracts.comparison import Verdict
+from backend.search.ties import LEVEL, mcnemar_of_counts
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One image that both answered: its label and what each said."""
+
+    label: str
+    champion: str
+    challenger: str
+
+
+def head_to_head(answered: Sequence[Answered]) -> HeadToHead:
+    """Both on all of the images."""
+    champion = [one.champion == one.label for one in answered]
+    challenger = [one.challenger == one.label for one in answered]
+    only_champion = sum(old and not new for old, new in zip(champion, challenger, strict=True))
+    only_challenger = sum(new and not old for old, new in zip(champion, challenger, strict=True))
+    p_value = mcnemar_of_counts(only_champion, only_challenger)
+    return HeadToHead(
+        images=len(answered),
+        champion_right=sum(champion),
+        challenger_right=sum(challenger),
+        only_champion=only_champion,
+        only_challenger=only_challenger,
+        p_value=p_value,
+        verdict=_verdict(only_challenger - only_champion, only_champion + only_challenger, p_value),
+    )
+
+
+def by_class(
+    answered: Sequence[Answered], *, champion_knows: Collection[str], challenger_knows: Collection[str]
+) -> tuple[ClassHeadToHead, ...]:
+    """Both on the images of each class, by name; p-values corrected for the number of classes."""
+    labels = sorted({one.label for one in answered})
+    alone = [head_to_head([one for one in answered if one.label == label]) for label in labels]
+    corrected = holm([one.p_value for one in alone])
+    return tuple(
+        ClassHeadToHead(
+            label=label,
+            known_to_champion=label in champion_knows,
+            known_to_challenger=label in challenger_knows,
+            **{
+                **one.model_dump(),
+                "p_value": p_value,
+                "verdict": _verdict(one.gain, one.only_champion + one.only_challenger, p_value),
+            },
+        )
+        for label, one, p_value in zip(labels, alone, corrected, strict=True)
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values, corrected for how many there are; in their own order."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
+        corrected[place] = highest
+    return corrected
+
+
+def _verdict(gain: int, differing: int, p_value: float) -> Verdict:
+    if differing == 0:
+        return "same"
+    if p_value >= LEVEL or gain == 0:
+        return "unsure"
+    return "better" if gain > 0 else "worse"
+
+
+def headline(overall: HeadToHead, *, left_out: int) -> str:
+    """The whole comparison in one sentence."""
+    if overall.images == 0:
+        return (
+            f"The two cannot be compared: the champion learned from all {left_out} test images of the challenger. "
+            "Train both with the same test share and seed."
+        )
+    new, old, count = overall.challenger_right, overall.champion_right, overall.images
+    where = f"of {count} images that neither saw in training"
+    chance = f"McNemar p = {overall.p_value:.2g}"
+    if overall.verdict == "better":
+        return f"The challenger is better: right on {new} {where}, the champion on {old} ({chance})."
+    if overall.verdict == "worse":
+        return f"The challenger is worse: right on {new} {where}, the champion on {old} ({chance}). Keep the champion."
+    if new == old:
+        return f"Both are right on {new} {where}; nothing tells them apart."
+    more = "more" if new > old else "fewer"
+    return (
+        f"The challenger is right on {abs(new - old)} {more} {where} ({new} against {old}); with so few images that "
+        f"may be chance ({chance})."
+    )
+
+
+def classes_in_words(classes: Sequence[ClassHeadToHead]) -> str:
+    """Where they differ, class by class: what is sure first."""
+    sure = [one for one in classes if one.verdict in ("better", "worse")]
+    unsure = [one for one in classes if one.verdict == "unsure" and one.gain]
+    sentences = []
+    if sure:
+        sentences.append(f"Surely {_named(sure)}.")
+    if unsure:
+        words = f"{_named(unsure)}; too few images to be sure."
+        sentences.append(words[0].upper() + words[1:])
+    return " ".join(sentences) or "No class tells them apart."
+
+
+def _named(classes: Sequence[ClassHeadToHead]) -> str:
+    ordered = sorted(classes, key=lambda one: (-abs(one.gain), one.label))
+    words = [f"{'better' if one.gain > 0 else 'worse'} on {one.label} {one.gain:+d}" for one in ordered[:MOST_NAMED]]
+    if len(ordered) > MOST_NAMED:
+        words.append(f"and on {len(ordered) - MOST_NAMED} more classes")
+    return ", ".join(words)
