@@ -20,9 +20,7 @@ from backend.errors import InputError
 
 
 def train(
-    archive: Annotated[
-        Path, typer.Argument(metavar="ZIP", help="ZIP or folder with one folder a class, or a dataset's own folder.")
-    ],
+    archive: Annotated[Path, typer.Argument(metavar="ZIP", help="ZIP or folder of class folders, or a dataset's.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Expert settings: finetune.backbone_lr=1e-4")
     ] = None,
@@ -38,14 +36,9 @@ def train(
     time_budget: Annotated[float | None, typer.Option(help="Seconds for the whole run; none: the preset's.")] = None,
     class_balance: Annotated[str | None, typer.Option(help="auto, balanced or plain: how classes count.")] = None,
     rank_by: Annotated[str | None, typer.Option(help="auto, accuracy or macro_f1.")] = None,
-    ensemble: Annotated[
-        bool | None,
-        typer.Option("--ensemble/--no-ensemble", help="Several networks may answer together; answers take as long."),
-    ] = None,
+    ensemble: Annotated[bool | None, typer.Option("--ensemble/--no-ensemble", help="Several networks answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
-    dataset_version: Annotated[
-        int | None, typer.Option(help="Version, where a dataset's folder is named; none: the newest.")
-    ] = None,
+    dataset_version: Annotated[int | None, typer.Option(help="Of a dataset's folder; none: the newest.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for model and results; none: a new one in runs/.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Show progress.")] = False,
     server: Annotated[

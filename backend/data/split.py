@@ -90,12 +90,26 @@ def stratified_split(dataset: Dataset, *, test_size: float, val_size: float = 0.
     )
 
 
+def require_multiclass(info: DatasetInfo) -> None:
+    """Raise where an image may have several classes.
+
+    Raises:
+        DatasetError: this version trains on one class for each image.
+    """
+    if info.task == "multilabel":
+        raise DatasetError(
+            f"The dataset '{info.name}' is multi-label: an image may have several classes, or none. It can be looked "
+            "at and corrected, but this version trains multi-class models only: one class for each image."
+        )
+
+
 def require_enough(info: DatasetInfo, classes: Sequence[str] | None = None) -> None:
     """Raise where a class cannot be divided, as far as its count alone tells; copies are found when it is divided.
 
     Raises:
-        DatasetError: a class has fewer than 3 images; names the class and the count.
+        DatasetError: a class has fewer than 3 images (names the class and the count), or the dataset is multi-label.
     """
+    require_multiclass(info)
     for label in classes or info.class_names:
         count = info.class_counts[label]
         if count < LEAST_IMAGES:
