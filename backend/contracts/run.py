@@ -5,11 +5,13 @@ No stage knows whether the CLI, a job or a notebook is listening.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from backend.contracts.base import Record
+from backend.contracts.journal import Journal, NullJournal
 from backend.errors import DeadlineExceeded, JobCancelled
 
 if TYPE_CHECKING:
@@ -68,8 +70,19 @@ class Deadline:
         self._end = time.monotonic()
 
 
+class _Ending:
+    """What all controls of one run share, whichever page they write on."""
+
+    def __init__(self) -> None:
+        self.something_to_keep = False
+        self.early = False
+
+
 class RunControl:
-    """Progress out, cancellation and deadline in. `pool` are machines that may be given work; None: this one alone."""
+    """Progress out, cancellation and deadline in, and the journal's page of what runs under it.
+
+    `pool` are machines that may be given work; None: this one alone.
+    """
 
     def __init__(
         self,
@@ -78,24 +91,43 @@ class RunControl:
         cancelled: Callable[[], bool] | None = None,
         deadline: Deadline | None = None,
         pool: TaskPool | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._report = report
         self._cancelled = cancelled
         self.deadline = deadline or Deadline(None)
         self.pool = pool
-        self._something_to_keep = False
-        self.ended_early = False
+        self._ending = _Ending()
+        self.journal: Journal = journal or NullJournal()
+
+    def at(self, name: str) -> Self:
+        """The same control for a piece of the work, which has a page of its own in the journal."""
+        control = copy.copy(self)
+        control.journal = self.journal.at(name)
+        return control
+
+    def unwritten(self) -> Self:
+        """The same control for work that leaves no trace in the journal."""
+        control = copy.copy(self)
+        control.journal = NullJournal()
+        return control
 
     def report(self, progress: Progress) -> None:
+        self.journal.tick()
         if self._report is not None:
             self._report(progress)
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether somebody cancelled after there was something to keep."""
+        return self._ending.early
 
     def keep_what_is_done(self) -> None:
         """From now on somebody who cancels ends the time for new work; what was reached is still put in order.
 
         `ended_early` tells that this has happened. Whoever runs the job gives that a few seconds and no more.
         """
-        self._something_to_keep = True
+        self._ending.something_to_keep = True
 
     def check(self) -> None:
         """Call between batches.
@@ -103,11 +135,12 @@ class RunControl:
         Raises:
             JobCancelled: somebody asked to stop, and there is nothing worth keeping yet.
         """
+        self.journal.tick()
         if self._cancelled is None or not (self.ended_early or self._cancelled()):
             return
-        if not self._something_to_keep:
+        if not self._ending.something_to_keep:
             raise JobCancelled("The job was cancelled.")
-        self.ended_early = True
+        self._ending.early = True
         self.deadline.expire()
 
     def check_deadline(self) -> None:

@@ -87,9 +87,18 @@ class TrainingBatches:
 
     def __init__(self, data: TrainingData, *, batch_size: int, seed: int, device: torch.device) -> None:
         self._data = data
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._device = device
         self._generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def random_state(self) -> torch.Tensor:
+        """What decides all batches from here on."""
+        return self._generator.get_state()
+
+    @random_state.setter
+    def random_state(self, state: torch.Tensor) -> None:
+        self._generator.set_state(state)
 
     def __len__(self) -> int:
         """Batches, and so steps, of one pass."""
@@ -104,7 +113,7 @@ class TrainingBatches:
 
     def _cut(self, order: npt.NDArray[np.integer]) -> list[npt.NDArray[np.integer]]:
         """Pieces of `batch_size`; a last piece of one joins its neighbour, for BatchNorm cannot train on one image."""
-        batches = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [np.concatenate(batches[-2:])]
         return batches

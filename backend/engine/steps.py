@@ -81,7 +81,7 @@ class Average:
 
     def __init__(self, module: nn.Module, *, decay: float) -> None:
         self._average = ModelEmaV3(module, decay=decay, use_warmup=True)
-        self._steps = 0
+        self.steps = 0
 
     @property
     def module(self) -> nn.Module:
@@ -89,8 +89,8 @@ class Average:
         return averaged
 
     def follow(self, module: nn.Module) -> None:
-        self._steps += 1
-        self._average.update(module, step=self._steps)
+        self.steps += 1
+        self._average.update(module, step=self.steps)
 
 
 def make_mixing(settings: FinetuneSettings, *, num_classes: int) -> v2.Transform | None:

@@ -1,7 +1,8 @@
 """Fine-tuning: the head is solved first, then the stages below it train, and the best epoch or the last is kept.
 
 A ladder: `finetune` > `_Finetune.run` > `_run_phase` > `_run_epoch` > `Stepper.step`. It reports epochs and obeys
-`control`; it does not choose networks, data or settings.
+`control`; it does not choose networks, data or settings. Where `control` brings a journal, a training that was cut
+short goes on after its last checkpoint, and ends as if it had never been.
 
 The head comes first because a random one distorts good features (Kumar et al. 2022, "Fine-Tuning can Distort
 Pretrained Features and Underperform Out-of-Distribution"). It is solved, not stepped: on 130 Fashion-MNIST images one
@@ -10,10 +11,9 @@ epoch of steps leaves Lite0's head at 43% of the validation images, the solved o
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,18 @@ import torch
 from torch import nn
 
 from backend.contracts import EpochRecord, FinetuneSettings, RunControl
-from backend.engine.arithmetic import autocast
-from backend.engine.batches import Inputs, Pixels, TrainingBatches, TrainingData, loss_weights
+from backend.engine.batches import Pixels, TrainingBatches, TrainingData, loss_weights
+from backend.engine.epoch_checkpoint import (
+    EpochCheckpoints,
+    Standing,
+    optimiser_state,
+    random_state,
+    restore_optimiser,
+    restore_random_state,
+)
+from backend.engine.finetune_plan import FinetuneOutcome, FinetunePlan
+from backend.engine.input_answers import features_before_head, forward, predict_inputs
+from backend.engine.kept_weights import Best, Score, between, copy_of
 from backend.engine.memory import halving
 from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
@@ -35,45 +45,8 @@ __all__ = ["FinetuneOutcome", "FinetunePlan", "Pixels", "TrainingData", "finetun
 
 log = logging.getLogger(__name__)
 
-PREDICTED_AT_ONCE = 32  # images
-
 Floats = npt.NDArray[np.floating]
 OnEpoch = Callable[[EpochRecord], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetunePlan:
-    """How long, on how many images a step, and which epoch's weights stay: the best on validation, or the last.
-
-    `stop_after`: end after so many epochs of a schedule laid out for `num_epochs`; None: run through.
-    `blends`: shares of the training, 0..1, that are judged on validation too: 0.5 is half way from the weights that a
-    solved head began with to the trained ones. `share`: the one that stays.
-    """
-
-    num_epochs: int
-    batch_size: int
-    seed: int
-    keep: Literal["best", "last"] = "best"
-    stop_after: int | None = None
-    blends: tuple[float, ...] = ()
-    share: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneOutcome:
-    """The network itself holds the weights of `best_epoch`; `val_probabilities` [V, C] are theirs.
-
-    Epoch 0 is the state before training, with a head that was solved. `stopped_early` says why, or is None.
-    `by_epoch` are the validation probabilities after each epoch of `history`, `by_blend` those of each share of the
-    training that was asked for.
-    """
-
-    history: tuple[EpochRecord, ...]
-    best_epoch: int
-    val_probabilities: npt.NDArray[np.float64]
-    stopped_early: str | None
-    by_epoch: tuple[npt.NDArray[np.float64], ...] = ()
-    by_blend: Mapping[float, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 def finetune(
@@ -96,28 +69,31 @@ def finetune(
         RecipeError: the loss was no number from the start: the learning rate is too high.
     """
     devices = [network.device] if network.device.type == "cuda" else []
-    start = _copy_of(network.module)
+    start = copy_of(network.module)
+    control = control or RunControl()
+    checkpoints = EpochCheckpoints(control.journal, identity=_identity(network, data, settings=settings, plan=plan))
+    standing = checkpoints.read()
 
     def attempt(batch_size: int) -> FinetuneOutcome:
         network.module.load_state_dict(start)
-        run = _Finetune(network, data, settings=settings, plan=plan, control=control or RunControl())
+        run = _Finetune(network, data, settings=settings, plan=plan, control=control)
+        run.checkpoints = checkpoints
+        run.standing = standing if standing is not None and standing.batch_size == batch_size else None
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(plan.seed)
             return run.run(batch_size, on_epoch or (lambda _: None))
 
-    return halving(attempt, plan.batch_size, what=f"training {network.spec.name}")
+    batch_size = plan.batch_size if standing is None else standing.batch_size
+    return halving(attempt, batch_size, what=f"training {network.spec.name}")
 
 
-def predict_inputs(
-    network: Network, inputs: Inputs, places: npt.NDArray[np.integer], *, control: RunControl
-) -> npt.NDArray[np.float64]:
-    """Class probabilities [N, C] of inputs as they are, in the training's own arithmetic.
-
-    Raises:
-        JobCancelled: through `control`, between batches.
-    """
-    rows = _forward(network, inputs, places, control=control, part=network.module)
-    return np.exp(rows - np.logaddexp.reduce(rows, axis=1, keepdims=True)) if len(rows) else rows
+def _identity(network: Network, data: TrainingData, *, settings: FinetuneSettings, plan: FinetunePlan) -> str:
+    """What a checkpoint must be of, to be gone on from."""
+    known = (network.spec.timm_name, network.weights, network.num_classes, settings.model_dump_json(), plan)
+    digest = hashlib.sha256(repr(known).encode())
+    for places in (data.train, data.val, data.targets):
+        digest.update(np.asarray(places, dtype=np.int64).tobytes())
+    return digest.hexdigest()
 
 
 class _Stop(Exception):
@@ -145,16 +121,24 @@ class _Finetune:
         self._loss_weights = None if weights is None else weights.to(network.device)
         self._history: list[EpochRecord] = []
         self._by_epoch: list[npt.NDArray[np.float64]] = []
-        self._best: _Best | None = None
+        self.checkpoints: EpochCheckpoints | None = None
+        self.standing: Standing | None = None
+        self._best: Best | None = None
+        self._head_solved = False
         self._solved: dict[str, torch.Tensor] | None = None
 
     def run(self, batch_size: int, on_epoch: OnEpoch) -> FinetuneOutcome:
         stopped: str | None = None
         batches = TrainingBatches(self._data, batch_size=batch_size, seed=self._plan.seed, device=self._network.device)
         try:
-            self._prepare_head(on_epoch)
-            for phase in self._phases():
-                self._run_phase(phase, batches, on_epoch)
+            standing = self.standing
+            if standing is None:
+                self._prepare_head(on_epoch)
+            else:
+                self._take_up(standing, on_epoch)
+            for number, phase in enumerate(self._phases()):
+                if standing is None or number >= standing.phase:
+                    self._run_phase(number, phase, batches, on_epoch)
         except _Stop as stop:
             stopped = str(stop) or None
         except DeadlineExceeded as error:
@@ -184,24 +168,43 @@ class _Finetune:
             return
         data, control = self._data, self._control
         if data.features is None:
-            features = _features(self._network, data.inputs, data.train, control=control)
+            features = features_before_head(self._network, data.inputs, data.train, control=control)
         else:
             features = data.features[data.train]
         head_plan = HeadPlan(seed=self._plan.seed, balanced=data.balanced)
         solve_head(self._network, features, data.targets[data.train], plan=head_plan, control=control)
-        # A head at its optimum has nothing to gain from epochs of its own, and much to lose by long steps.
+        self._tread_gently()
+        self._validate(0, None, on_epoch)
+        self._solved = copy_of(self._network.module)
+
+    def _tread_gently(self) -> None:
+        """A head at its optimum has nothing to gain from epochs of its own, and much to lose by long steps."""
+        self._head_solved = True
         gentle = min(self._settings.head_lr, self._settings.backbone_lr)
         self._settings = self._settings.model_copy(update={"head_epochs": 0, "head_lr": gentle})
-        self._validate(0, None, on_epoch)
-        self._solved = _copy_of(self._network.module)
 
-    def _blended(self, best: _Best, share: float) -> npt.NDArray[np.float64]:
+    def _take_up(self, standing: Standing, on_epoch: OnEpoch) -> None:
+        """Go on where an earlier attempt stood; what it told is told again."""
+        self._network.module.load_state_dict(standing.tensors["module"])
+        self._history, self._by_epoch = list(standing.history), list(standing.by_epoch)
+        self._solved = standing.tensors.get("solved")
+        if standing.facts["solved"]:
+            self._tread_gently()
+        groups = standing.tensors
+        state = groups.get("best") or groups.get("average") or groups["module"]
+        epoch = standing.facts["best_epoch"]
+        place = next(place for place, record in enumerate(self._history) if record.epoch == epoch)
+        self._best = Best(epoch, Score(*standing.facts["best_score"]), self._by_epoch[place], state)
+        for record in self._history:
+            on_epoch(record)
+
+    def _blended(self, best: Best, share: float) -> npt.NDArray[np.float64]:
         """Load weights on the straight line between the start and the training's end; their validation answers.
 
         Half way they often answer better than at either end, the more so the fewer the images (Wortsman et al. 2022,
         "Robust fine-tuning of zero-shot models").
         """
-        state = best.state if self._solved is None else _between(self._solved, best.state, share=share)
+        state = best.state if self._solved is None else between(self._solved, best.state, share=share)
         self._network.module.load_state_dict(state)
         return predict_inputs(self._network, self._data.inputs, self._data.val, control=self._control)
 
@@ -218,7 +221,7 @@ class _Finetune:
     def _phases(self) -> list[Phase]:
         return plan_phases(self._plan.num_epochs, head_epochs=self._settings.head_epochs if self._pretrained else 0)
 
-    def _run_phase(self, phase: Phase, batches: TrainingBatches, on_epoch: OnEpoch) -> None:
+    def _run_phase(self, number: int, phase: Phase, batches: TrainingBatches, on_epoch: OnEpoch) -> None:
         settings, network = self._settings, self._network
         optimiser = make_optimiser(network, settings)
         steps = phase.epochs * len(batches)
@@ -233,12 +236,62 @@ class _Finetune:
             class_weights=self._loss_weights,
         )
         log.debug("phase begins", extra={"phase": phase.name, "epochs": phase.epochs, "steps": steps})
-        for index in range(phase.epochs):
+        for index in range(self._epochs_done(number, stepper, batches), phase.epochs):
             self._unfreeze(phase, index)
             epoch = self._next_epoch()
             loss = self._run_epoch(batches, stepper)
             self._validate(epoch, loss, on_epoch, judged=stepper.average.module if stepper.average else None)
+            self._keep_standing((number, index + 1), stepper, batches)
             self._check_enough(epoch)
+
+    def _epochs_done(self, number: int, stepper: Stepper, batches: TrainingBatches) -> int:
+        """Epochs of a phase that an earlier attempt has done; what steps is then as it was after them."""
+        standing = self.standing
+        if standing is None or standing.phase != number:
+            return 0
+        groups, facts = standing.tensors, standing.facts
+        restore_optimiser(stepper.optimiser, groups.get("optimiser", {}), facts["rates"])
+        stepper.scheduler.last_epoch = facts["steps"]
+        if stepper.average is not None:
+            stepper.average.module.load_state_dict(groups["average"])
+            stepper.average.steps = facts["averaged"]
+        batches.random_state = groups["random"]["batches"]
+        restore_random_state(self._network.device, groups["random"])
+        self._check_enough(self._history[-1].epoch)
+        return standing.epochs_done
+
+    def _keep_standing(self, place: tuple[int, int], stepper: Stepper, batches: TrainingBatches) -> None:
+        """Write down how all stands after an epoch, where that is worth its time."""
+        best, average = self._best, stepper.average
+        if self.checkpoints is None or best is None or not self.checkpoints.due:
+            return
+        moments, rates = optimiser_state(stepper.optimiser)
+        random = random_state(self._network.device) | {"batches": batches.random_state}
+        groups = {"module": self._network.module.state_dict(), "optimiser": moments, "random": random}
+        if average is not None:
+            groups["average"] = average.module.state_dict()
+        if best.epoch != self._history[-1].epoch:
+            groups["best"] = best.state
+        if self._solved is not None and (self._plan.blends or self._plan.share != 1.0):
+            groups["solved"] = self._solved
+        facts = {
+            "solved": self._head_solved,
+            "rates": rates,
+            "steps": stepper.scheduler.last_epoch,
+            "averaged": average.steps if average is not None else 0,
+            "best_epoch": best.epoch,
+            "best_score": (best.score.accuracy, best.score.negative_loss),
+        }
+        standing = Standing(
+            batch_size=batches.batch_size,
+            phase=place[0],
+            epochs_done=place[1],
+            history=tuple(self._history),
+            by_epoch=tuple(self._by_epoch),
+            facts=facts,
+            tensors=groups,
+        )
+        self.checkpoints.write(standing)
 
     def _unfreeze(self, phase: Phase, index: int) -> None:
         """The head alone, or the last stages first, one more each epoch until all are free."""
@@ -281,15 +334,15 @@ class _Finetune:
         module = judged or self._network.module
         data = self._data
         record = EpochRecord(epoch=epoch, train_loss=train_loss, val_loss=None, val_accuracy=None)
-        score, probabilities = _Score(0.0, float(epoch)), np.zeros((0, self._network.num_classes))
+        score, probabilities = Score(0.0, float(epoch)), np.zeros((0, self._network.num_classes))
         if len(data.val):
-            rows = _forward(self._network, data.inputs, data.val, control=self._control, part=module)
+            rows = forward(self._network, data.inputs, data.val, control=self._control, part=module)
             probabilities = np.exp(rows - np.logaddexp.reduce(rows, axis=1, keepdims=True))
             targets = data.targets[data.val]
-            score = _Score(accuracy(probabilities, targets), -log_loss(probabilities, targets))
+            score = Score(accuracy(probabilities, targets), -log_loss(probabilities, targets))
             record = record.model_copy(update={"val_loss": -score.negative_loss, "val_accuracy": score.accuracy})
         if self._plan.keep == "last" or self._best is None or score > self._best.score:
-            self._best = _Best(epoch, score, probabilities, _copy_of(module))
+            self._best = Best(epoch, score, probabilities, copy_of(module))
         self._history.append(record)
         self._by_epoch.append(probabilities)
         on_epoch(record)
@@ -304,72 +357,10 @@ class _Finetune:
     def _next_epoch(self) -> int:
         return 1 + (self._history[-1].epoch if self._history else 0)
 
-    def _keep_something(self, stopped: str | None, on_epoch: OnEpoch) -> _Best:
+    def _keep_something(self, stopped: str | None, on_epoch: OnEpoch) -> Best:
         """The best so far; an interrupted first epoch is validated as it is, for it is all there is."""
         if self._best is None and all(p.isfinite().all() for p in self._network.module.parameters()):
             self._validate(self._next_epoch(), None, on_epoch)
         if self._best is None:
             raise RecipeError(stopped or "The training left nothing to keep.")
         return self._best
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Score:
-    """Accuracy first; among equals, common on few images, the smaller loss. Without validation later is better."""
-
-    accuracy: float
-    negative_loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Best:
-    epoch: int
-    score: _Score
-    probabilities: npt.NDArray[np.float64]
-    state: dict[str, torch.Tensor]
-
-
-def _between(start: dict[str, torch.Tensor], end: dict[str, torch.Tensor], *, share: float) -> dict[str, torch.Tensor]:
-    """Weights at this share of the way from `start` to `end`; counters, which are no weights, as at the end."""
-    return {
-        name: torch.lerp(start[name], tensor, share) if tensor.is_floating_point() else tensor
-        for name, tensor in end.items()
-    }
-
-
-def _copy_of(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-
-
-def _features(
-    network: Network, inputs: Inputs, places: npt.NDArray[np.integer], *, control: RunControl
-) -> npt.NDArray[np.float64]:
-    """What the head reads [N, D] of inputs as they are."""
-    module = network.module
-
-    def before_head(batch: torch.Tensor) -> torch.Tensor:
-        spatial = module.forward_features(batch)  # type: ignore[operator]
-        return module.forward_head(spatial, pre_logits=True)  # type: ignore[operator,no-any-return]
-
-    return _forward(network, inputs, places, control=control, part=before_head)
-
-
-def _forward(
-    network: Network,
-    inputs: Inputs,
-    places: npt.NDArray[np.integer],
-    *,
-    control: RunControl,
-    part: Callable[[torch.Tensor], torch.Tensor],
-) -> npt.NDArray[np.float64]:
-    """What a part of the network makes of the inputs at `places` [N, ...], without random changes."""
-    rows = [np.zeros((0, network.num_classes))]
-    for module in (network.module, part):
-        if isinstance(module, nn.Module):
-            module.eval()
-    with torch.inference_mode(), autocast(network.device):
-        for start in range(0, len(places), PREDICTED_AT_ONCE):
-            control.check()
-            batch = inputs.plain(places[start : start + PREDICTED_AT_ONCE])
-            rows.append(part(batch).double().cpu().numpy())
-    return np.concatenate(rows[1:] or rows)

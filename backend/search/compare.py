@@ -11,8 +11,10 @@ from pathlib import Path
 
 from backend.config import Settings
 from backend.contracts import Candidate, Dataset, Deadline, ModelInfo, Progress, Recipe, Results, RunControl
+from backend.contracts.journal import Begun, Journal, NullJournal, decided
 from backend.data.manifest import restrict_classes
 from backend.engine.arithmetic import set_threads
+from backend.engine.environment import versions
 from backend.errors import DatasetError
 from backend.search.budget import Budget
 from backend.search.candidates import plan
@@ -33,11 +35,15 @@ LEAST_TRACKING_S = 2.0  # of waiting for MLflow's record even where the time bud
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Who is asking, and where the model goes. `models_dir` is by default the one of the settings."""
+    """Who is asking, and where the model goes. `models_dir` is by default the one of the settings.
+
+    With a `journal`, a run that was cut short goes on where it was when the same is asked for again.
+    """
 
     settings: Settings = field(default_factory=Settings)
     control: RunControl = field(default_factory=RunControl)
     tracker: Tracker = field(default_factory=NullTracker)
+    journal: Journal = field(default_factory=NullJournal)
     job_id: str = field(default_factory=lambda: new_id("job"))
     model_id: str = field(default_factory=lambda: new_id("model"))
     models_dir: Path | None = None
@@ -60,22 +66,33 @@ def compare(dataset: Dataset, recipe: Recipe | None = None, *, run: Run | None =
     """Compare networks on a dataset and save the best.
 
     The time budget, the recipe's or else its preset's, begins here, and takes the place of a deadline that
-    `run.control` carried.
+    `run.control` carried. What earlier attempts at the same run have used, by its journal, is taken off.
 
     Raises:
         RecipeError: an unknown network, class or override.
         DatasetError: too few images or classes, or no network could be trained at all.
         JobCancelled: through `run.control`, before any network had finished; later on cancelling ends the search, and
             what was found by then is the answer, with a note.
+        ConflictError: another process is at work on the same run.
     """
-    started = time.perf_counter()
     run = run or Run()
     recipe = recipe or Recipe(dataset_id=dataset.info.dataset_id)
     recipe.check_overrides()
-    candidates = plan(recipe, run.settings)
+    begun = run.journal.begin(_identity(dataset, recipe))
+    try:
+        return _compare(dataset, recipe, run=run, begun=begun)
+    finally:
+        run.journal.close()
+
+
+def _compare(dataset: Dataset, recipe: Recipe, *, run: Run, begun: Begun) -> Comparison:
+    started = time.perf_counter() - begun.used_s
+    candidates = _planned(recipe, run)
     if recipe.classes:
         dataset = restrict_classes(dataset, recipe.classes)
-    run.control.deadline = Deadline(time_budget(recipe))
+    budget = time_budget(recipe)
+    run.control.deadline = Deadline(None if budget is None else max(0.0, budget - begun.used_s))
+    run.control.journal = run.journal
     set_threads(run.settings.torch_threads)
     run.control.report(Progress(stage="preparing", message="Dividing and decoding the images", progress=0.0))
     study = open_study(dataset, recipe, settings=run.settings, control=run.control)
@@ -105,6 +122,19 @@ def _contest(study: Study, candidates: list[Candidate], *, run: Run, started: fl
     results = _tracked(results, run)
     run.control.report(Progress(stage="done", message=f"Best: {model.name}", progress=1.0))
     return Comparison(results=results, model=model, folder=run.folder)
+
+
+def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
+    """What a journal must have been written for, to be of use."""
+    return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset.info.digest, "versions": versions()}
+
+
+def _planned(recipe: Recipe, run: Run) -> list[Candidate]:
+    """The networks to try; where weights come from may have changed since an earlier attempt, so it is noted."""
+    found = decided(
+        run.journal, "plan", lambda: [candidate.model_dump(mode="json") for candidate in plan(recipe, run.settings)]
+    )
+    return [Candidate.model_validate(candidate) for candidate in found]
 
 
 def _winner(ranked: list[Trial]) -> Trial:

@@ -116,4 +116,6 @@ class Contest:
         if allows_ensemble(self._study.recipe):
             return
         best = next((one for one in self.ranking() if one.usable), None)
-        self._trials = [one if one is best or one.build is not None else one.without_model() for one in self._trials]
+        self._trials = [
+            one if one is best or one.build is not None else self._turns.let_model_go(one) for one in self._trials
+        ]

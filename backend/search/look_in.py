@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.contracts import Calibration, ClassImbalance, LearningCurvePoint, SuspectLabel
+from backend.contracts.journal import decided
 from backend.data.imbalance import imbalance_ratio
 from backend.engine.temperature import scale_head
 from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
@@ -100,7 +101,7 @@ def _curve(
     probe = next((trial for trial in ranked if trial.usable and trial.head is not None), None)
     if probe is None or probe.head is None or probe.features_of is None or probe.places is None:
         return (), []
-    if budget.deadline.remaining() < CURVE_S:
+    if decided(study.control.journal, "curve", lambda: budget.deadline.remaining() < CURVE_S):
         return (), ["No learning curve: the time budget was used up."]
     points = learning_curve(
         probe.features_of(probe.places),

@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.integer]
 BASELINE = Candidate(name="baseline", family="baseline", timm_name="none", description="Always the most frequent class")
 # Images whose time says what all will take. The first of them only set everything up; ViT-Base needs 0.1-0.3 s each.
 WARMING, TIMED = 4, 8
+ADMITTED = "admitted"
 KEPT_MB = 100.0  # of weights that stay in memory from one rung to the next
 LEAST_TURN_S = 0.5  # loading a network and a first look; less time left is none
 HEAD_S_PER_IMAGE = 0.001  # fitting and cross-validating a head: 0.2 s for 160 images, 4 s for 8,000, on two cores
@@ -124,13 +125,9 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     """
     started = time.perf_counter()
     source, places = entrant.source, rung.places
-    known = _expected(study, entrant, rung)
-    _require_time(rung, max(LEAST_TURN_S, known or rung.guess))
-    watch.stage("loading")
-    if rung.tight and not known:
-        for first in (WARMING, WARMING + TIMED):
-            source.features(places[:first], control=watch.control)
-        _require_time(rung, _expected(study, entrant, rung))
+    if watch.control.journal.recall(ADMITTED) is None:
+        _admit(study, entrant, rung, watch=watch)
+        watch.control.journal.note(ADMITTED, {})  # what was begun is not refused to whoever goes on with it
     watch.stage("computing features")
     features = source.features(places, control=watch.control)
     watch.stage("fitting the head")
@@ -162,6 +159,24 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     return replace(trial, train_seconds=entrant.seconds)
 
 
+def _admit(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) -> None:
+    """Begin, or refuse where the clock says that the rest would take too long."""
+    known = _expected(study, entrant, rung)
+    _require_time(rung, max(LEAST_TURN_S, known or rung.guess))
+    watch.stage("loading")
+    if rung.tight and not known:
+        for first in (WARMING, WARMING + TIMED):
+            entrant.source.features(rung.places[:first], control=watch.control)
+        _require_time(rung, _expected(study, entrant, rung))
+
+
+def revive_probe(study: Study, entrant: Entrant, trial: Trial) -> Trial:
+    """A probe from the journal with what it can only do beside its network's features."""
+    entrant.seconds = trial.train_seconds
+    trial = replace(trial, features_of=entrant.source.features)
+    return trial if trial.test_probabilities is None else _buildable(study, entrant, trial)
+
+
 def answer_test(study: Study, entrant: Entrant, trial: Trial, *, watch: TrialWatch) -> Trial:
     """The probe with its answers to the test images, and all that a row says of its network."""
     head = trial.head
@@ -170,14 +185,21 @@ def answer_test(study: Study, entrant: Entrant, trial: Trial, *, watch: TrialWat
     watch.stage("predicting the test images")
     features = entrant.source.features(study.test, control=watch.control)
     facts = entrant.source.facts
-    return replace(
+    trial = replace(
         trial,
         test_probabilities=head.probabilities(features),
         predict_ms_per_image=entrant.source.measure_prediction(),
         parameters=facts.parameters,
         size_mb=facts.size_mb,
-        build=lambda: _build(study, entrant, head, learned=trial.places),
     )
+    return _buildable(study, entrant, trial)
+
+
+def _buildable(study: Study, entrant: Entrant, trial: Trial) -> Trial:
+    head = trial.head
+    if head is None:
+        raise ValueError("a probe has a head")
+    return replace(trial, build=lambda: _build(study, entrant, head, learned=trial.places))
 
 
 def _build(study: Study, entrant: Entrant, head: LinearHead, *, learned: Ints | None) -> TrainedModel:

@@ -16,7 +16,7 @@ from backend.contracts import Candidate
 from backend.engine.metrics import accuracy, macro_f1
 from backend.search.budget import Budget
 from backend.search.candidates import cost
-from backend.search.probing import Entrant, Refusal, Rung, enter
+from backend.search.probing import Entrant, Refusal, Rung, enter, revive_probe
 from backend.search.rungs import ladder, survivors
 from backend.search.ties import is_tie
 from backend.search.trial import Trial
@@ -101,7 +101,7 @@ class Screen:
             for climber, share in zip(alive, shares, strict=True):
                 must = not under_way and not any(one.standing for one in self._climbers)
                 under_way.update([climber.candidate.name] if must else [])
-                turn = Turn(candidate=climber.candidate, strategy="probe", share=share, must=must)
+                turn = self._turn(climber, share, must=must)
                 yield turn, self._work(climber, places, last=last, must=must)
 
         refused: list[Turn] = []
@@ -126,16 +126,27 @@ class Screen:
 
     def _work(self, climber: _Climber, places: Ints, *, last: bool, must: bool) -> Work:
         def work(*, watch: TrialWatch) -> Trial:
-            if climber.entrant is None:
-                climber.entrant = enter(self._study, climber.candidate)
+            entrant = self._entrant(climber)
             guess = self._guess(climber, len(places) + (len(self._study.test) if last else 0))
-            tight = not must and max(guess, UNKNOWN_S) > self._budget.left() * TIGHT
+            is_tight = lambda: not must and max(guess, UNKNOWN_S) > self._budget.left() * TIGHT  # noqa: E731
+            tight = decided(watch.control.journal, "tight", is_tight)
             owed = 0.0 if last or self._answered() else self._owed()
             refusal = None if must else Refusal(budget=self._budget, images=len(places), owed=owed)
             rung = Rung(places=places, last=last, refusal=refusal, guess=guess, tight=tight)
-            return self._turns.runner.probe(self._study, climber.entrant, rung, watch=watch)
+            return self._turns.runner.probe(self._study, entrant, rung, watch=watch)
 
         return work
+
+    def _turn(self, climber: _Climber, share: tuple[float, float], *, must: bool) -> Turn:
+        def revive(trial: Trial) -> Trial:
+            return revive_probe(self._study, self._entrant(climber), trial) if trial.status == "ok" else trial
+
+        return Turn(candidate=climber.candidate, strategy="probe", share=share, must=must, revive=revive)
+
+    def _entrant(self, climber: _Climber) -> Entrant:
+        if climber.entrant is None:
+            climber.entrant = enter(self._study, climber.candidate)
+        return climber.entrant
 
     def _guess(self, climber: _Climber, images: int) -> float:
         """Seconds for a network that was never timed, by the quickest of the others, weight for weight."""
@@ -196,7 +207,7 @@ class Screen:
         trial, entrant = climber.standing, climber.entrant
         if trial is None or entrant is None:
             raise ValueError("who answers has a trial")
-        turn = Turn(candidate=climber.candidate, strategy="probe", share=(self._end, self._end), must=True)
+        turn = self._turn(climber, (self._end, self._end), must=True)
         answered = self._turns.take(turn, partial(self._turns.runner.answer, self._study, entrant, trial))
         climber.trial = self._turns.close(replace(answered, reason=climber.held_back))
 

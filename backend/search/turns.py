@@ -1,13 +1,15 @@
-"""Turns of networks: whatever happens in one becomes a trial, is shown, and is tracked. It ranks nothing.
+"""Turns of networks: whatever happens in one becomes a trial, is noted, shown and tracked. It ranks nothing.
 
-One at a time in this process; where a pool of machines does the work, as many as it has room for.
+One at a time in this process; where a pool of machines does the work, as many as it has room for. A turn whose trial
+stands in the journal, because an earlier attempt at the same run came so far, is not taken again.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -18,10 +20,12 @@ from backend.errors import DeadlineExceeded, Interruption, OutOfMemory, Sightgla
 from backend.search.leaderboard import preview
 from backend.search.runner import InProcess
 from backend.search.trial import Trial
+from backend.search.trial_notes import let_model_go, note_trial, recalled_trial
 from backend.search.watch import TrialControl, TrialWatch
 
 if TYPE_CHECKING:
     from backend.contracts import RunControl
+    from backend.contracts.journal import Journal
     from backend.contracts.run import CandidateState
     from backend.search.runner import TrialRunner
     from backend.search.study import Study
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WORK = "work"  # the page of what a turn writes down on its way; it goes when the turn ends
 NO_MEMORY = "Not enough memory for this network; try a smaller one or a smaller batch_size."
 STATES: Final[dict[str, CandidateState]] = {"ok": "succeeded", "skipped": "skipped", "failed": "failed"}
 
@@ -41,17 +46,23 @@ class Work(Protocol):
         ...
 
 
+def _as_it_is(trial: Trial) -> Trial:
+    return trial
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """Whose turn it is, and its share of the job's progress bar, 0..1.
 
-    `must` finishes whatever the budget says: a run that ends with nothing helps nobody.
+    `must` finishes whatever the budget says: a run that ends with nothing helps nobody. `revive` gives a trial from the
+    journal back what it can only do with its surroundings.
     """
 
     candidate: Candidate
     strategy: TrialStrategy
     share: tuple[float, float]
     must: bool = False
+    revive: Callable[[Trial], Trial] = _as_it_is
 
 
 Offer = tuple[Turn, Work]
@@ -67,6 +78,8 @@ class Turns:
         self._control = control
         self._tracker = tracker
         self.runner: TrialRunner = runner or InProcess()
+        self._taken: Counter[str] = Counter()
+        self._pages: dict[str, Journal] = {}
 
     def take_all(self, offers: Iterable[Offer]) -> Iterator[tuple[Turn, Trial]]:
         """Take turns, as many at once as the runner has room for, each as it ends.
@@ -102,17 +115,39 @@ class Turns:
                 yield running.pop(future), future.result()
 
     def take(self, turn: Turn, work: Work) -> Trial:
-        """Do the work; a failure is a trial that says why. Cancellation alone goes through."""
-        control = self._control if turn.must else TrialControl(self._control)
+        """Do the work, unless the journal has it done; a failure is a trial that says why. Cancellation goes through."""
+        page = self._page(turn)
+        control = (self._control if turn.must else TrialControl(self._control)).at(page).at(WORK)
         watch = TrialWatch(turn.candidate, control=control, share=turn.share)
-        started = time.perf_counter()
-        trial = self._guarded(turn, work, watch=watch)
-        if not trial.train_seconds:
-            trial = replace(trial, train_seconds=time.perf_counter() - started)
+        self._pages[turn.candidate.name] = journal = self._control.journal.at(page)
+        known = recalled_trial(journal)
+        if known is not None:
+            trial = turn.revive(known)
+        else:
+            trial = self._new(turn, work, watch=watch)
+            note_trial(journal, trial)
+            control.journal.forget()
         watch.wait(score=self._row(trial).val_accuracy)
         if trial.status == "ok":
             self._control.keep_what_is_done()
         return trial
+
+    def let_model_go(self, trial: Trial) -> Trial:
+        """The trial without its network, in the journal too."""
+        if trial.model is not None and trial.candidate.name in self._pages:
+            let_model_go(self._pages[trial.candidate.name])
+        return trial.without_model()
+
+    def _page(self, turn: Turn) -> str:
+        """A name for the turn's page that another attempt at the same run finds again."""
+        name = f"{turn.strategy} {turn.candidate.name}"
+        self._taken[name] += 1
+        return f"{name} {self._taken[name]}"
+
+    def _new(self, turn: Turn, work: Work, *, watch: TrialWatch) -> Trial:
+        started = time.perf_counter()
+        trial = self._guarded(turn, work, watch=watch)
+        return trial if trial.train_seconds else replace(trial, train_seconds=time.perf_counter() - started)
 
     def close(self, trial: Trial) -> Trial:
         """Show and track the end of a candidate's way."""

@@ -26,7 +26,7 @@ class TrialControl(RunControl):
     """A control whose every check also minds the deadline: the trial stops rather than overrun the budget."""
 
     def __init__(self, outer: RunControl) -> None:
-        super().__init__(report=outer.report, cancelled=None, deadline=outer.deadline)
+        super().__init__(report=outer.report, cancelled=None, deadline=outer.deadline, journal=outer.journal)
         self._outer = outer
 
     def check(self) -> None:

@@ -34,14 +34,19 @@ def atomic_write(path: Path, data: bytes | str) -> None:
 
     Text is written as UTF-8. Missing parent folders are made.
     """
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a name beside `path` to write to; it becomes `path` at the end, or vanishes where the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
-    content = data.encode("utf-8") if isinstance(data, str) else data
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
