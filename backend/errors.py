@@ -14,6 +14,7 @@ SightglassError                 500
 │   └── LockedError             423  somebody else writes to it right now
 ├── UnavailableError            503  a part of the service is not reachable now
 ├── OutOfMemory                 503  half the batch did not fit either
+├── DiskFullError               507  no room left on the disk of the data folder
 └── Interruption                     control flow, never shown over HTTP
     ├── JobCancelled                 somebody pressed Cancel
     └── DeadlineExceeded             the time budget is used up
@@ -124,6 +125,13 @@ class OutOfMemory(SightglassError):
 
     status = 503
     title = "Out of memory"
+
+
+class DiskFullError(SightglassError):
+    """The disk of the data folder has no room left."""
+
+    status = 507
+    title = "Disk full"
 
 
 class Interruption(SightglassError):

@@ -50,6 +50,7 @@ from backend.workflows import (
     explain,
     export_model,
     import_dataset,
+    leftovers,
     predict,
     train_images,
 )
@@ -215,6 +216,7 @@ def prepare(settings: Settings) -> None:
     database = Database(settings.resolved_database_url)
     database.migrate()
     database.close()
+    leftovers.remove_old_journals(settings)
 
 
 def check_exposure(settings: Settings) -> None:

@@ -6,7 +6,6 @@ which is replaced as a whole; safetensors, so that reading runs no code. It does
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import time
@@ -23,7 +22,7 @@ from safetensors.torch import save_file
 
 from backend.contracts import EpochRecord
 from backend.contracts.journal import Journal
-from backend.storage.files import atomic_file
+from backend.storage.files import atomic_file, is_disk_full
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ FACTS = "facts"
 # epoch on a hundred cached activations 0.3 s; ViT-Base's has 1.4 GB, and its epochs take minutes.
 COST_SHARE = 0.05
 FIRST_S = 0.5  # what writing is thought to take before it was done once
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +104,7 @@ class EpochCheckpoints:
             with atomic_file(self._path) as temporary:
                 save_file(_flat(standing), temporary, metadata={FACTS: json.dumps(facts)})
         except (OSError, SafetensorError) as error:
-            if getattr(error, "errno", None) not in FULL and "No space left" not in str(error):
+            if not is_disk_full(error):
                 raise
             log.warning("no room for a checkpoint; the training goes on without", extra={"error": str(error)})
         self._written_at = time.monotonic()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import EpochRecord
+from backend.contracts.journal import Note
+
+if TYPE_CHECKING:
+    Written = tuple[dict[str, Any], dict[str, npt.NDArray[np.generic]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +49,36 @@ class FinetuneOutcome:
     stopped_early: str | None
     by_epoch: tuple[npt.NDArray[np.float64], ...] = ()
     by_blend: Mapping[float, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+
+def written(outcome: FinetuneOutcome) -> Written:
+    """An outcome as a journal takes it: plain facts, and arrays."""
+    shares = list(outcome.by_blend)
+    facts = {
+        "history": [record.model_dump() for record in outcome.history],
+        "best_epoch": outcome.best_epoch,
+        "stopped_early": outcome.stopped_early,
+        "shares": shares,
+    }
+    arrays: dict[str, npt.NDArray[np.generic]] = {"val": outcome.val_probabilities}
+    arrays |= {f"epoch {place}": rows for place, rows in enumerate(outcome.by_epoch)}
+    arrays |= {f"share {place}": outcome.by_blend[share] for place, share in enumerate(shares)}
+    return facts, arrays
+
+
+def outcome_of(note: Note) -> FinetuneOutcome:
+    """What `written` wrote; the network itself is not among it."""
+    facts, arrays = note.facts, note.arrays
+    history = tuple(EpochRecord.model_validate(record) for record in facts["history"])
+    return FinetuneOutcome(
+        history=history,
+        best_epoch=facts["best_epoch"],
+        val_probabilities=_floats(arrays["val"]),
+        stopped_early=facts["stopped_early"],
+        by_epoch=tuple(_floats(arrays[f"epoch {place}"]) for place in range(len(history))),
+        by_blend={share: _floats(arrays[f"share {place}"]) for place, share in enumerate(facts["shares"])},
+    )
+
+
+def _floats(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    return np.asarray(array, dtype=np.float64)

@@ -96,7 +96,8 @@ def _compare(dataset: Dataset, recipe: Recipe, *, run: Run, begun: Begun) -> Com
     set_threads(run.settings.torch_threads)
     run.control.report(Progress(stage="preparing", message="Dividing and decoding the images", progress=0.0))
     study = open_study(dataset, recipe, settings=run.settings, control=run.control)
-    run.tracker.start(run_name=run.job_id, params=_parameters(study), tags={"dataset": dataset.info.name})
+    tags = {"dataset": dataset.info.name}
+    run.tracker.start(run_name=run.job_id, params=_parameters(study), tags=tags, resume=begun.attempt > 1)
     try:
         return _contest(study, candidates, run=run, started=started)
     except BaseException as error:

@@ -14,9 +14,10 @@ import numpy as np
 
 from backend.contracts import EpochRecord
 from backend.engine.batches import TrainingData
+from backend.engine.finetune_plan import FinetuneOutcome, FinetunePlan, outcome_of, written
 from backend.engine.linear import grouped_folds
 from backend.engine.metrics import accuracy, log_loss
-from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
+from backend.engine.trainer import finetune
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.integer]
     OnEpoch = Callable[[EpochRecord], None]
 
+OUTCOME = "outcome"
 TIMED_BATCHES = 2
 # How much of the training is kept: on 100 to 300 images 0.75 was better than all of it by 0.5 points of test accuracy
 # on average (four runs, so hardly more than chance); cross-validation chose 0.5 on 100 images, all of it on 300.
@@ -114,6 +116,7 @@ class Course:
         trial = replace(self, epochs=1, settings=self.settings.model_copy(update={"head": "train", "head_epochs": 0}))
         network, nothing = self.start(), np.zeros(0, dtype=np.int64)
         size = min(self.batch_size, len(self.targets))
+        control = control.unwritten()
         trial.train(network, np.arange(size), nothing, control=control)  # the first is slower than all others
         learn = np.arange(min(TIMED_BATCHES * size, len(self.targets)))
         started = time.perf_counter()
@@ -164,12 +167,27 @@ def cross_fit(
             if on_epoch is not None and record.epoch:
                 on_epoch(record.model_copy(update={"epoch": fold * course.epochs + record.epoch}))
 
-        outcome = course.train(course.start(), learn, judge, control=control, on_epoch=tell)
+        outcome = _remembered(course, learn, judge, control=control.at(f"fold {fold}"), on_epoch=tell)
         pool.places.append(judge)
         pool.outcomes.append(outcome)
         if outcome.stopped_early:
             break
     return _pooled(course, pool)
+
+
+def _remembered(course: Course, learn: Ints, judge: Ints, *, control: RunControl, on_epoch: OnEpoch) -> FinetuneOutcome:
+    """What a fold's training comes to, by the journal where an earlier attempt at the run has done it."""
+    note = control.journal.recall(OUTCOME)
+    if note is not None:
+        outcome = outcome_of(note)
+        for record in outcome.history:
+            on_epoch(record)
+        return outcome
+    training = control.at("training")
+    outcome = course.train(course.start(), learn, judge, control=training, on_epoch=on_epoch)
+    control.journal.note(OUTCOME, *written(outcome))
+    training.journal.forget()
+    return outcome
 
 
 def _pooled(course: Course, pool: _Pool) -> CrossFit:

@@ -1,6 +1,7 @@
 """The search for a fine-tune's numbers: Optuna proposes, cross-fitting judges, what begins badly is pruned.
 
-It knows no network. The same seed proposes the same numbers in the same order; only the time may end it sooner.
+It knows no network. The same seed proposes the same numbers in the same order; only the time may end it sooner. Losses
+stand in the journal, so that a search that was cut short proposes and prunes again what it had, without training.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.contracts.journal import Note
 from backend.engine.metrics import log_loss
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import optuna
 
     from backend.contracts import FinetuneSettings, RunControl
     from backend.search.crossfit import Course
 
+    Ints = npt.NDArray[np.integer]
+
 log = logging.getLogger(__name__)
 
+LOSS = "loss"
 STARTUP_TRIALS = 2  # before them there is no median to be worse than
 
 
@@ -62,13 +68,13 @@ def tune(course: Course, *, trials: int, folds: int, seconds: float, control: Ru
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
     )
     study.enqueue_trial(_as_proposed(course.settings))
-    clock = _Clock(seconds)
+    clock = _Clock(seconds, control=control)
     tried: list[FinetuneSettings] = []
-    while len(tried) < trials and (not tried or clock.has_time_for_another(len(tried))):
+    while len(tried) < trials and clock.has_time_for_another(len(tried)):
         trial = study.ask()
         tried.append(_proposed(trial, course.settings))
         candidate = replace(course, settings=tried[-1])
-        value = _judge(candidate, trial, folds=folds, control=control)
+        value = _judge(candidate, trial, folds=folds, control=control.at(f"trial {trial.number}"))
         if value is None:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -80,28 +86,47 @@ def tune(course: Course, *, trials: int, folds: int, seconds: float, control: Ru
 
 
 class _Clock:
-    """Whether another trial as long as those before fits."""
+    """Whether another trial as long as those before fits; what was decided once stands."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, control: RunControl) -> None:
         self._begin = time.monotonic()
         self._seconds = seconds
+        self._journal = control.journal
 
     def has_time_for_another(self, done: int) -> bool:
-        used = time.monotonic() - self._begin
-        return used + used / done <= self._seconds
+        known = self._journal.recall(f"after {done}")
+        if known is None:
+            used = time.monotonic() - self._begin
+            known = Note({"more": not done or used + used / done <= self._seconds, "used_s": used})
+            self._journal.note(f"after {done}", known.facts)
+        else:  # what an earlier attempt has used
+            self._begin = min(self._begin, time.monotonic() - known.facts["used_s"])
+        return bool(known.facts["more"])
 
 
 def _judge(course: Course, trial: optuna.Trial, *, folds: int, control: RunControl) -> float | None:
     """Mean log-loss of the held-out answers in nats, or None where the trial was pruned."""
     losses: list[float] = []
-    for learn, held_out in course.folds(folds, judged=folds):
-        outcome = course.train(course.start(), learn, held_out, control=control)
-        # the share of the training that is kept is chosen afterwards, so it is left out of the comparison
-        losses.append(min(log_loss(rows, course.targets[held_out]) for rows in outcome.by_blend.values()))
+    for fold, (learn, held_out) in enumerate(course.folds(folds, judged=folds)):
+        losses.append(_loss(course, learn, held_out, control=control.at(f"fold {fold}")))
         trial.report(float(np.mean(losses)), step=len(losses))
         if len(losses) < folds and trial.should_prune():
             return None
     return float(np.mean(losses))
+
+
+def _loss(course: Course, learn: Ints, held_out: Ints, *, control: RunControl) -> float:
+    """Log-loss of one fold's held-out answers in nats, by the journal where it was trained before."""
+    known = control.journal.recall(LOSS)
+    if known is None:
+        training = control.at("training")
+        outcome = course.train(course.start(), learn, held_out, control=training)
+        # the share of the training that is kept is chosen afterwards, so it is left out of the comparison
+        loss = min(log_loss(rows, course.targets[held_out]) for rows in outcome.by_blend.values())
+        known = Note({"nats": float(loss)})
+        control.journal.note(LOSS, known.facts)
+        training.journal.forget()
+    return float(known.facts["nats"])
 
 
 def _proposed(trial: optuna.Trial, settings: FinetuneSettings) -> FinetuneSettings:

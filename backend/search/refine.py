@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from backend.contracts import EpochRecord, FinetuneSettings
+from backend.contracts.journal import decided
 from backend.data.augmentation_catalogue import default_augmentations
 from backend.engine.batches import Pixels
 from backend.engine.features import predict_probabilities
@@ -104,7 +105,7 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
     trained = plan.course.start()
     nothing = np.zeros(0, dtype=np.int64)
     course = replace(plan.course, share=fit.share)
-    course.train(trained, np.arange(len(places)), nothing, control=watch.control, on_epoch=told.last)
+    course.train(trained, np.arange(len(places)), nothing, control=watch.control.at("final"), on_epoch=told.last)
     trial = replace(trial, reason=verdict.reason, train_seconds=time.perf_counter() - started)
     return work.answered(trial, course.finish(trained))
 
@@ -182,7 +183,9 @@ class _Refinement:
             seed=study.recipe.seed,
             fold_seed=study.recipe.seed,
         )
-        plan, spare = self._within_time(course, folds=refine.folds)
+        plans = self._plans(course, folds=refine.folds)
+        chosen, spare = decided(self.control.journal, "plan", lambda: self._within_time(plans))
+        plan = plans[chosen]
         return self._tuned(plan, seconds=spare) if self.depth.tuning_trials > 1 else plan
 
     def _epochs(self) -> int:
@@ -216,7 +219,8 @@ class _Refinement:
         most = MOST_MEMORY // (count * bytes_per_view(cut, pixels)) - 1
         if most < 0:
             return FrozenBelow(pixels, cut)
-        views = min(recipe.refine.views, most, self._views_in_time(cut, pixels))
+        in_time = decided(self.control.journal, "views", lambda: self._views_in_time(cut, pixels))
+        views = min(recipe.refine.views, most, in_time)
 
         def compute(batch_size: int) -> Activations:
             size = ViewsSize(count=count, views=views, batch_size=batch_size)
@@ -244,22 +248,27 @@ class _Refinement:
             )
         return int(left * VIEWS_SHARE / view) - 1
 
-    def _within_time(self, course: Course, *, folds: int) -> tuple[Plan, float]:
-        """The most careful way that fits, fewer folds before fewer epochs, and the seconds that it leaves over."""
+    def _plans(self, course: Course, *, folds: int) -> tuple[Plan, ...]:
+        """Ways of judging, the most careful first: fewer folds before fewer epochs."""
         single = Plan(course=course, folds=HELD_OUT_PARTS, judged=1)
         plans = (
             [single] if len(course.targets) > MANY_IMAGES else [Plan(course=course, folds=folds, judged=folds), single]
         )
+        shorter = replace(course, epochs=max(LEAST_EPOCHS, course.epochs // 2))
+        return (*plans, *(replace(plan, course=shorter) for plan in plans))
+
+    def _within_time(self, plans: tuple[Plan, ...]) -> tuple[int, float]:
+        """The place of the first plan that fits, and the seconds that it leaves over."""
         left = self.budget.left()
         if math.isinf(left):
-            return plans[0], left
+            return 0, left
+        course = plans[0].course
         per_image = course.seconds_per_image(control=self.control)
         test = len(self.study.test) * self._prediction_seconds()
-        shorter = replace(course, epochs=max(LEAST_EPOCHS, course.epochs // 2))
-        for plan in (*plans, *(replace(plan, course=shorter) for plan in plans)):
+        for place, plan in enumerate(plans):
             need = test + MARGIN * plan.seconds(per_image)
             if need <= left:
-                return plan, left - need
+                return place, left - need
         raise DoesNotFit(
             self.budget.refusal("A refinement", need) or "A refinement does not fit the time that is left."
         )
@@ -274,7 +283,7 @@ class _Refinement:
             trials=self.depth.tuning_trials,
             folds=plan.folds,
             seconds=seconds * TUNING_SHARE,
-            control=self.control,
+            control=self.control.at("tuning"),
         )
         return replace(plan, course=replace(course, settings=found.course.settings), found=found.words)
 

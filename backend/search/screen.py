@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.contracts import Candidate
+from backend.contracts.journal import decided
 from backend.engine.metrics import accuracy, macro_f1
 from backend.search.budget import Budget
 from backend.search.candidates import cost
@@ -128,8 +129,11 @@ class Screen:
         def work(*, watch: TrialWatch) -> Trial:
             entrant = self._entrant(climber)
             guess = self._guess(climber, len(places) + (len(self._study.test) if last else 0))
-            is_tight = lambda: not must and max(guess, UNKNOWN_S) > self._budget.left() * TIGHT  # noqa: E731
-            tight = decided(watch.control.journal, "tight", is_tight)
+            tight = decided(
+                watch.control.journal,
+                "tight",
+                lambda: not must and max(guess, UNKNOWN_S) > self._budget.left() * TIGHT,
+            )
             owed = 0.0 if last or self._answered() else self._owed()
             refusal = None if must else Refusal(budget=self._budget, images=len(places), owed=owed)
             rung = Rung(places=places, last=last, refusal=refusal, guess=guess, tight=tight)

@@ -22,6 +22,7 @@ from backend.search.runner import InProcess
 from backend.search.trial import Trial
 from backend.search.trial_notes import let_model_go, note_trial, recalled_trial
 from backend.search.watch import TrialControl, TrialWatch
+from backend.storage.files import is_disk_full
 
 if TYPE_CHECKING:
     from backend.contracts import RunControl
@@ -115,7 +116,7 @@ class Turns:
                 yield running.pop(future), future.result()
 
     def take(self, turn: Turn, work: Work) -> Trial:
-        """Do the work, unless the journal has it done; a failure is a trial that says why. Cancellation goes through."""
+        """Do the work, unless the journal has it; a failure is a trial that says why. Cancelling goes through."""
         page = self._page(turn)
         control = (self._control if turn.must else TrialControl(self._control)).at(page).at(WORK)
         watch = TrialWatch(turn.candidate, control=control, share=turn.share)
@@ -168,6 +169,8 @@ class Turns:
         except Interruption:
             raise
         except Exception as error:  # the trial's edge: one network's failure is a row, not the end of the run
+            if is_disk_full(error):
+                raise  # nor would another network have room
             if is_out_of_memory(error):
                 return Trial(candidate=turn.candidate, strategy=turn.strategy, status="skipped", reason=NO_MEMORY)
             log.exception("trial failed", extra={"candidate": turn.candidate.name})

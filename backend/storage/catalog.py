@@ -100,6 +100,11 @@ class Catalog:
                 )
             )
 
+    def published(self, job_id: str) -> bool:
+        """Whether a job's results and model are there for all to see."""
+        with self._database.reading() as connection:
+            return connection.execute(select(results.c.job_id).where(results.c.job_id == job_id)).first() is not None
+
     def results_for_dataset(self, dataset_id: str, *, version: int | None = None) -> Results:
         """The results of the dataset's newest finished job; with `version`, of the newest that trained on it.
 

@@ -7,6 +7,7 @@ flushed to the disk and renamed. A power cut leaves at most a `.tmp-*` entry, wh
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 import shutil
@@ -17,11 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend.errors import ConflictError, UnavailableError
+from backend.errors import ConflictError, DiskFullError, UnavailableError
 
 SYNC_THREADS = 16
 MANY_FILES = 500
 TEMPORARY_PREFIX = ".tmp-"
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# safetensors and Rust at large; SQLite; torch.save, whose writer says only that writing failed
+FULL_WORDS = ("No space left on device", "database or disk is full", "PytorchStreamWriter failed writing")
 
 
 def new_id(prefix: str) -> str:
@@ -107,6 +111,20 @@ def free_bytes(path: Path) -> int:
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that the disk or the user's share of it is full.
+
+    SQLite, torch and safetensors say so in words of their own.
+    """
+    while error is not None:
+        if isinstance(error, DiskFullError) or getattr(error, "errno", None) in FULL:
+            return True
+        if isinstance(error, Exception) and any(words in str(error) for words in FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def check_writable(folder: Path) -> None:

@@ -32,7 +32,7 @@ FOLDER = "journal"
 LOCK, HEAD, CLOCK = "lock", "run.json", "clock.json"
 FACTS, ARRAY = "facts", "array."
 TICK_S = 1.0  # what a kill may add to the time budget
-LOCK_WAIT_S = 15.0  # the process of a killed worker notices within a second; a machine under load takes longer
+LOCK_WAIT_S = 60.0  # the process of a killed worker ends within a second, of one that was cut off after its batch
 DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, KeyError, TypeError)
 
 
@@ -115,10 +115,15 @@ class FileJournal(JournalPage):
             self._lock.close()
             self._lock = None
 
-    def remove(self) -> None:
-        """Remove the job's folder with all that is in it: the job has ended."""
-        self.close()
+    def remove(self) -> bool:
+        """Remove the job's folder with all that is in it, unless another process is at work there."""
+        if self._lock is None and self._root.is_dir():
+            self._lock = try_lock(self._root / LOCK)
+            if self._lock is None:
+                return False
         remove_tree(self._root)
+        self.close()
+        return True
 
     def _keep_time(self) -> None:
         now = self._clock()

@@ -13,13 +13,14 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from backend.contracts import EpochRecord, LeaderboardRow, Results
 from backend.tracking.background import BackgroundSteps
+from backend.tracking.earlier_runs import KIND, earlier_run, end_orphans
 from backend.tracking.plots import draw_confusion_matrix, draw_training_curves
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
 from backend.tracking.wording import explain_failure, flatten, without_password
@@ -59,13 +60,17 @@ def create_tracker(settings: Settings) -> Tracker:
     return MlflowTracker(uri, artifact_root=settings.data_dir.resolve() / "mlflow-artifacts")
 
 
-def prepare_store(settings: Settings) -> None:
-    """Lay a new store's tables ahead of the first run, in the background; whatever fails, that run will say."""
+def prepare_store(settings: Settings, *, over: Callable[[str], bool] = lambda _: False) -> None:
+    """Lay a new store's tables ahead of the first run, in the background; whatever fails, that run will say.
+
+    Runs that are still said to be running, of jobs that are `over` by their id, are ended: their process was killed.
+    """
     uri = settings.resolved_mlflow_uri
     if uri is not None:
         steps = BackgroundSteps("mlflow-store")
         record = _RunRecord(uri, settings.data_dir.resolve() / "mlflow-artifacts")
         steps.submit(record.lay_tables)
+        steps.submit(lambda: record.end_orphans(over))
         steps.close(timeout_s=0)
 
 
@@ -79,8 +84,10 @@ class MlflowTracker:
         self._steps = BackgroundSteps("mlflow")
         self._closed = False
 
-    def start(self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
-        self._steps.submit(lambda: self._record.open(run_name, flatten(params), dict(tags)))
+    def start(
+        self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str], resume: bool = False
+    ) -> None:
+        self._steps.submit(lambda: self._record.open(run_name, flatten(params), dict(tags), resume=resume))
 
     def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
         kept, flat = tuple(history), flatten(params)
@@ -125,12 +132,16 @@ class _RunRecord:
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._nested: dict[tuple[str, str], str] = {}
+        self._finished: Mapping[str, str] = {}  # candidates' runs by name, of an earlier attempt
         self.run_id: str | None = None
 
-    def open(self, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def open(self, run_name: str, params: Mapping[str, str], tags: Mapping[str, str], *, resume: bool) -> None:
         self.lay_tables()
         client = self._connected()
-        run = client.create_run(self._experiment_id, run_name=run_name, tags={**tags, "sightglass.kind": "job"})
+        if resume and (known := earlier_run(client, self._experiment_id, run_name)) is not None:
+            self.run_id, self._finished = known.run_id, known.finished
+            return
+        run = client.create_run(self._experiment_id, run_name=run_name, tags={**tags, KIND: "job"})
         self.run_id = run.info.run_id
         _log(client, run.info.run_id, params=params)
 
@@ -140,12 +151,20 @@ class _RunRecord:
             self._client = client = _connect(self._uri)
             self._experiment_id = _experiment(client, self._uri, self._artifact_root)
 
+    def end_orphans(self, over: Callable[[str], bool]) -> None:
+        """End the runs that nobody will take up."""
+        end_orphans(self._connected(), self._experiment_id, over)
+
     def add_candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, str]) -> None:
         client, parent = self._opened()
-        tags = {"mlflow.parentRunId": parent, "sightglass.kind": "candidate", "sightglass.status": row.status}
+        run_name = f"{row.name} ({row.strategy})"
+        if run_name in self._finished:
+            self._nested[row.name, row.strategy] = self._finished[run_name]
+            return
+        tags = {"mlflow.parentRunId": parent, KIND: "candidate", "sightglass.status": row.status}
         if row.reason:
             tags["sightglass.reason"] = row.reason
-        run = client.create_run(self._experiment_id, run_name=f"{row.name} ({row.strategy})", tags=tags)
+        run = client.create_run(self._experiment_id, run_name=run_name, tags=tags)
         run_id: str = run.info.run_id
         self._nested[row.name, row.strategy] = run_id
         facts = flatten(row.model_dump(include={"name", "timm_name", "weights", "weights_source", "strategy"}))

@@ -18,8 +18,13 @@ TrackingInfo = dict[str, Any]
 class Tracker(Protocol):
     """One run: `start` once, `candidate` for each row, then either `finish` or `abort`."""
 
-    def start(self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
-        """Open the run. `params` may be nested; nested keys are joined with a dot."""
+    def start(
+        self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str], resume: bool = False
+    ) -> None:
+        """Open the run. `params` may be nested; nested keys are joined with a dot.
+
+        With `resume` the run of that name is taken up, where an attempt that was cut short has left one.
+        """
         ...
 
     def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
@@ -38,7 +43,9 @@ class Tracker(Protocol):
 class NullTracker:
     """Tracking switched off."""
 
-    def start(self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
+    def start(
+        self, *, run_name: str, params: Mapping[str, object], tags: Mapping[str, str], resume: bool = False
+    ) -> None:
         """Nothing to open."""
 
     def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,23 @@ from pydantic import ValidationError
 
 from backend.config import Settings
 from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
+from backend.contracts.journal import Journal
 from backend.data.augmentation_catalogue import check_augmentations
 from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
 from backend.engine.models import TIMM_PREFIX
-from backend.errors import JobCancelled, RecipeError
+from backend.errors import JobCancelled, NotFoundError, RecipeError
 from backend.registry import nearest
 from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.files import atomic_write
+from backend.storage.journal import FileJournal
 from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_names
 from backend.workflows.compare_models import compare_with_champion
+from backend.workflows.leftovers import is_over, remove_old_journals
+from backend.workflows.mishaps import in_plain_words
 
 JOB_KIND = "train_images"
 UNNAMED = "ds-unnamed"  # stands for a dataset that has no id yet
@@ -45,12 +50,38 @@ def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) ->
 
 
 def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
-    """Train what a job asks for and publish results and model in one transaction.
+    """Train what a job asks for and publish results and model in one transaction, once.
+
+    A job that is started again goes on where its journal ends; one that had published already only says so.
 
     Raises:
         JobCancelled: somebody cancelled; what had finished by then is published all the same.
         SightglassError: what a person can mend; the worker writes its detail on the row.
     """
+    remove_old_journals(settings)
+    journal = FileJournal(settings.jobs_dir / job.job_id)
+    database = Database(settings.resolved_database_url)
+    try:
+        catalog = Catalog(database)
+        if not catalog.published(job.job_id):
+            with in_plain_words(settings.data_dir):
+                _train(job, control=control, settings=settings, journal=journal, catalog=catalog)
+        with suppress(NotFoundError):  # somebody has deleted the model since an earlier attempt published it
+            model = catalog.model(model_id_of(job.job_id))
+            compare_with_champion(model, database, settings=settings, control=control)
+    except JobCancelled:
+        raise  # perhaps only because another worker has the job now; what nobody needs is swept away later
+    except Exception:
+        journal.remove()
+        raise
+    finally:
+        database.close()
+    journal.remove()
+    if control.ended_early:
+        raise JobCancelled("The job was cancelled; what had finished is kept.")
+
+
+def _train(job: Job, *, control: RunControl, settings: Settings, journal: Journal, catalog: Catalog) -> None:
     from backend.search.compare import Run, compare
 
     recipe = Recipe.model_validate(job.payload)
@@ -60,18 +91,12 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         settings=settings,
         control=control,
         tracker=create_tracker(settings),
+        journal=journal,
         job_id=job.job_id,
         model_id=model_id_of(job.job_id),
     )
     outcome = compare(dataset, recipe, run=run)
-    database = Database(settings.resolved_database_url)
-    try:
-        Catalog(database).publish(outcome.results, outcome.model)
-        compare_with_champion(outcome.model, database, settings=settings, control=control)
-    finally:
-        database.close()
-    if control.ended_early:
-        raise JobCancelled("The job was cancelled; what had finished is kept.")
+    catalog.publish(outcome.results, outcome.model)
 
 
 def model_id_of(job_id: str) -> str:
@@ -88,7 +113,8 @@ def warm_up() -> None:
     if openvino_version() is not None:
         with suppress(ImportError):  # whoever computes with it falls back, and logs why
             load_openvino()
-    prepare_store(Settings())
+    settings = Settings()
+    prepare_store(settings, over=partial(is_over, settings=settings))
 
 
 def recipe_from(options: dict[str, Any], dataset_id: str) -> Recipe:
@@ -131,6 +157,7 @@ def train_archive(
     run = Run(
         settings=settings, control=control or RunControl(), tracker=create_tracker(settings), models_dir=out / "models"
     )
-    outcome = compare(dataset, recipe, run=run)
-    atomic_write(out / "results.json", outcome.results.model_dump_json(indent=2))
+    with in_plain_words(out):
+        outcome = compare(dataset, recipe, run=run)
+        atomic_write(out / "results.json", outcome.results.model_dump_json(indent=2))
     return outcome.results, outcome.folder

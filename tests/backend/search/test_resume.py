@@ -1,7 +1,7 @@
 """A run that is cut short at any point of its journal goes on, and ends with the uninterrupted run's results."""
 
-import shutil
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,9 +9,8 @@ import torch
 
 from backend.contracts import Recipe, RunControl
 from backend.data import open_dataset
-from backend.engine import epoch_checkpoint
+from backend.engine import epoch_checkpoint, kept_network
 from backend.search import refine as refine_module
-from backend.search import screen as screen_module
 from backend.search import tuning as tuning_module
 from backend.search.compare import Run, compare
 from backend.search.presets import DEPTHS
@@ -31,22 +30,35 @@ class Cut:
 
     def __init__(self, monkeypatch):
         self.left, self.late, self.written = None, False, Counter()
-        for module, name in ((journal_module, "atomic_write"), (epoch_checkpoint, "atomic_file")):
-            monkeypatch.setattr(module, name, self._cutting(getattr(module, name), name))
+        monkeypatch.setattr(journal_module, "atomic_write", self._cutting(journal_module.atomic_write, "notes"))
+        for module in (epoch_checkpoint, kept_network):
+            name = module.__name__.rpartition(".")[2]
+            monkeypatch.setattr(module, "atomic_file", self._cutting_file(module.atomic_file, name))
 
     def _cutting(self, write, name):
-        def cutting(path, *args):
-            self.written[name] += 1
-            if self.left == 0 and not self.late:
-                raise PowerCut
-            done = write(path, *args)
-            if self.left == 0:
-                raise PowerCut
-            if self.left is not None:
-                self.left -= 1
-            return done
+        def cutting(path, data):
+            self._count(name, done=False)
+            write(path, data)
+            self._count(name, done=True)
 
         return cutting
+
+    def _cutting_file(self, write, name):
+        @contextmanager
+        def cutting(path):
+            with write(path) as temporary:
+                yield temporary
+                self._count(name, done=False)
+            self._count(name, done=True)
+
+        return cutting
+
+    def _count(self, name, *, done):
+        if self.left == 0 and done == self.late:
+            raise PowerCut
+        if done:
+            self.written[name] += 1
+            self.left = None if self.left is None else max(0, self.left - 1)
 
     def after(self, writes, *, late):
         self.left, self.late = writes, late
@@ -113,14 +125,13 @@ RECIPES = {
 
 @pytest.fixture
 def attempt(dataset, settings):
-    def attempt(kind, *, cold=False):
-        if cold:
-            shutil.rmtree(settings.cache_dir, ignore_errors=True)
+    def attempt(kind):
         recipe = Recipe(dataset_id=dataset.info.dataset_id, seed=3, batch_size=4, **RECIPES[kind])
         journal = FileJournal(settings.jobs_dir / "job-test")
         run = Run(settings=settings, control=RunControl(), job_id="job-test", model_id="model-test", journal=journal)
         return compare(dataset, recipe, run=run), journal
 
+    attempt.folder = settings.jobs_dir / "job-test"
     return attempt
 
 
@@ -139,24 +150,51 @@ def assert_equal(one, other):
     assert all(torch.equal(one[1][name], other[1][name]) for name in one[1])
 
 
-@pytest.mark.parametrize("kind", RECIPES)
-def test_a_run_that_is_cut_at_any_write_ends_as_the_uninterrupted_one(kind, attempt, cut):
+# How many writes each attempt survives: as few as there can be, so that every write is lost once; more where an attempt
+# takes seconds.
+@pytest.mark.parametrize(("kind", "survived"), [("probe", 2), ("finetune", 2), ("trained head", 2), ("best", 6)])
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_a_run_that_is_cut_at_every_write_ends_as_the_uninterrupted_one(kind, survived, late, attempt, cut):
+    """Each attempt dies at a later write than the one before, until one comes through; `late`: right after it."""
     outcome, journal = attempt(kind)
-    expected, writes = comparable(outcome), cut.written.total()
-    assert writes > 3
+    expected, writes = comparable(outcome), cut.written.copy()
     journal.remove()
-    for late in (False, True):
-        interrupted = 0
-        for _ in range(writes + 5):
-            # every attempt loses its third write, so that each of the run's writes is lost once and then survived
-            cut.after(2 if not late else 1, late=late)
-            try:
-                outcome, journal = attempt(kind)
-            except PowerCut:
-                interrupted += 1
-                continue
-            break
-        cut.never()
-        assert interrupted >= writes // 3
-        assert_equal(comparable(outcome), expected)
-        journal.remove()
+    cut.written.clear()
+    interrupted = 0
+    while True:
+        cut.after(survived, late=late)
+        try:
+            outcome, journal = attempt(kind)
+        except PowerCut:
+            interrupted += 1
+            assert interrupted <= writes.total(), "no attempt comes further than the one before"
+            continue
+        break
+    cut.never()
+    assert interrupted >= (writes.total() - 2) // survived
+    assert_equal(comparable(outcome), expected)
+    # each attempt opens the journal anew; beyond that nothing that was written is written again
+    assert cut.written.total() <= writes.total() + 2 * interrupted
+    assert not list(journal.folder.parent.rglob(".tmp-*"))
+    journal.remove()
+    assert not journal.folder.parent.exists()
+
+
+def test_a_journal_of_another_recipe_is_of_no_use(attempt, cut):
+    _, journal = attempt("probe")
+    before = cut.written.total()
+    attempt("probe")
+    assert cut.written.total() == before + 1  # that there is another attempt
+    _, journal = attempt("finetune")
+    assert cut.written.total() > before + 4
+    assert journal.folder.parent.name == "job-test"
+
+
+def test_time_that_earlier_attempts_used_counts(attempt, cut):
+    cut.after(4, late=False)
+    with pytest.raises(PowerCut):
+        attempt("probe")
+    cut.never()
+    (attempt.folder / "clock.json").write_text('{"used_s": 1000.0}')
+    outcome, _ = attempt("probe")
+    assert outcome.results.total_seconds > 1000
