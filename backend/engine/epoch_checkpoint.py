@@ -33,7 +33,7 @@ FACTS = "facts"
 # Of the training's time, for writing. EfficientNet-Lite0's file has 55 MB and takes 0.1 to 0.3 s with its flush, an
 # epoch on a hundred cached activations 0.3 s; ViT-Base's has 1.4 GB, and its epochs take minutes.
 COST_SHARE = 0.05
-FIRST_S = 0.5  # what writing is thought to take before it was done once
+FIRST_S = 0.15  # what writing is thought to take before it was done once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,6 +194,15 @@ class JobQueue:
 
         return self._change_own(job_id, worker_id, change)
 
+    def made_progress(self, job_id: str) -> None:
+        """Let a running job's earlier attempts not count: what was lost did some of the work that is not done again.
+
+        What is counted then are deaths in a row at the same place (docs/decisions/0009).
+        """
+        with self.database.writing() as connection:
+            owned = (jobs.c.job_id == job_id, jobs.c.state == "running", jobs.c.attempts > 1)
+            connection.execute(update(jobs).where(*owned).values(attempts=1))
+
     def requeue_lost(self, *, stale_after_s: float) -> tuple[Job, ...]:
         """Give back every running job whose worker has not been heard of for that long; returns them as they stand.
 

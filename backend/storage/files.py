@@ -24,8 +24,14 @@ SYNC_THREADS = 16
 MANY_FILES = 500
 TEMPORARY_PREFIX = ".tmp-"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# safetensors and Rust at large; SQLite; torch.save, whose writer says only that writing failed
-FULL_WORDS = ("No space left on device", "database or disk is full", "PytorchStreamWriter failed writing")
+# safetensors and Rust at large; SQLite; torch.save, whose writer says only that writing failed, in three ways
+FULL_WORDS = (
+    "No space left on device",
+    "database or disk is full",
+    "PytorchStreamWriter failed writing",
+    "iostream error",
+    "unexpected pos",
+)
 
 
 def new_id(prefix: str) -> str:

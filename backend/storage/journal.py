@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 LAYOUT_VERSION = 1  # raise it when the same notes would mean something else
 FOLDER = "journal"
 LOCK, HEAD, CLOCK = "lock", "run.json", "clock.json"
+# What stands for work done: a finished trial, fold or tried setting, an epoch. A decision alone is none.
+PROGRESS = ("trial.npz", "outcome.npz", "loss.npz", "epoch.safetensors")
 FACTS, ARRAY = "facts", "array."
 TICK_S = 1.0  # what a kill may add to the time budget
 LOCK_WAIT_S = 60.0  # the process of a killed worker ends within a second, of one that was cut off after its batch
@@ -86,12 +88,22 @@ class JournalPage:
 
 
 class FileJournal(JournalPage):
-    """The journal of one job. `folder` is the job's own; it is made by `begin`."""
+    """The journal of one job. `folder` is the job's own; it is made by `begin`.
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    `on_progress` is called by `begin` where the attempt before has written something down, and so came further.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(folder / FOLDER, tick=self._keep_time)
         self._root = folder
         self._clock = clock
+        self._on_progress = on_progress
         self._lock: IO[bytes] | None = None
         self._started, self._used, self._kept = clock(), 0.0, float("-inf")
 
@@ -105,6 +117,8 @@ class FileJournal(JournalPage):
         if head.get("identity") != json.loads(json.dumps(own)):
             self.forget()
             (self._root / CLOCK).unlink(missing_ok=True)
+        elif self._came_further():
+            self._on_progress()
         atomic_write(self._root / HEAD, json.dumps({"attempt": attempt, "identity": own}, indent=1))
         self._used = float(_read(self._root / CLOCK).get("used_s", 0.0))
         self._started = self._clock()
@@ -134,6 +148,12 @@ class FileJournal(JournalPage):
         temporary = self._root / f"{TEMPORARY_PREFIX}{CLOCK}"
         temporary.write_text(json.dumps({"used_s": round(self._used + now - self._started, 3)}), encoding="utf-8")
         temporary.replace(self._root / CLOCK)
+
+    def _came_further(self) -> bool:
+        """Whether work was written down after the last attempt had begun."""
+        begun = (self._root / HEAD).stat().st_mtime_ns
+        written = (entry for pattern in PROGRESS for entry in self._root.rglob(pattern))
+        return any(entry.stat().st_mtime_ns > begun for entry in written)
 
     def _clear_leftovers(self) -> None:
         """What a killed attempt was writing; nobody else writes here while we hold the lock."""

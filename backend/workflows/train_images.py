@@ -18,6 +18,7 @@ from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
 from backend.engine.models import TIMM_PREFIX
 from backend.errors import JobCancelled, NotFoundError, RecipeError
+from backend.jobs.queue import JobQueue
 from backend.registry import nearest
 from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
@@ -59,8 +60,9 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         SightglassError: what a person can mend; the worker writes its detail on the row.
     """
     remove_old_journals(settings)
-    journal = FileJournal(settings.jobs_dir / job.job_id)
     database = Database(settings.resolved_database_url)
+    came_further = partial(JobQueue(database).made_progress, job.job_id)
+    journal = FileJournal(settings.jobs_dir / job.job_id, on_progress=came_further)
     try:
         catalog = Catalog(database)
         if not catalog.published(job.job_id):

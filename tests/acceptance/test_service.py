@@ -64,21 +64,22 @@ def is_running(process_id):
 class Service:
     """One service on a free port."""
 
-    def __init__(self, folder, *command, database_url=None):
+    def __init__(self, folder, *command, database_url=None, environment=None):
         self.port = free_port()
         self.log = (folder / "service.log").open("w+")
-        environment = {
+        everything = {
             **os.environ,
             "SIGHTGLASS_DATA_DIR": str(folder / "data"),
             "SIGHTGLASS_DATABASE_URL": database_url or "",
             "SIGHTGLASS_PORT": str(self.port),
             "SIGHTGLASS_OFFLINE": "1",
             "SIGHTGLASS_MLFLOW_TRACKING_URI": "off",
+            **(environment or {}),
         }
         self.process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
-            env=environment,
+            env=everything,
             stdout=self.log,
             stderr=self.log,
         )

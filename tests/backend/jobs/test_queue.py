@@ -269,3 +269,16 @@ def test_events_of_several_jobs_are_read_in_one_go_each_from_its_place(queue, da
     assert [(event.job_id, event.data["state"]) for event in found] == [(second, "queued"), (first, "cancelled")]
     assert log.since_each({}) == []
     assert log.newest("job-none") == 0
+
+
+def test_deaths_count_in_a_row_only_where_nothing_was_done_between_them(database):
+    queue = JobQueue(database, max_attempts=2)
+    job = queue.enqueue("train", {})
+    for _ in range(4):
+        assert queue.claim("w").job_id == job.job_id
+        queue.made_progress(job.job_id)
+        assert queue.release(job.job_id, "it died", worker_id="w").state == "queued"
+    queue.claim("w")
+    assert queue.release(job.job_id, "it died", worker_id="w").state == "failed"
+    queue.made_progress(job.job_id)  # one that has ended stays as it is
+    assert queue.get(job.job_id).attempts == 2

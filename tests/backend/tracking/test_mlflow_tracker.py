@@ -194,3 +194,62 @@ def test_finishing_waits_no_longer_than_it_is_given(results, monkeypatch, tmp_pa
     info = tracker.finish(results, [], within_s=0.2)
     assert time.monotonic() - started < 3
     assert info["status"] == "failed"
+
+
+@pytest.fixture
+def client(recorded):
+    return recorded.client
+
+
+def runs_of(client, name):
+    experiment = client.get_experiment_by_name("sightglass")
+    return client.search_runs([experiment.experiment_id], f"attributes.run_name = '{name}'")
+
+
+def test_an_attempt_takes_up_the_run_of_the_one_that_was_killed(store, row, history, results, client):
+    killed = MlflowTracker(f"sqlite:///{store.resolve() / 'mlflow.db'}", artifact_root=store / "mlflow-artifacts")
+    killed.start(run_name="job-killed", params={"seed": 1}, tags={})
+    killed.candidate(row(), history, {})
+    killed._steps.close(timeout_s=60)
+    (left,) = runs_of(client, "job-killed")
+    assert left.info.status == "RUNNING"
+    half = client.create_run(
+        left.info.experiment_id, run_name="vit_base (probe)", tags={"mlflow.parentRunId": left.info.run_id}
+    )
+    tracker = create_tracker(Settings(data_dir=store))
+    tracker.start(run_name="job-killed", params={"seed": 1}, tags={}, resume=True)
+    tracker.candidate(row(), history, {})
+    tracker.candidate(row("vit_base", strategy="probe"), (), {})
+    info = tracker.finish(results, [])
+    assert (info["status"], info["run_id"]) == ("ok", left.info.run_id)
+    (run,) = runs_of(client, "job-killed")
+    assert run.info.status == "FINISHED"
+    query = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+    nested = client.search_runs([run.info.experiment_id], query)
+    assert sorted(one.info.run_name for one in nested) == ["resnet18 (finetune)", "vit_base (probe)"]
+    assert {one.info.status for one in nested} == {"FINISHED"}
+    assert half.info.run_id not in {one.info.run_id for one in nested}
+    (again,) = [one for one in nested if one.info.run_name == "resnet18 (finetune)"]
+    assert len(client.get_metric_history(again.info.run_id, "val_loss")) == len(history)
+
+
+def test_an_attempt_that_finds_no_run_begins_one(store, results, client):
+    tracker = create_tracker(Settings(data_dir=store))
+    tracker.start(run_name="job-new", params={}, tags={}, resume=True)
+    assert tracker.finish(results, [])["status"] == "ok"
+    assert [run.info.status for run in runs_of(client, "job-new")] == ["FINISHED"]
+
+
+def test_runs_of_jobs_that_are_over_do_not_stay_running(store, client):
+    for name in ("job-over", "job-alive"):
+        tracker = create_tracker(Settings(data_dir=store))
+        tracker.start(run_name=name, params={}, tags={})
+        tracker._steps.close(timeout_s=60)
+    prepare_store(Settings(data_dir=store), over=lambda job_id: job_id == "job-over")
+    deadline = time.monotonic() + 60
+    while runs_of(client, "job-over")[0].info.status == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (over,) = runs_of(client, "job-over")
+    assert over.info.status == "KILLED"
+    assert "not started again" in over.data.tags["sightglass.reason"]
+    assert runs_of(client, "job-alive")[0].info.status == "RUNNING"
