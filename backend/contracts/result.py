@@ -183,6 +183,26 @@ class SplitSizes(Record):
     strategy: str
 
 
+class LeakedScore(Record):
+    """A score with and without the test images that have a copy among those learned from."""
+
+    test_images: int
+    leaked: int = Field(description="Test images with an equal or nearly equal one in training or validation.")
+    accuracy: float | None = Field(None, description="On all of them; none where it was too dear to find out.")
+    accuracy_without: float | None = Field(None, description="Without the leaked ones.")
+
+
+class Leak(Record):
+    """What copies are worth to the score. The run's own division keeps copies together."""
+
+    images: int = Field(description="Images with an equal or nearly equal one in the dataset.")
+    groups: int
+    own: LeakedScore | None = Field(None, description="Where the upload's own folders put copies on both sides.")
+    by_chance: LeakedScore | None = Field(
+        None, description="A division that ignores copies, as many make it, with the best probe's head fitted anew."
+    )
+
+
 class Results(Record):
     """All that a finished training job has to say. The best model is chosen on validation; `test` is read once."""
 
@@ -208,6 +228,7 @@ class Results(Record):
     learning_curve_advice: str | None = Field(None, description="The answer in one sentence.")
     calibration: Calibration | None = None
     imbalance: ClassImbalance | None = None
+    leak: Leak | None = Field(None, description="The score with and without copies; none where there are no copies.")
     total_seconds: float
 
 

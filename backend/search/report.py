@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backend.contracts import (
     BestModel,
     LeaderboardRow,
+    Leak,
     ModelInfo,
     Results,
     SplitSizes,
@@ -17,6 +18,7 @@ from backend.contracts import (
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
 from backend.search.leaderboard import rows
+from backend.search.leak import measure_leak
 from backend.search.look_in import LookIn
 from backend.search.study import Study
 from backend.search.trial import Trial
@@ -38,6 +40,7 @@ class TestReading:
     leaderboard: tuple[LeaderboardRow, ...]
     evaluation: Evaluation
     places: Ints
+    leak: Leak | None = None
 
 
 def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, places: Ints) -> TestReading:
@@ -59,6 +62,7 @@ def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, places: I
         leaderboard=tuple(leaderboard),
         evaluation=evaluate(winner.test_probabilities, test_targets, study.dataset.class_names),
         places=places,
+        leak=measure_leak(study, ranked, winner),
     )
 
 
@@ -113,6 +117,7 @@ def build_results(
         learning_curve_advice=look.advice,
         calibration=look.calibration,
         imbalance=look.imbalance,
+        leak=reading.leak,
         total_seconds=0.0,
     )
 

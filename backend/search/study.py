@@ -80,11 +80,14 @@ class Study:
 
     @cached_property
     def groups(self) -> Ints:
-        """A number for each image; equal pictures have the same."""
-        return np.unique([item.digest for item in self.dataset.items], return_inverse=True)[1]
+        """A number for each image; equal pictures and near copies have the same."""
+        numbers = np.arange(len(self.dataset.items))
+        for group in self.split.same:
+            numbers[list(group)] = group[0]
+        return numbers
 
     def head_plan(self, places: Ints) -> HeadPlan:
-        """How heads on some images are fitted: equal pictures stay on one side of every fold."""
+        """How heads on some images are fitted: copies stay on one side of every fold."""
         return HeadPlan(
             folds=self.recipe.probe.folds, seed=self.recipe.seed, balanced=self.balanced, groups=self.groups[places]
         )
