@@ -57,6 +57,9 @@ class Service:
         self.unfamiliar = False
         self.without_answers = False
         self.keys_seen: list[str | None] = []
+        self.changes: list[dict[str, Any]] = []
+        self.comparisons: dict[str, dict[str, Any]] = {}
+        self.comparisons_asked: list[str] = []
         self.streams: list[str] = []
         self.looks = 0
 
@@ -138,6 +141,9 @@ def create_stand_in(service: Service) -> FastAPI:
     app = FastAPI()
     app.state.service = service
     app.include_router(router)
+    from stand_in_versions import router as versions  # it takes its parts from here
+
+    app.include_router(versions)
     app.add_exception_handler(Problem, problem)
     return app
 
