@@ -12,7 +12,7 @@ from frontend.version_answers import VersionAnswer
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 # The kind of a job that looks through a dataset: it has no results to open.
-CHECK_KIND = "check_quality"
+IMPORT_KIND, TRAIN_KIND = "import_dataset", "train_images"
 
 
 class SkippedFile(TypedDict):
@@ -85,6 +85,7 @@ class OptionsAnswer(TypedDict):
     augmentations: list[Augmentation]
     presets: list[Preset]
     limits: dict[str, int]
+    import_roots: NotRequired[list[str]]
     recipe_schema: dict[str, Any]
     override_keys: NotRequired[list[OverrideKey]]
 

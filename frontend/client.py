@@ -86,6 +86,10 @@ class Client:
         files = {"file": (filename, file, "application/zip")}
         return cast(DatasetAnswer, self._json("POST", "/api/cv/upload", files=files))
 
+    def import_path(self, path: str) -> JobAnswer:
+        """Have a folder, ZIP or TAR imported that lies on the server."""
+        return cast(JobAnswer, self._json("POST", "/api/cv/import", json={"path": path}))
+
     def datasets(self) -> list[DatasetAnswer]:
         return cast(list[DatasetAnswer], self._json("GET", "/api/cv/datasets"))
 

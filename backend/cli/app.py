@@ -17,6 +17,7 @@ from backend.cli.dataset import dataset
 from backend.cli.demo import demo
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
+from backend.cli.importing import import_data
 from backend.cli.jobs import cancel, follow, jobs
 from backend.cli.predict import predict
 from backend.cli.serve import serve
@@ -30,6 +31,7 @@ COMMANDS: list[Callable[..., None]] = [
     evaluate,
     compare,
     predict,
+    import_data,
     jobs,
     follow,
     cancel,

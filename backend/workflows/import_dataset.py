@@ -85,6 +85,19 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         uploads.take_bytes(upload_id)
 
 
+def import_into(path: Path, *, name: str, settings: Settings, control: RunControl) -> Dataset:
+    """Import a folder or archive of this machine into the service's data folder and catalogue, without the service.
+
+    Raises:
+        SightglassError: what a person can mend.
+    """
+    database = Database(settings.resolved_database_url)
+    try:
+        return import_dataset(path, name=name, settings=settings, catalog=Catalog(database), control=control)
+    finally:
+        database.close()
+
+
 def _is_there(catalog: Catalog, dataset_id: str | None, settings: Settings) -> bool:
     """Whether the dataset is complete; a folder without its row, left by a worker that died, is removed."""
     if dataset_id is None:

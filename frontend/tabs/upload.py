@@ -1,4 +1,4 @@
-"""Upload: a ZIP in, its classes and pictures out. Knows nothing of training."""
+"""Upload: an archive in, its classes and pictures out. Knows nothing of training."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def intake(api: Client) -> None:
     drop, sample = st.columns([3, 2], gap="large")
     with drop:
         drop_zone(api)
+        server_folder(api)
     with sample:
         sample_buttons(api)
 
@@ -53,6 +54,7 @@ def drop_zone(api: Client) -> None:
     most = api.options()["limits"]["max_upload_mb"]
     here = min(MOST_IN_BROWSER_MB, most)
     file = st.file_uploader(t("upload.drop", limit=here), key=state.upload_key(), max_upload_size=here)
+    st.caption(t("upload.formats"))
     if most > here:
         st.caption(t("upload.larger", limit=most, address=api.base_url))
     if file is None:
@@ -62,6 +64,23 @@ def drop_zone(api: Client) -> None:
         refusal = send(api, cast(BinaryIO, file), file.name)
         state.remember_refusal(file.file_id, refusal)
     problems.show_detail(refusal)
+
+
+def server_folder(api: Client) -> None:
+    """What lies on the server already is named, where the server allows it; the banner shows how far it is."""
+    roots = api.options().get("import_roots") or []
+    if not roots:
+        return
+    with st.expander(t("upload.folder"), icon=":material/folder_open:"), st.form("server-folder", border=False):
+        label = t("upload.folder_path", roots=", ".join(f"`{root}`" for root in roots))
+        path = st.text_input(label, key="server-path", help=t("upload.folder_help"))
+        if st.form_submit_button(t("upload.folder_go"), icon=":material/download:") and path.strip():
+            try:
+                api.import_path(path.strip())
+            except ApiError as error:
+                problems.show_problem(error)
+            else:
+                state.rerun()
 
 
 def sample_buttons(api: Client) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from frontend.answers import DatasetAnswer, ResultsAnswer
+from frontend.answers import TRAIN_KIND, DatasetAnswer, ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.widgets.wording import seconds
@@ -61,7 +61,10 @@ def _last_results(api: Client, recipe: Mapping[str, Any]) -> ResultsAnswer | Non
     done = [
         job
         for job in api.jobs()
-        if job["state"] == "succeeded" and job["ended_at"] and _intent(job.get("recipe") or {}) == _intent(recipe)
+        if job["kind"] == TRAIN_KIND
+        and job["state"] == "succeeded"
+        and job["ended_at"]
+        and _intent(job.get("recipe") or {}) == _intent(recipe)
     ]
     if not done:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from frontend import state
-from frontend.answers import CandidateProgress, JobAnswer
+from frontend.answers import TRAIN_KIND, CandidateProgress, JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.watching import UNFINISHED, Look, watchers
@@ -39,7 +39,8 @@ def offer_to_watch(job: JobAnswer) -> None:
 def train_first(api: Client, dataset_id: str | None) -> None:
     """A tab that needs a trained model: watch the run that makes one, or start one."""
     for job in api.jobs():
-        if dataset_id is not None and job["dataset_id"] == dataset_id and job["state"] in UNFINISHED:
+        training = job["kind"] == TRAIN_KIND and job["state"] in UNFINISHED
+        if training and dataset_id is not None and job["dataset_id"] == dataset_id:
             offer_to_watch(job)
             return
     problems.first_do(

@@ -300,6 +300,7 @@ OPTIONS = {
         {"name": "probe.folds", "description": "Folds of the cross-validation.", "default": 5},
     ],
     "limits": {"max_upload_mb": 2048, "max_image_pixels": 100_000_000},
+    "import_roots": ["/srv/pictures"],
     "recipe_schema": {
         "properties": {
             "num_epochs": {"type": "integer", "default": 2, "minimum": 1, "maximum": 1000, "description": "Passes."},

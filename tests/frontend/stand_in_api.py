@@ -201,6 +201,13 @@ def upload(service: ServiceDep, file: Annotated[UploadFile, File()], name: Annot
     return service.add_dataset(name or (file.filename or "upload").removesuffix(".zip"), skipped=skipped)
 
 
+@router.post("/api/cv/import", status_code=202)
+def import_path(service: ServiceDep, asked: dict[str, str]) -> Any:
+    if asked["path"] != "pets":
+        raise Problem(404, f"There is no '{asked['path']}' in the folders that may be imported: '/srv/pictures'.")
+    return service.add_job("ds-imported", state="running", kind="import_dataset", progress=0.4, recipe={"name": "pets"})
+
+
 @router.get("/api/cv/datasets")
 def datasets(service: ServiceDep) -> Any:
     return list(service.datasets.values())

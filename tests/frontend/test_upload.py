@@ -106,3 +106,28 @@ def test_the_next_action_opens_train(open_page, service):
     page = open_page(dataset=dataset["dataset_id"])
     page.button(key="go-train").click().run()
     assert page.header[0].value == "Train on shapes"
+
+
+def import_from_server(page, path):
+    page.text_input(key="server-path").input(path)
+    next(button for button in page.button if button.label == "Import").click()
+    return page.run()
+
+
+def test_a_folder_of_the_server_is_imported_and_its_progress_shown(open_page, service):
+    service.step = 0
+    page = import_from_server(open_page(), "pets")
+    assert any("**pets** is being imported, 40% done." in text for text in texts(page.markdown))
+    assert not page.exception
+    assert [job["kind"] for job in service.jobs.values()] == ["import_dataset"]
+
+
+def test_a_path_that_may_not_be_imported_says_why(open_page):
+    page = import_from_server(open_page(), "../secret")
+    assert "There is no" in page.error[0].value
+
+
+def test_the_formats_are_named_before_the_upload(open_page):
+    page = open_page()
+    assert "TAR.GZ" in page.file_uploader[0].label
+    assert any("labels.csv" in caption.value for caption in page.caption)
