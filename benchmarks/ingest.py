@@ -4,9 +4,9 @@
     python -m benchmarks.ingest --images 3000 --side 500  photographs instead of 32 x 32 pixels
 
 Raw: as many processes as ingest has, each with its share of the bytes in memory, `Image.open(...).convert("RGB")`,
-nothing else. Ingest: the product's own import of a ZIP, from opening the archive to the renamed, flushed folder: reading,
-checking, decoding, hashing, facts for insights, one file a picture, the manifest. Peak memory is that of this process
-and the largest of its children.
+nothing else. Ingest: the product's own import of a ZIP, from opening the archive to the renamed, flushed folder:
+reading, checking, decoding, hashing, facts for insights, one file a picture, the manifest. Peak memory is that of this
+process and the largest of its children.
 """
 
 from __future__ import annotations

@@ -179,6 +179,7 @@ class _Taker:
 
     def __init__(self, intake: Intake, *, reader: Reader, large: AbstractContextManager[Any] | None = None) -> None:
         self._intake = intake
+        self._folder = str(intake.folder)
         self._reader = reader
         self._large = large
 
@@ -193,7 +194,7 @@ class _Taker:
             return Taken(place, problem=error.detail.removesuffix(NEXT_STEP))
         digest = hashlib.sha256(content).hexdigest()
         path = f"{IMAGES_FOLDER}/{digest[:SHORT_DIGEST]}{member.suffix}"  # the suffix is one of IMAGE_SUFFIXES
-        _write(self._intake.folder / path, content)
+        _write(f"{self._folder}/{path}", content)  # a Path would take as long as the hash
         return Taken(place, digest, path, found.width, found.height, facts)
 
     def _content(self, member: Member, data: bytes | None) -> bytes:
@@ -207,13 +208,13 @@ class _Taker:
         return self._large if self._large is not None and pixels > LARGE_PIXELS else nullcontext()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     """Write a file named by its content, unless it is there. `os` alone: `open` takes as long as the write."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except FileExistsError:
-        if path.stat().st_size != len(data):  # somebody writes it now, or began to and was stopped
-            path.write_bytes(data)
+        if Path(path).stat().st_size != len(data):  # somebody writes it now, or began to and was stopped
+            Path(path).write_bytes(data)
         return
     try:
         view = memoryview(data)

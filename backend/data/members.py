@@ -5,9 +5,9 @@ A member's name is text for people and labels. It is never used as a path: see `
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from backend.contracts import SkippedFile
@@ -35,7 +35,7 @@ class Member:
     @property
     def suffix(self) -> str:
         """The suffix in lower case, with its dot."""
-        return PurePosixPath(self.parts[-1]).suffix.lower()
+        return posixpath.splitext(self.name.rpartition("/")[2])[1].lower()
 
 
 class Reader(Protocol):

@@ -23,6 +23,8 @@ def clean_name(text: str) -> str:
     Unicode is kept, in composed form (NFC): macOS writes "é" as two characters, Windows as one, and both are one name.
     May return an empty string.
     """
+    if text.isascii() and text.isprintable():  # most names; the way below takes 5 microseconds a character
+        return text.strip()
     composed = unicodedata.normalize("NFC", text)
     kept = [
         character
