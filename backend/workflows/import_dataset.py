@@ -93,9 +93,11 @@ def import_into(path: Path, *, name: str, settings: Settings, control: RunContro
     """
     database = Database(settings.resolved_database_url)
     try:
-        return import_dataset(path, name=name, settings=settings, catalog=Catalog(database), control=control)
+        dataset = import_dataset(path, name=name, settings=settings, catalog=Catalog(database), control=control)
+        queue_check(JobQueue(database), dataset_id=dataset.info.dataset_id, version=1)  # waits for a worker
     finally:
         database.close()
+    return dataset
 
 
 def _is_there(catalog: Catalog, dataset_id: str | None, settings: Settings) -> bool:
