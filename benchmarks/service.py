@@ -38,7 +38,7 @@ class Times:
 def running_service() -> Iterator[httpx2.Client]:
     """A client of a service that is ready; MLflow and all else as by default, the hubs left alone."""
     with tempfile.TemporaryDirectory() as folder:
-        port, log = _free_port(), Path(folder) / "log.txt"
+        port, log = free_port(), Path(folder) / "log.txt"
         variables = environment(SIGHTGLASS_DATA_DIR=f"{folder}/data", SIGHTGLASS_PORT=str(port))
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -46,7 +46,7 @@ def running_service() -> Iterator[httpx2.Client]:
             )
         try:
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
-                _wait_until_ready(client, process, log)
+                wait_until_ready(client, process, log)
                 yield client
         finally:
             process.terminate()
@@ -91,13 +91,13 @@ def train(client: httpx2.Client, recipe: dict[str, Any]) -> Times:
     return Times(first_row=first_row, total=time.perf_counter() - started, results=results)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path, within: float = 90) -> None:
+def wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path, within: float = 90) -> None:
     end = time.monotonic() + within
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(httpx2.TransportError):
