@@ -238,6 +238,24 @@ class ClassImbalance(TypedDict):
     automatic: bool
 
 
+class LeakedScoreAnswer(TypedDict):
+    """A score with and without test images that have a copy among those learned from."""
+
+    test_images: int
+    leaked: int
+    accuracy: float | None
+    accuracy_without: float | None
+
+
+class LeakAnswer(TypedDict):
+    """What copies do to the score."""
+
+    images: int
+    groups: int
+    own: LeakedScoreAnswer | None
+    by_chance: LeakedScoreAnswer | None
+
+
 class ResultsAnswer(TypedDict):
     """All that a finished training job has to say."""
 
@@ -253,6 +271,7 @@ class ResultsAnswer(TypedDict):
     history: dict[str, list[EpochRecord]]
     split: SplitSizes
     environment: dict[str, Any]
+    leak: NotRequired[LeakAnswer | None]
     suspect_labels: NotRequired[list[SuspectLabel]]
     learning_curve: NotRequired[list[LearningCurvePoint]]
     learning_curve_advice: NotRequired[str | None]

@@ -29,6 +29,7 @@ from frontend.answers import (
     PredictionAnswer,
     ResultsAnswer,
 )
+from frontend.insight_answers import InsightsAnswer
 from frontend.version_answers import ComparisonAnswer, CorrectionsBody, DifferenceAnswer, ImagePage
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -102,6 +103,22 @@ class Client:
         """The first images of a dataset; with `excluded`, of those that its newest version leaves out."""
         params = {"excluded": "true" if excluded else "false", "limit": limit}
         return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/images", params=params))
+
+    def image_page(
+        self, dataset_id: str, *, label: str | None, issue: str | None, offset: int, limit: int
+    ) -> ImagePage:
+        """Part of a dataset's images, of one class or with one issue where that is said."""
+        wanted = {"class": label, "issue": issue, "offset": offset, "limit": limit}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/images", params=params))
+
+    def insights(self, dataset_id: str) -> InsightsAnswer:
+        """What the newest version of a dataset looks like, and what may be wrong with it."""
+        return cast(InsightsAnswer, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/insights"))
+
+    def start_check(self, dataset_id: str) -> JobAnswer:
+        """Have the newest version looked through again."""
+        return cast(JobAnswer, self._json("POST", f"/api/cv/datasets/{_segment(dataset_id)}/check"))
 
     def change_dataset(self, dataset_id: str, corrections: CorrectionsBody) -> DatasetAnswer:
         """Exclude, restore and relabel images; returns the new version."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-UPLOAD, TRAIN, RESULTS, PREDICTIONS = "upload", "train", "results", "predictions"
+UPLOAD, INSIGHTS, TRAIN, RESULTS, PREDICTIONS = "upload", "insights", "train", "results", "predictions"
 TAB_CONTROL = "tab-control"
 _ROUND = "upload-round"
 _OUTCOMES = "upload-outcomes"

@@ -19,6 +19,7 @@ from frontend.widgets import (
     imbalance,
     job_progress,
     leaderboard,
+    leak,
     mistakes,
     problems,
     retrain,
@@ -46,6 +47,7 @@ def render(api: Client) -> None:
     show_downloads(api, results)
     show_notes(results)
     imbalance.show(results)
+    leak.show(results)
     leaderboard.show(results)
     mistakes.show(api, results, beside=classes)
     confidence.show(results)

@@ -53,6 +53,52 @@ def candidates_at(progress: float) -> list[dict[str, Any]]:
     ]
 
 
+def spread(low: float, high: float) -> dict[str, Any]:
+    edges = [low + (high - low) * step / 8 for step in range(9)]
+    middle = (low + high) / 2
+    counts = [2, 6, 15, 30, 42, 35, 20, 10]
+    return {
+        "min": low,
+        "max": high,
+        "mean": middle,
+        "median": middle,
+        "histogram": {"edges": edges, "counts": counts},
+    }
+
+
+def insights_of(dataset: dict[str, Any]) -> dict[str, Any]:
+    """A checked dataset with two blurred images, a contradiction and a damaged file."""
+    counts = dataset["class_counts"]
+    first = min(counts)
+    issues: dict[str, Any] = {
+        "corrupt": [{"file": "set/circle/broken.jpg", "reason": "The image is damaged"}],
+        "conflicting_labels": [f"{first}-0", f"{max(counts)}-1"],
+        "blurry": [f"{first}-2", f"{first}-3"],
+        "small_classes": [first],
+    }
+    words = {"corrupt": "Mend them.", "conflicting_labels": "Give all copies the right label.", "blurry": "Look."}
+    words["small_classes"] = "Add images."
+    return {
+        "dataset_id": dataset["dataset_id"],
+        "version": dataset["version"],
+        "total_images": dataset["total_images"],
+        "num_classes": dataset["num_classes"],
+        "class_counts": counts,
+        "imbalance_ratio": max(counts.values()) / min(counts.values()),
+        "dimensions": {"width": spread(80, 640), "height": spread(60, 480), "aspect_ratio": spread(0.75, 2.0)},
+        "sizes": [{"width": 320, "height": 240, "images": 120}, {"width": 640, "height": 480, "images": 40}],
+        "light": {"brightness": spread(0, 1), "contrast": spread(0, 0.5), "sharpness": spread(0, 4000)},
+        "formats": {"JPEG": 150, "PNG": 10},
+        "modes": {"RGB": 160},
+        "quality": "checked",
+        "issues": issues,
+        "notes": [
+            {"kind": kind, "images": len(issues[kind]), "groups": 0, "advice": advice, "listed": len(issues[kind])}
+            for kind, advice in words.items()
+        ],
+    }
+
+
 def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     labels = sorted(dataset["class_counts"])
     matrix = [[0] * len(labels) for _ in labels]

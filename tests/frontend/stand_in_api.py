@@ -62,6 +62,8 @@ class Service:
         self.comparisons_asked: list[str] = []
         self.streams: list[str] = []
         self.looks = 0
+        self.insights: dict[str, Any] = {}
+        self.pages_asked: list[dict[str, Any]] = []
 
     def reset(self) -> None:
         self.__init__()  # type: ignore[misc]
@@ -145,6 +147,9 @@ def create_stand_in(service: Service) -> FastAPI:
 
     app.include_router(versions)
     app.add_exception_handler(Problem, problem)
+    from stand_in_insights import router as insights  # it imports this file
+
+    app.include_router(insights)
     return app
 
 

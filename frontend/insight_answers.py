@@ -1,0 +1,60 @@
+"""The shapes of the API's answers about what a dataset holds. Types only, as in `answers`."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class HistogramAnswer(TypedDict):
+    edges: list[float]
+    counts: list[int]
+
+
+class SpreadAnswer(TypedDict):
+    """One measure over all images."""
+
+    min: float
+    max: float
+    mean: float
+    median: float
+    histogram: HistogramAnswer
+
+
+class SizeCount(TypedDict):
+    width: int
+    height: int
+    images: int
+
+
+class IssueNote(TypedDict):
+    """One kind of issue in words."""
+
+    kind: str
+    images: int
+    groups: int
+    advice: str
+    listed: int
+
+
+class CorruptFile(TypedDict):
+    file: str
+    reason: str
+
+
+class InsightsAnswer(TypedDict):
+    """What a version of a dataset looks like. `issues` holds image ids by kind, in groups for copies."""
+
+    dataset_id: str
+    version: int
+    total_images: int
+    num_classes: int
+    class_counts: dict[str, int]
+    imbalance_ratio: float
+    dimensions: dict[str, SpreadAnswer]
+    sizes: list[SizeCount]
+    light: dict[str, SpreadAnswer]
+    formats: dict[str, int]
+    modes: dict[str, int]
+    quality: str
+    issues: dict[str, list[Any]]
+    notes: list[IssueNote]

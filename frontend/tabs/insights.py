@@ -1,0 +1,141 @@
+"""Insights: what a dataset holds and what may be wrong with it, with pictures to correct. Knows nothing of training."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend import state
+from frontend.answers import DatasetAnswer
+from frontend.client import Client
+from frontend.i18n import t
+from frontend.insight_answers import InsightsAnswer, IssueNote
+from frontend.widgets import charts, corrections, gallery, insight_charts, problems
+from frontend.widgets.wording import name_of, plain
+
+# Seconds between two looks at whether the check has ended; it takes seconds.
+LOOK_S = 2.0
+# Kinds that are no list of images of the dataset.
+OF_FILES, OF_CLASSES = "corrupt", "small_classes"
+
+
+def render(api: Client) -> None:
+    """Draw the tab for the dataset of the URL."""
+    chosen = state.dataset_id()
+    if chosen is None:
+        problems.first_do(
+            t("insights.first_upload"), button=t("train.go_upload"), action=lambda: state.open_tab(state.UPLOAD)
+        )
+        return
+    dataset, insights = api.dataset(chosen), api.insights(chosen)
+    headline(dataset, insights)
+    issues(api, dataset, insights)
+    corrections.bar(api, dataset)
+    shape(insights)
+    gallery.show(api, dataset)
+
+
+def headline(dataset: DatasetAnswer, insights: InsightsAnswer) -> None:
+    """What there is, in one sentence, and the next action."""
+    st.header(plain(dataset["name"]), anchor=False)
+    st.markdown(
+        t(
+            "insights.summary",
+            images=f"{insights['total_images']:,}",
+            classes=insights["num_classes"],
+            ratio=f"{insights['imbalance_ratio']:.1f}",
+        )
+    )
+    st.button(
+        t("upload.next"),
+        key="insights-go-train",
+        type="primary",
+        icon=":material/arrow_forward:",
+        on_click=state.open_tab,
+        args=(state.TRAIN,),
+    )
+
+
+def issues(api: Client, dataset: DatasetAnswer, insights: InsightsAnswer) -> None:
+    """What may be wrong: kinds to choose from, advice, and the pictures."""
+    st.subheader(t("insights.issues"), anchor=False)
+    if insights["quality"] == "unavailable":
+        st.markdown(t("insights.unavailable"))
+        if st.button(t("insights.check"), key="insights-check", icon=":material/search:"):
+            api.start_check(dataset["dataset_id"])
+            state.rerun()
+        return
+    if insights["quality"] == "pending":
+        st.fragment(_wait, run_every=LOOK_S)(api, dataset["dataset_id"])
+    notes = {note["kind"]: note for note in insights["notes"]}
+    if not notes:
+        if insights["quality"] == "checked":
+            st.markdown(t("insights.no_issues"))
+        return
+    kind = st.segmented_control(
+        t("insights.kind"),
+        list(notes),
+        default=next(iter(notes)),
+        key=f"issue-kind-{dataset['dataset_id']}-{dataset['version']}",
+        format_func=lambda name: f"{name_of('issue', name)} · {notes[name]['images']}",
+        label_visibility="collapsed",
+        required=True,
+    )
+    _issue(api, dataset, insights, notes[kind])
+
+
+def _wait(api: Client, dataset_id: str) -> None:
+    """Look again until the check has ended, then draw the page anew."""
+    st.caption(f":material/hourglass_top: {t('insights.pending')}")
+    if api.insights(dataset_id)["quality"] != "pending":
+        state.rerun()
+
+
+def _issue(api: Client, dataset: DatasetAnswer, insights: InsightsAnswer, note: IssueNote) -> None:
+    kind = note["kind"]
+    st.markdown(note["advice"])
+    listed = insights["issues"][kind]
+    if kind == OF_FILES:
+        columns = {"file": t("upload.skipped_file"), "reason": t("upload.skipped_reason")}
+        st.dataframe([{columns[name]: one[name] for name in columns} for one in listed], hide_index=True)
+        return
+    if kind == OF_CLASSES:
+        st.markdown("\n".join(f"- {plain(name)}: {insights['class_counts'].get(name, 0)}" for name in listed))
+        return
+    if note["listed"] < note["images"]:
+        st.caption(t("insights.listed", listed=note["listed"], images=note["images"]))
+    gallery.images(api, dataset, label=None, issue=kind, key="issue")
+
+
+def shape(insights: InsightsAnswer) -> None:
+    """Counts, sizes, light and formats as charts."""
+    st.subheader(t("upload.counts"), anchor=False)
+    charts.draw(charts.class_counts(insights["class_counts"]), key="insight-classes", alt=t("upload.counts_alt"))
+    st.subheader(t("insights.sizes"), anchor=False)
+    width, height = insights["dimensions"]["width"], insights["dimensions"]["height"]
+    st.caption(
+        t(
+            "insights.sizes_text",
+            width=f"{width['median']:g}",
+            height=f"{height['median']:g}",
+            least=f"{width['min']:g} x {height['min']:g}",
+            most=f"{width['max']:g} x {height['max']:g}",
+        )
+    )
+    left, right = st.columns(2)
+    with left:
+        charts.draw(insight_charts.sizes(insights["sizes"]), key="insight-sizes", alt=t("insights.sizes_alt"))
+    with right:
+        aspect = insight_charts.histogram(insights["dimensions"]["aspect_ratio"], axis=t("insights.aspect"))
+        charts.draw(aspect, key="insight-aspect", alt=t("insights.aspect_alt"))
+    if insights["light"]:
+        st.subheader(t("insights.light"), anchor=False)
+        columns = st.columns(len(insights["light"]))
+        for column, (name, spread) in zip(columns, insights["light"].items(), strict=True):
+            with column:
+                figure = insight_charts.histogram(spread, axis=name_of("measure", name))
+                charts.draw(figure, key=f"insight-{name}", alt=t("insights.light_alt", name=name_of("measure", name)))
+        st.caption(t("insights.formats", formats=_counted(insights["formats"]), modes=_counted(insights["modes"])))
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{plain(name)} ({count:,})" for name, count in counts.items())

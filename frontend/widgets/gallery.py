@@ -1,0 +1,59 @@
+"""A dataset's pictures, a page at a time, all or of one class or with one issue; each can be corrected.
+
+Only the page on the screen is asked for, so a dataset of 50,000 images draws as quickly as one of 50.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+import streamlit as st
+
+from frontend import state
+from frontend.answers import DatasetAnswer
+from frontend.client import Client
+from frontend.i18n import t
+from frontend.version_answers import ImageAnswer
+from frontend.widgets import corrections
+from frontend.widgets.wording import plain
+
+IMAGES_A_PAGE = 24
+EVERY_CLASS = ""
+
+
+def show(api: Client, dataset: DatasetAnswer) -> None:
+    """The whole dataset, with the choice of a class."""
+    st.subheader(t("gallery.title"), anchor=False)
+    names = sorted(dataset["class_counts"])
+    label = st.selectbox(
+        t("gallery.class"),
+        [EVERY_CLASS, *names],
+        key="gallery-class",
+        format_func=lambda name: plain(name) if name else t("gallery.every_class"),
+    )
+    images(api, dataset, label=label or None, issue=None, key="gallery")
+
+
+def images(api: Client, dataset: DatasetAnswer, *, label: str | None, issue: str | None, key: str) -> None:
+    """One page of the chosen images, with its number; `key` tells one gallery of the page from another."""
+    widget = f"{key}-page-{dataset['version']}-{label or ''}-{issue or ''}"
+    number = int(state.value_of(widget, 1))
+    page = api.image_page(
+        dataset["dataset_id"],
+        label=label,
+        issue=issue,
+        offset=(number - 1) * IMAGES_A_PAGE,
+        limit=IMAGES_A_PAGE,
+    )
+    pages = max(1, ceil(page["total"] / IMAGES_A_PAGE))
+    if not page["images"]:
+        st.caption(t("gallery.empty"))
+        return
+    if pages > 1:
+        st.pagination(pages, key=widget)
+    pictures = [corrections.Picture(one["image_id"], one["label"], caption=_caption(one)) for one in page["images"]]
+    corrections.gallery(api, dataset, pictures, key=f"{key}-{issue or 'all'}")
+
+
+def _caption(image: ImageAnswer) -> str:
+    return plain(image["label"]) if image["label"] else t("gallery.unlabelled")
