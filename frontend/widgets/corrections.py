@@ -31,6 +31,7 @@ class Picture(NamedTuple):
     label: str
     caption: str = ""
     suggested: str | None = None
+    alt: str = ""
 
 
 def gallery(api: Client, dataset: DatasetAnswer, pictures: Sequence[Picture], *, key: str) -> None:
@@ -101,7 +102,8 @@ def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
     if image is None:
         st.caption(t("corrections.gone"))
         return
-    st.image(image, width=WIDTH, alt=t("corrections.alt", label=picture.label), caption=picture.caption or None)
+    alt = picture.alt or t("corrections.alt", label=picture.label)
+    st.image(image, width=WIDTH, alt=alt, caption=picture.caption or None)
     identifier = dataset["dataset_id"]
     others = [name for name in sorted(dataset["class_counts"]) if name not in (picture.label, picture.suggested)]
     first = [picture.suggested] if picture.suggested else []

@@ -69,7 +69,9 @@ def _correctable(dataset: DatasetAnswer, api: Client, suspects: Sequence[Suspect
     number = st.pagination(pages, key=f"{key}-page-{len(suspects)}") if pages > 1 else 1
     page = suspects[(number - 1) * IMAGES_A_PAGE : number * IMAGES_A_PAGE]
     pictures = [
-        corrections.Picture(one["image_id"], one["label"], caption=_caption(one), suggested=one["suggested"])
+        corrections.Picture(
+            one["image_id"], one["label"], caption=_caption(one), suggested=one["suggested"], alt=_alt(one)
+        )
         for one in page
     ]
     corrections.gallery(api, dataset, pictures, key=key)
@@ -87,12 +89,16 @@ def _gallery(api: Client, results: ResultsAnswer, suspects: Sequence[SuspectLabe
     shown = show_row(
         api,
         [f"/api/cv/datasets/{results['dataset_id']}/images/{suspect['image_id']}?size=192" for suspect in page],
-        alt=[t("suspects.alt", label=suspect["label"], suggested=suspect["suggested"]) for suspect in page],
+        alt=[_alt(suspect) for suspect in page],
         captions=[_caption(suspect) for suspect in page],
         width=WIDTH,
     )
     if shown < len(page):
         st.caption(t("cell.gone", count=len(page) - shown))
+
+
+def _alt(suspect: SuspectLabel) -> str:
+    return t("suspects.alt", label=suspect["label"], suggested=suspect["suggested"])
 
 
 def _caption(suspect: SuspectLabel) -> str:
