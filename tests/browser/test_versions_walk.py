@@ -8,8 +8,8 @@ import zipfile
 import httpx2
 import pytest
 from playwright.sync_api import expect
-from test_walk import TRAINING_MS, answer, assert_no_traceback, parameter, settle, start_training
 
+from tests.browser.test_walk import TRAINING_MS, answer, assert_no_traceback, parameter, settle, start_training
 from tests.conftest import draw_picture, png_bytes
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
