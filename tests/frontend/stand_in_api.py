@@ -329,17 +329,6 @@ def models(service: ServiceDep) -> Any:
     ]
 
 
-@router.post("/api/cv/models/{model_id}/promote")
-def promote(service: ServiceDep, model_id: str) -> Any:
-    service.promoted.append(model_id)
-    return {"model_id": model_id}
-
-
-@router.get("/api/cv/models/{model_id}/download")
-def download(service: ServiceDep, model_id: str, format: str = "pth") -> Response:  # noqa: A002
-    return Response(f"{model_id} as {format}".encode(), media_type="application/octet-stream")
-
-
 @router.post("/api/cv/predict/{model_id}")
 def predict(
     service: ServiceDep, model_id: str, file: Annotated[UploadFile, File()], top_k: int = 3, explain: str = "false"

@@ -1,10 +1,11 @@
-"""The stand-in's routes for versions of a dataset and for comparisons: they count, and keep what was sent."""
+"""The stand-in's routes for versions of a dataset and for models: they count, and keep what was sent."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Request, UploadFile
+from fastapi.responses import Response
 from stand_in_answers import now
 from stand_in_api import Problem, ServiceDep, dataset_of
 
@@ -99,3 +100,14 @@ def comparison(service: ServiceDep, model_id: str) -> Any:
 def compare(service: ServiceDep, model_id: str) -> Any:
     service.comparisons_asked.append(model_id)
     return service.add_job(next(iter(service.datasets)), kind="compare_models")
+
+
+@router.post("/api/cv/models/{model_id}/promote")
+def promote(service: ServiceDep, model_id: str) -> Any:
+    service.promoted.append(model_id)
+    return {"model_id": model_id}
+
+
+@router.get("/api/cv/models/{model_id}/download")
+def download(service: ServiceDep, model_id: str, format: str = "pth") -> Response:  # noqa: A002
+    return Response(f"{model_id} as {format}".encode(), media_type="application/octet-stream")
