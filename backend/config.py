@@ -28,14 +28,25 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on; anything but loopback needs API keys.")
     port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     data_dir: Path = Field(Path("data"), description="Folder for datasets, models, caches and the SQLite databases.")
-    database_url: str | None = Field(None, description="SQLAlchemy URL; SQLite in the data folder by default.")
+    database_url: str | None = Field(
+        None,
+        repr=False,  # may hold a password
+        description="Address of the database, such as postgresql://user:password@host/name; SQLite in the data folder "
+        "by default.",
+    )
+    storage_url: str | None = Field(
+        None,
+        repr=False,
+        description="Object storage for datasets and models, such as s3://bucket/folder; the data folder is then a "
+        "working copy. None by default: the data folder alone.",
+    )
     weights_dir: Path | None = Field(
         None, description="Folder with weights files named <timm_name>.safetensors, .pth or .pt; asked before any hub."
     )
     offline: bool = Field(False, description="1: never touch the network.")
     hub_timeout_s: float = Field(3.0, gt=0, le=60, description="Longest wait, in seconds, for a sign of life of a hub.")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Comma-separated keys. Unset: no key is asked for and only loopback is served."
+        (), repr=False, description="Comma-separated keys. Unset: no key is asked for and only loopback is served."
     )
     api_url: str | None = Field(
         None, description="Service that the browser half and the command line talk to; http://127.0.0.1:8000."

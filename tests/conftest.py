@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from backend.config import Settings
 from backend.execution.native import prepare_native_libraries
+from tests.object_storage_server import ObjectStorageServer
 from tests.postgresql_server import PostgresServer, binaries
 
 prepare_native_libraries()  # before any test loads torch: its threads would spin against each other's processes
@@ -62,6 +63,22 @@ def database_url(new_database_url: Callable[[], str | None], request: pytest.Fix
     yield url
     if server is not None:
         server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[ObjectStorageServer]:
+    """A real S3 server on this machine for the whole session."""
+    server = ObjectStorageServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def storage_url(object_storage: ObjectStorageServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a fresh folder there, with the environment that a client needs."""
+    for name, value in object_storage.environment.items():
+        monkeypatch.setenv(name, value)
+    return object_storage.new_folder()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +79,26 @@ def atomic_directory(target: Path) -> Iterator[Path]:
         yield temporary
         _sync_tree(temporary)
         _take_place(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+@contextmanager
+def merged_directory(target: Path, *, order: Callable[[str], int]) -> Iterator[Path]:
+    """Yield an empty folder beside `target`, whose files take their places in `target` at the end.
+
+    Where `target` is not there yet it appears whole. Else each file does, by one rename, those of a lower `order` (of
+    their relative path) first. Where the block raises, nothing changes.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        _sync_tree(temporary)
+        if target.exists() or not _taken_place(temporary, target):
+            _move_in(temporary, target, order)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(target.parent)
@@ -186,6 +206,25 @@ def _take_place(temporary: Path, target: Path) -> None:
         if target.exists():
             raise ConflictError(f"The folder '{target.name}' was made by another process meanwhile.") from error
         raise
+
+
+def _taken_place(temporary: Path, target: Path) -> bool:
+    try:
+        _take_place(temporary, target)
+    except ConflictError:  # another process brings the same files
+        return False
+    return True
+
+
+def _move_in(temporary: Path, target: Path, order: Callable[[str], int]) -> None:
+    paths = [Path(root, name).relative_to(temporary) for root, _, names in os.walk(temporary) for name in names]
+    folders = {(target / path).parent for path in paths}
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(paths, key=lambda path: (order(path.as_posix()), path)):
+        (temporary / path).replace(target / path)
+    for folder in folders:
+        _sync_folder(folder)
 
 
 def _sync_tree(folder: Path) -> None:
