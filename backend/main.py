@@ -41,6 +41,7 @@ from backend.jobs.queue import JobQueue
 from backend.jobs.worker import Post, Worker
 from backend.storage.database import Database
 from backend.storage.files import check_writable, remove_leftovers
+from backend.storage.folders import folders_of
 from backend.storage.uploads import UploadStore
 from backend.workflows import (
     candidates,
@@ -217,6 +218,7 @@ def prepare(settings: Settings) -> None:
     database.migrate()
     database.close()
     leftovers.remove_old_journals(settings)
+    folders_of(settings).clear_removed()
 
 
 def check_exposure(settings: Settings) -> None:
@@ -239,6 +241,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await anyio.to_thread.run_sync(prepare, services.settings)
     # A thread, not a task: nobody waits for it, at the start or at the end.
     threading.Thread(target=_learn_environment, args=(services,), name="learn-environment", daemon=True).start()
+    if services.settings.storage_url is not None:
+        threading.Thread(target=_greet_storage, args=(services,), name="greet-storage", daemon=True).start()
     try:
         yield
     finally:
@@ -252,6 +256,19 @@ def _learn_environment(services: Services) -> None:
         services.environment.update(services.pool.call(services.verbs.warm_up) or {})
     except SightglassError as error:
         logger.warning("inference process did not warm up", extra={"detail": error.detail})
+
+
+def _greet_storage(services: Services) -> None:
+    """Say early where the object storage cannot be used, and give it what was here before it."""
+    settings, catalog = services.settings, services.catalog
+    try:
+        services.folders.check()
+        for dataset in catalog.datasets():
+            services.folders.adopt(settings.datasets_dir / dataset.dataset_id)
+        for model in catalog.models():
+            services.folders.adopt(settings.models_dir / model.model_id)
+    except SightglassError as error:  # /ready says so too, and nothing is lost by waiting for it
+        logger.error("object storage cannot be used", extra={"detail": error.detail})  # noqa: TRY400 - the detail says all
 
 
 async def _to_documentation() -> RedirectResponse:

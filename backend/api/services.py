@@ -21,6 +21,7 @@ from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
+from backend.storage.folders import Folders, folders_of
 from backend.storage.uploads import UploadStore
 from backend.storage.version_log import VersionLog
 from backend.workflows.change_dataset import Desk
@@ -90,8 +91,17 @@ class Services:
     presence: Presence
     shelf: DatasetShelf
     vitals: Vitals
+    folders: Folders
     # What the inference process found out about the machine; empty until it has warmed up.
     environment: dict[str, Any] = field(default_factory=dict)
+
+    def model_folder(self, model_id: str) -> Path:
+        """Where a model lies on this machine; one that another machine trained is fetched first.
+
+        Raises:
+            UnavailableError: the object storage, which has it, does not answer.
+        """
+        return self.folders.fetch(self.settings.models_dir / model_id)
 
     def desk(self, dataset_id: str, *, base_version: int | None = None, author: str = "") -> Desk:
         """Where a change of a dataset is made."""
@@ -101,6 +111,7 @@ class Services:
             log=self.versions,
             author=author,
             base_version=base_version,
+            folders=self.folders,
         )
 
     @property
@@ -116,7 +127,7 @@ def build_services(
     database = Database(settings.resolved_database_url)
     catalog = Catalog(database)
     queue, events = make_queue(database, settings), EventLog(database)
-    versions = VersionLog(database)
+    versions, folders = VersionLog(database), folders_of(settings)
     return Services(
         settings=settings,
         verbs=verbs,
@@ -129,8 +140,9 @@ def build_services(
         events=events,
         live=Live(queue, events),
         presence=Presence(database),
-        shelf=DatasetShelf(settings.datasets_dir, versions),
+        shelf=DatasetShelf(settings.datasets_dir, versions, folders=folders),
         vitals=Vitals(lambda: _look(queue, catalog)),
+        folders=folders,
     )
 
 

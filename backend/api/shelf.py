@@ -15,6 +15,7 @@ from backend.contracts import Dataset, ImageItem
 from backend.data.images import open_image
 from backend.data.manifest import load_dataset, require_stored
 from backend.errors import NotFoundError
+from backend.storage.folders import LOCAL, Folders
 from backend.storage.version_log import VersionLog
 
 MOST_OPEN = 4
@@ -57,8 +58,9 @@ class OpenDataset:
 class DatasetShelf:
     """Opens datasets and keeps the last few; thread-safe."""
 
-    def __init__(self, folder: Path, versions: VersionLog) -> None:
+    def __init__(self, folder: Path, versions: VersionLog, *, folders: Folders = LOCAL) -> None:
         self._folder = folder
+        self._folders = folders
         self._versions = versions
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[str, int], OpenDataset] = OrderedDict()
@@ -71,7 +73,7 @@ class DatasetShelf:
         """
         # asked each time: it may have been changed or deleted since it was opened, by another process too
         number = self._versions.describe(dataset_id, version).version
-        folder = require_stored(self._folder, dataset_id)
+        folder = require_stored(self._folder, dataset_id, folders=self._folders, images=False)
         key = (dataset_id, number)
         with self._lock:
             if key in self._open:
@@ -84,6 +86,15 @@ class DatasetShelf:
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         return opened
+
+    def picture(self, opened: OpenDataset, image_id: str) -> Path:
+        """Where an image's file lies on this machine.
+
+        Raises:
+            NotFoundError: no such image in this dataset.
+            UnavailableError: the object storage, which has it, does not answer.
+        """
+        return self._folders.fetch_file(opened.dataset.root, opened.item(image_id).path)
 
 
 def thumbnail(path: Path, *, size: int, max_pixels: int) -> bytes:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from backend.contracts import Dataset, DatasetInfo, ImageItem
+from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl
 from backend.errors import DatasetError, NotFoundError, RecipeError
 from backend.registry import nearest
 from backend.storage.files import atomic_write
+from backend.storage.folders import LOCAL, Folders
 
 INFO_FILE = "dataset.json"
 ITEMS_FILE = "items.jsonl"
@@ -88,13 +89,23 @@ def _nothing_there(folder: Path, version: int | None) -> str:
     return f"The dataset in '{folder}' has no version {version}. It has: {', '.join(map(str, there))}."
 
 
-def require_stored(datasets_dir: Path, dataset_id: str) -> Path:
-    """Return the folder of a dataset that the catalogue lists.
+def require_stored(
+    datasets_dir: Path,
+    dataset_id: str,
+    *,
+    folders: Folders = LOCAL,
+    images: bool = True,
+    control: RunControl | None = None,
+) -> Path:
+    """Return the folder of a dataset that the catalogue lists; what another machine made is fetched first.
+
+    Without `images` those may be missing: `Folders.fetch_file` brings one.
 
     Raises:
         NotFoundError: somebody took it away.
+        UnavailableError: as `Folders.fetch`.
     """
-    folder = datasets_dir / dataset_id
+    folder = folders.fetch(datasets_dir / dataset_id, bulk=images, control=control)
     if not (folder / INFO_FILE).is_file():
         raise NotFoundError(
             f"The files of dataset '{dataset_id}' are gone from the data folder; delete the dataset and upload it "

@@ -25,7 +25,6 @@ MARKER = "sightglass.json"
 # A store that does not answer is told apart from a slow one after 5 s; a part of a large object may take a minute.
 S3_OPTIONS: dict[str, Any] = {
     "use_listings_cache": False,
-    "skip_instance_cache": True,  # it is kept here; fsspec's own cache would outlive a change of the endpoint
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2, "mode": "standard"}},
 }
 # What the libraries raise beside OSError; looked up by name, so that none is loaded for it.

@@ -48,6 +48,13 @@ class Folders(Protocol):
             JobCancelled: somebody asked to stop.
         """
 
+    def adopt(self, folder: Path) -> None:
+        """Publish a folder that was there before the storage was; one that is stored already is left alone.
+
+        Raises:
+            UnavailableError: as `publish`.
+        """
+
     def stage(self, source: Path, folder: Path, *, at: str) -> Reveal:
         """Store the files of `source`, which will lie in `folder` below `at`, but make nothing visible yet.
 
@@ -82,6 +89,9 @@ class LocalFolders:
         return folder / path
 
     def publish(self, folder: Path, *, control: RunControl | None = None) -> None:
+        pass
+
+    def adopt(self, folder: Path) -> None:
         pass
 
     def stage(self, source: Path, folder: Path, *, at: str) -> Reveal:

@@ -104,6 +104,10 @@ class StoredFolders:
 
         _patiently(send, control)
 
+    def adopt(self, folder: Path) -> None:
+        if folder.is_dir() and not self._commits.of(self._tree(folder)):
+            self.publish(folder)
+
     def stage(self, source: Path, folder: Path, *, at: str) -> Reveal:
         tree = self._tree(folder)
         commit = self._send_all(source, tree, _files(source), at=f"{at}/")

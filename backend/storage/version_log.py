@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 from backend.contracts import DatasetInfo, VersionChange
 from backend.errors import NotFoundError, VersionConflict
 from backend.storage.database import Database
+from backend.storage.folders import Reveal
 from backend.storage.tables import dataset_versions, datasets
 
 
@@ -22,11 +23,13 @@ class VersionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def commit(self, info: DatasetInfo, change: VersionChange, *, place: Callable[[], None]) -> None:
+    def commit(
+        self, info: DatasetInfo, change: VersionChange, *, place: Callable[[], None], reveal: Reveal | None = None
+    ) -> None:
         """Make `info` the newest version of its dataset; `place` puts its files where readers look for them.
 
         The row is locked from before the check until after `place`, so that of two at once the second is refused. Where
-        `place` raises, nothing has changed.
+        `place` raises, nothing has changed. `reveal` shows them to other machines, in the same transaction.
 
         Raises:
             NotFoundError: the dataset is gone.
@@ -46,6 +49,8 @@ class VersionLog:
             where = datasets.c.dataset_id == info.dataset_id
             connection.execute(update(datasets).where(where).values(record=info.model_dump_json()))
             place()
+            if reveal is not None:
+                reveal(connection)
 
     def history(self, dataset_id: str) -> list[VersionChange]:
         """All versions of a dataset, oldest first.

@@ -40,6 +40,7 @@ from backend.storage.files import (
     remove_tree,
     staged_directory,
 )
+from backend.storage.folders import LOCAL, Folders
 from backend.storage.version_log import VersionLog
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Desk:
     log: VersionLog | None = None
     author: str = ""
     base_version: int | None = None
+    folders: Folders = LOCAL
 
     def newest(self) -> Dataset:
         """The dataset as it stands.
@@ -72,7 +74,7 @@ class Desk:
             dataset = load_dataset(self.root)
         else:
             number = self.log.describe(self.dataset_id).version
-            dataset = load_dataset(require_stored(self.root.parent, self.dataset_id), version=number)
+            dataset = load_dataset(self._stored(), version=number)
         number = dataset.info.version
         if self.base_version not in (None, number):
             raise VersionConflict(
@@ -81,6 +83,9 @@ class Desk:
                 version=number,
             )
         return dataset
+
+    def _stored(self) -> Path:
+        return require_stored(self.root.parent, self.dataset_id, folders=self.folders, images=False)
 
 
 def correct_dataset(desk: Desk, corrections: Corrections) -> tuple[Dataset, VersionChange]:
@@ -160,7 +165,10 @@ def _commit(desk: Desk, after: Dataset, change: VersionChange, *, staged: Path) 
         put_in_place(staged, target)
 
     if desk.log is not None:
-        desk.log.commit(after.info, change, place=place)
+        # uploaded before the row is locked: that may take minutes, and every writer would wait
+        at = target.relative_to(desk.root).as_posix()
+        reveal = desk.folders.stage(staged, desk.root, at=at)
+        desk.log.commit(after.info, change, place=place, reveal=reveal)
         return
     try:
         put_in_place(staged, target)

@@ -19,6 +19,7 @@ from backend.data.manifest import load_dataset, require_stored, save_dataset, ve
 from backend.data.quality import find_issues
 from backend.errors import ImageError, NotFoundError, TooLargeError
 from backend.jobs.queue import JobQueue
+from backend.storage.folders import folders_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,13 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     """
     dataset_id, version = job.payload["dataset_id"], job.payload.get("dataset_version")
     try:
-        folder = require_stored(settings.datasets_dir, dataset_id)
-        check_quality(load_dataset(folder, version=version), settings=settings, control=control)
+        folders = folders_of(settings)
+        folder = require_stored(settings.datasets_dir, dataset_id, folders=folders, images=False, control=control)
+        dataset = load_dataset(folder, version=version)
+        if any(item.facts is None for item in dataset.items):  # only then is a picture opened
+            folders.fetch(folder, control=control)
+        check_quality(dataset, settings=settings, control=control)
+        folders.publish(folder, control=control)
     except NotFoundError:  # deleted while it waited: nobody is left to tell
         logger.info("dataset is gone, nothing to check", extra={"dataset_id": dataset_id})
 

@@ -32,6 +32,7 @@ from backend.storage.answers import read_answers
 from backend.storage.catalog import Catalog
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
+from backend.storage.folders import folders_of
 
 if TYPE_CHECKING:
     from backend.search.rivals import Answered
@@ -187,9 +188,10 @@ def open_rival(info: ModelInfo, *, settings: Settings) -> Rival:
     Raises:
         NotFoundError: its answers to its test images, its dataset or that version of it are gone.
     """
-    folder = settings.models_dir / info.model_id
+    folders = folders_of(settings)
+    folder = folders.fetch(settings.models_dir / info.model_id)
     answers = read_answers(folder)
-    root = require_stored(settings.datasets_dir, info.dataset_id)
+    root = require_stored(settings.datasets_dir, info.dataset_id, folders=folders)
     return Rival(info=info, folder=folder, answers=answers, dataset=load_dataset(root, version=info.dataset_version))
 
 

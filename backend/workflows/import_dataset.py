@@ -18,6 +18,7 @@ from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.files import remove_tree
+from backend.storage.folders import folders_of
 from backend.storage.uploads import UploadStore
 from backend.workflows.check_quality import queue_check
 
@@ -39,6 +40,7 @@ def import_dataset(
         ArchiveError, TooLargeError: the archive cannot be read, or is not safe to read.
         DatasetError: nothing in it can be learned from.
         JobCancelled: somebody asked to stop; nothing is left behind.
+        UnavailableError: the object storage does not answer; nothing is left.
     """
     plan = ImportPlan(settings, control or RunControl(), processes=settings.import_processes, dataset_id=dataset_id)
     limits = ArchiveLimits.from_settings(settings)
@@ -51,6 +53,8 @@ def import_dataset(
 def _import(source: MemberSource, *, name: str, plan: ImportPlan, catalog: Catalog) -> Dataset:
     dataset = import_members(source, into=plan.settings.datasets_dir, name=name, plan=plan)
     try:
+        # the files first, then the row that makes them visible; a job waits for a storage that is away, a caller does not
+        folders_of(plan.settings).publish(dataset.root, control=plan.control if plan.dataset_id else None)
         catalog.add_dataset(dataset.info)
     except BaseException:
         # a folder without a row would be found by nobody

@@ -24,6 +24,7 @@ from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.files import atomic_write
+from backend.storage.folders import folders_of
 from backend.storage.journal import FileJournal
 from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_names
@@ -87,7 +88,8 @@ def _train(job: Job, *, control: RunControl, settings: Settings, journal: Journa
     from backend.search.compare import Run, compare
 
     recipe = Recipe.model_validate(job.payload)
-    folder = require_stored(settings.datasets_dir, recipe.dataset_id)
+    folders = folders_of(settings)
+    folder = require_stored(settings.datasets_dir, recipe.dataset_id, folders=folders, control=control)
     dataset = load_dataset(folder, version=recipe.dataset_version)
     run = Run(
         settings=settings,
@@ -98,6 +100,7 @@ def _train(job: Job, *, control: RunControl, settings: Settings, journal: Journa
         model_id=model_id_of(job.job_id),
     )
     outcome = compare(dataset, recipe, run=run)
+    folders.publish(outcome.folder, control=control)  # the files first, then the row that makes them visible
     catalog.publish(outcome.results, outcome.model)
 
 

@@ -19,7 +19,6 @@ from backend.data.insights import labels_of, load_insights
 from backend.data.names import clean_name, plain_stem
 from backend.errors import InputError
 from backend.registry import nearest
-from backend.storage.files import remove_tree
 
 router = APIRouter(prefix="/api/cv", tags=["datasets"])
 upload_router = file_router(ArchiveRoute, prefix="/api/cv", tag="datasets")
@@ -93,7 +92,7 @@ def get_image(
 ) -> Response:
     """A thumbnail, as JPEG."""
     opened = services.shelf.get(dataset_id, version)
-    path = opened.dataset.root / opened.item(image_id).path
+    path = services.shelf.picture(opened, image_id)
     content = thumbnail(path, size=size, max_pixels=services.settings.max_image_pixels)
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": IMMUTABLE})
 
@@ -102,7 +101,7 @@ def get_image(
 def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> None:
     """Remove a dataset and its images; models trained on it stay. 409 while a job uses it."""
     services.catalog.delete_dataset(dataset_id)
-    remove_tree(services.settings.datasets_dir / dataset_id)
+    services.folders.remove(services.settings.datasets_dir / dataset_id)
 
 
 def _with_issue(opened: OpenDataset, issue: ImageIssue) -> list[ImageItem]:

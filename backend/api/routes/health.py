@@ -53,6 +53,7 @@ def ready(services: ServicesDep) -> ReadyView:
     """Whether database, storage and a worker are there; 503 says which is not."""
     services.database.check()
     check_writable(services.settings.data_dir)
+    services.folders.check()
     silence = services.presence.silence_s()
     if silence is None or silence > WORKER_SILENT_AFTER_S:
         heard = "No worker has been heard of" if silence is None else f"No worker has been heard of for {silence:.0f} s"

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/cv", tags=["datasets"])
 def get_insights(dataset_id: DatasetId, services: ServicesDep, version: Version = None) -> Response:
     """Counts, sizes, formats, samples and issues of a dataset: written at import, sent as it lies there."""
     info = services.catalog.dataset(dataset_id)
-    folder = require_stored(services.settings.datasets_dir, dataset_id)
+    folder = require_stored(services.settings.datasets_dir, dataset_id, folders=services.folders, images=False)
     asked = info.version if version is None else version
     if version is not None and version not in stored_versions(folder):
         raise NotFoundError(
@@ -33,5 +33,5 @@ def get_insights(dataset_id: DatasetId, services: ServicesDep, version: Version 
 def start_check(dataset_id: DatasetId, services: ServicesDep) -> JobView:
     """Look for issues in the newest version again; the check runs by itself after each upload and change."""
     info = services.catalog.dataset(dataset_id)
-    require_stored(services.settings.datasets_dir, dataset_id)
+    require_stored(services.settings.datasets_dir, dataset_id, folders=services.folders, images=False)
     return job_view(queue_check(services, dataset_id, info.version), services)

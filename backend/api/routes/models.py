@@ -60,7 +60,7 @@ def start_comparison(
     """Compare two models as a job; `GET` at the same address has the answer then."""
     pair = _rivals(model_id, champion, services)
     for model in pair:
-        read_answers(services.settings.models_dir / model.model_id)
+        read_answers(services.model_folder(model.model_id))
     payload = {"challenger": pair[0].model_id, "champion": pair[1].model_id}
     job = services.queue.enqueue(services.verbs.compare_kind, payload, dataset_id=pair[0].dataset_id)
     return job_view(job, services)
@@ -92,5 +92,6 @@ def download_model(
 ) -> FileResponse:
     """The model as a file; a dataset's id stands for its promoted or newest model."""
     model = services.catalog.resolve_model(dataset_or_model_id)
+    services.model_folder(model.model_id)
     export = services.pool.call(services.verbs.export_model, services.settings, model, format=file_format)
     return FileResponse(export.path, filename=export.filename, media_type=export.media_type)

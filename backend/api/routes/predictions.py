@@ -35,7 +35,7 @@ async def predict(
 
     def work() -> Prediction:
         model = services.catalog.resolve_model(dataset_or_model_id)
-        folder = services.settings.models_dir / model.model_id
+        folder = services.model_folder(model.model_id)
         verb = services.verbs.predict_image
         return services.pool.call(verb, services.settings, folder, image, top_k=top_k, explain=explain)
 
@@ -58,7 +58,7 @@ async def explain(
 
     def work() -> bytes:
         model = services.catalog.resolve_model(dataset_or_model_id)
-        folder = services.settings.models_dir / model.model_id
+        folder = services.model_folder(model.model_id)
         return services.pool.call(
             services.verbs.explain_image, services.settings, folder, image, class_name=class_name or None
         )
@@ -72,7 +72,7 @@ async def predict_plainly(services: ServicesDep, file: UploadFile) -> PlainPredi
     image = await read_image(file)
 
     def work() -> dict[str, float]:
-        folder = services.settings.models_dir / _default_model(services).model_id
+        folder = services.model_folder(_default_model(services).model_id)
         return services.pool.call(services.verbs.predict_probabilities, services.settings, folder, image)
 
     probs = await to_thread.run_sync(work)

@@ -100,7 +100,7 @@ def answers_of_job(
 ) -> AnswerPage:
     """The test images behind the confusion matrix, with the best model's answers, the most confident first."""
     results = services.catalog.results_for_job(job_id)
-    answers = read_answers(services.settings.models_dir / results.model_id)
+    answers = read_answers(services.model_folder(results.model_id))
     for name in (label, predicted):
         if name is not None:
             _check_class(name, answers.class_names)
@@ -123,7 +123,7 @@ def _check_class(name: str, class_names: Sequence[str]) -> None:
 def _enqueue(recipe: Recipe, services: Services) -> Job:
     dataset = services.versions.describe(recipe.dataset_id, recipe.dataset_version)
     recipe = recipe.model_copy(update={"dataset_version": dataset.version})  # what is queued means one version
-    require_stored(services.settings.datasets_dir, recipe.dataset_id)
+    require_stored(services.settings.datasets_dir, recipe.dataset_id, folders=services.folders, images=False)
     services.verbs.check_recipe(recipe, dataset, settings=services.settings)
     names = [name for name in recipe.models or () if name.startswith("timm:")]
     if names:  # timm itself knows its names, and lives in the other process

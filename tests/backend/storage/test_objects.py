@@ -262,9 +262,14 @@ def test_a_job_waits_for_a_storage_that_is_away(machines, object_storage):
     one, other = machines
     object_storage.pause()
     said = []
-    threading.Timer(1.0, object_storage.resume).start()
-    one.folders.publish(one.dataset, control=RunControl(report=said.append))
-    assert "does not answer" in said[0].message
+
+    def hear(progress):
+        said.append(progress.message)
+        object_storage.resume()
+
+    one.folders.publish(one.dataset, control=RunControl(report=hear))
+    assert len(said) == 1
+    assert "does not answer" in said[0]
     other.folders.fetch(other.dataset)
     assert other.files() == FIRST
 
