@@ -53,7 +53,7 @@ def import_dataset(
 def _import(source: MemberSource, *, name: str, plan: ImportPlan, catalog: Catalog) -> Dataset:
     dataset = import_members(source, into=plan.settings.datasets_dir, name=name, plan=plan)
     try:
-        # the files first, then the row that makes them visible; a job waits for a storage that is away, a caller does not
+        # files first, then the row that makes them visible; a job waits for a storage that is away, a caller does not
         folders_of(plan.settings).publish(dataset.root, control=plan.control if plan.dataset_id else None)
         catalog.add_dataset(dataset.info)
     except BaseException:
