@@ -16,7 +16,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,24 +28,25 @@ from backend.storage.commits import CommitLog, add_commit
 from backend.storage.files import atomic_write, merged_directory, new_id, remove_tree
 from backend.storage.folders import Reveal
 from backend.storage.packs import (
-    LAST_FILES,
     Commit,
     Pack,
     StoredFile,
     batches,
+    commit_key,
     damaged,
     decode,
     encode,
     is_bulk,
+    pack_key,
     split,
     union,
 )
+from backend.storage.working_copy import MARKS, digest_of, files_of, has, is_marked, lacks, mark, order_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MARKS = ".stored"
 # Four requests at once fill a line of 1 Gbit/s, and hold at most four packs in memory.
 REQUESTS = 4
 # A job that ran for an hour does not fail because the storage is away for some minutes.
@@ -68,9 +69,9 @@ class StoredFolders:
 
         def bring() -> None:
             ids = self._commits.of(tree)
-            if _missing(folder, ids, bulk=bulk):
+            if lacks(folder, ids, bulk=bulk):
                 with self._turn(tree):
-                    if _missing(folder, ids, bulk=bulk):
+                    if lacks(folder, ids, bulk=bulk):
                         self._bring(folder, tree, ids, bulk=bulk)
 
         _patiently(bring, control)
@@ -86,7 +87,7 @@ class StoredFolders:
             return target
         pack, file, _ = found
         start = pack.offset(path)
-        data = self._bucket.get_bytes(_pack_key(tree, pack.name), start=start, end=start + file.size)
+        data = self._bucket.get_bytes(pack_key(tree, pack.name), start=start, end=start + file.size)
         if hashlib.sha256(data).hexdigest() != file.digest:
             raise damaged(path)
         atomic_write(target, data)
@@ -100,7 +101,7 @@ class StoredFolders:
                 commit = self._upload(folder, tree)
                 if commit is not None:
                     self._commits.add(tree, commit.commit_id)
-                    _mark(folder, commit, bulk=True)
+                    mark(folder, commit, bulk=True)
 
         _patiently(send, control)
 
@@ -110,11 +111,11 @@ class StoredFolders:
 
     def stage(self, source: Path, folder: Path, *, at: str) -> Reveal:
         tree = self._tree(folder)
-        commit = self._send_all(source, tree, _files(source), at=f"{at}/")
+        commit = self._send_all(source, tree, files_of(source), at=f"{at}/")
 
         def reveal(connection: Any) -> None:
             add_commit(connection, tree, commit.commit_id)
-            _mark(folder, commit, bulk=True)
+            mark(folder, commit, bulk=True)
 
         return reveal
 
@@ -149,8 +150,8 @@ class StoredFolders:
         digests = {path: file.digest for path, (_, file, _) in known.items()}
         new = [
             (path, size)
-            for path, size in _files(folder)
-            if path not in digests or (not is_bulk(path) and _digest(folder / path) != digests[path])
+            for path, size in files_of(folder)
+            if path not in digests or (not is_bulk(path) and digest_of(folder / path) != digests[path])
         ]
         return self._send_all(folder, tree, new) if new else None
 
@@ -159,17 +160,17 @@ class StoredFolders:
         with ThreadPoolExecutor(REQUESTS) as pool:
             packs = tuple(pool.map(lambda batch: self._send(source, tree, batch, at), batches(files, below=at)))
         commit = Commit(commit_id=new_id("commit"), tree=tree, packs=packs)
-        self._bucket.put_bytes(_commit_key(tree, commit.commit_id), encode(commit))
+        self._bucket.put_bytes(commit_key(tree, commit.commit_id), encode(commit))
         log.info("stored", extra={"tree": tree, "files": len(files), "objects": len(packs) + 1})
         return commit
 
     def _send(self, folder: Path, tree: str, batch: list[tuple[str, int]], at: str) -> Pack:
         name = new_id("pack")
-        key = _pack_key(tree, name)
+        key = pack_key(tree, name)
         if len(batch) == 1:  # perhaps a large one: not through memory
             path = batch[0][0]
             source = folder / path
-            file = StoredFile(path=at + path, size=source.stat().st_size, digest=_digest(source))
+            file = StoredFile(path=at + path, size=source.stat().st_size, digest=digest_of(source))
             self._bucket.put_file(key, source)
             return Pack(name=name, files=(file,))
         contents = [(at + path, (folder / path).read_bytes()) for path, _ in batch]
@@ -186,16 +187,16 @@ class StoredFolders:
         wanted: dict[str, tuple[Pack, set[str]]] = {}
         for path, (pack, file, commit_id) in union(commits).items():
             if not is_bulk(path):
-                needed = not _is_marked(folder, commit_id, bulk=False)
+                needed = not is_marked(folder, commit_id, bulk=False)
             else:
-                needed = bulk and not _has(folder / path, file.size)
+                needed = bulk and not has(folder / path, file.size)
             if needed:
                 wanted.setdefault(pack.name, (pack, set()))[1].add(path)
-        with merged_directory(folder, order=_order) as staging:
+        with merged_directory(folder, order=order_of) as staging:
             with ThreadPoolExecutor(REQUESTS) as pool:
                 list(pool.map(lambda entry: self._receive(tree, entry[0], entry[1], staging), wanted.values()))
             for commit in commits:
-                _mark(staging, commit, bulk=bulk)
+                mark(staging, commit, bulk=bulk)
         log.info("fetched", extra={"tree": tree, "objects": len(wanted), "bulk": bulk})
 
     def _receive(self, tree: str, pack: Pack, paths: set[str], into: Path) -> None:
@@ -203,7 +204,7 @@ class StoredFolders:
         os.close(descriptor)
         packed = Path(name)
         try:
-            self._bucket.get_file(_pack_key(tree, pack.name), packed)
+            self._bucket.get_file(pack_key(tree, pack.name), packed)
             split(packed, pack, paths, into)
         finally:
             packed.unlink(missing_ok=True)
@@ -213,7 +214,7 @@ class StoredFolders:
         copy = folder / MARKS / f"{commit_id}.gz"
         if copy.is_file():
             return decode(copy.read_bytes(), tree=tree)
-        return decode(self._bucket.get_bytes(_commit_key(tree, commit_id)), tree=tree)
+        return decode(self._bucket.get_bytes(commit_key(tree, commit_id)), tree=tree)
 
     def _tree(self, folder: Path) -> str:
         return folder.resolve().relative_to(self._data_dir).as_posix()
@@ -242,55 +243,3 @@ def _wait(seconds: float, control: RunControl) -> None:
     while time.monotonic() < end:
         control.check()
         time.sleep(0.2)
-
-
-def _missing(folder: Path, ids: Iterable[str], *, bulk: bool) -> bool:
-    return not all(_is_marked(folder, one, bulk=bulk) for one in ids)
-
-
-def _is_marked(folder: Path, commit_id: str, *, bulk: bool) -> bool:
-    return (folder / MARKS / f"{commit_id}.{'whole' if bulk else 'gz'}").is_file()
-
-
-def _mark(folder: Path, commit: Commit, *, bulk: bool) -> None:
-    """Note in the folder that a commit's files are in it; with `bulk`, its images too."""
-    atomic_write(folder / MARKS / f"{commit.commit_id}.gz", encode(commit))
-    if bulk:
-        atomic_write(folder / MARKS / f"{commit.commit_id}.whole", b"")
-
-
-def _order(path: str) -> int:
-    """Images first, then the rest, then what readers look for, then our own marks."""
-    if path.startswith(f"{MARKS}/"):
-        return 3
-    return 0 if is_bulk(path) else 2 if path.rpartition("/")[2] in LAST_FILES else 1
-
-
-def _files(folder: Path) -> list[tuple[str, int]]:
-    """All files of a folder with their sizes; hidden ones are ours or half-written."""
-    found = []
-    for root, below, names in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        place = Path(root)
-        for name in names:
-            if not name.startswith("."):
-                path = place / name
-                found.append((path.relative_to(folder).as_posix(), path.stat().st_size))
-    return sorted(found)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _has(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
-def _pack_key(tree: str, name: str) -> str:
-    return f"{tree}/packs/{name}"
-
-
-def _commit_key(tree: str, commit_id: str) -> str:
-    return f"{tree}/commits/{commit_id}.json.gz"

@@ -169,3 +169,11 @@ def _stays_inside(path: str) -> bool:
         and "\\" not in path
         and ":" not in path
     )
+
+
+def pack_key(tree: str, name: str) -> str:
+    return f"{tree}/packs/{name}"
+
+
+def commit_key(tree: str, commit_id: str) -> str:
+    return f"{tree}/commits/{commit_id}.json.gz"

@@ -18,6 +18,7 @@ from backend.data.manifest import INFO_FILE, load_dataset, stored_versions
 from backend.data.versions import described
 from backend.errors import NotFoundError
 from backend.storage.database import Database
+from backend.storage.folders import folders_of
 from backend.storage.version_log import VersionLog, first_entry
 from backend.workflows.change_dataset import Desk
 
@@ -41,7 +42,7 @@ def opened_desk(
     try:
         database.migrate()
         log = VersionLog(database)
-        yield replace(desk, log=log) if _listed(log, info.dataset_id) else desk
+        yield replace(desk, log=log, folders=folders_of(settings)) if _listed(log, info.dataset_id) else desk
     finally:
         database.close()
 
