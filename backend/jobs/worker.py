@@ -146,9 +146,13 @@ class Worker:
     def _watch(self, reporter: Reporter) -> Watch:
         def cancelled() -> bool:
             reporter.flush_if_due()
-            return self._claim_lost.is_set() or reporter.cancel_requested()
+            return reporter.cancel_requested()
 
-        return Watch(report=reporter.report, cancelled=cancelled, stopped=self._stop.is_set)
+        def stopped() -> bool:
+            # A job that was given away is dropped at once: whoever has it now must not meet results of this attempt.
+            return self._stop.is_set() or self._claim_lost.is_set()
+
+        return Watch(report=reporter.report, cancelled=cancelled, stopped=stopped)
 
     def _end(self, job: Job, outcome: Outcome) -> Job | None:
         """Write the outcome; the results, if any, were published before."""

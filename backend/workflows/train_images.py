@@ -69,9 +69,10 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         if not catalog.published(job.job_id):
             with in_plain_words(settings.data_dir):
                 _train(job, control=control, settings=settings, journal=journal, catalog=catalog)
-        with suppress(NotFoundError):  # somebody has deleted the model since an earlier attempt published it
-            model = catalog.model(model_id_of(job.job_id))
-            compare_with_champion(model, database, settings=settings, control=control)
+        if not control.ended_early:  # else the few seconds are over, and a part of a run challenges nobody
+            with suppress(NotFoundError):  # somebody has deleted the model since an earlier attempt published it
+                model = catalog.model(model_id_of(job.job_id))
+                compare_with_champion(model, database, settings=settings, control=control)
     except JobCancelled:
         raise  # perhaps only because another worker has the job now; what nobody needs is swept away later
     except Exception:

@@ -6,14 +6,11 @@ tests use the real service instead.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
-import json
 import threading
 import time
 import zipfile
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Self
 
 import uvicorn
@@ -33,6 +30,7 @@ from stand_in_answers import (
     now,
     results_of,
 )
+from stand_in_stream import changes
 
 
 class Problem(Exception):
@@ -263,24 +261,9 @@ def job(service: ServiceDep, job_id: str) -> Any:
 
 @router.get("/api/cv/jobs/{job_id}/events")
 async def events(service: ServiceDep, job_id: str) -> Response:
-    """The job whenever it changes; it moves on by a step each second, as if somebody looked."""
     found = job_of(service, job_id)
     service.streams.append(job_id)
-
-    async def stream() -> AsyncIterator[str]:
-        number, last, looked = 0, "", time.monotonic()
-        while True:
-            if time.monotonic() - looked >= 1.0:
-                service.look(found)
-                looked = time.monotonic()
-            if (now_is := json.dumps(found)) != last:
-                number, last = number + 1, now_is
-                yield f"event: progress\nid: {number}\ndata: {now_is}\n\n"
-            if found["state"] not in ("queued", "running") or job_id not in service.jobs:
-                return
-            await asyncio.sleep(0.05)
-
-    return StreamingResponse(stream(), media_type="text/event-stream")
+    return StreamingResponse(changes(service, found), media_type="text/event-stream")
 
 
 @router.post("/api/cv/jobs/{job_id}/cancel", status_code=202)

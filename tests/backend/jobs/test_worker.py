@@ -146,7 +146,7 @@ def test_a_worker_whose_job_was_given_away_lets_go_of_it(queue, start_worker, mo
 
     def work(job, watch):
         end = time.monotonic() + 5
-        while job.attempts == 1 and not watch.cancelled() and time.monotonic() < end:
+        while job.attempts == 1 and not watch.stopped() and time.monotonic() < end:
             time.sleep(0.01)
         let_go.append(time.monotonic() < end)
         return Outcome(state="succeeded")
