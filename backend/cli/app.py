@@ -18,6 +18,7 @@ from backend.cli.demo import demo
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
 from backend.cli.importing import import_data
+from backend.cli.insights import insights
 from backend.cli.jobs import cancel, follow, jobs
 from backend.cli.predict import predict
 from backend.cli.serve import serve
@@ -31,6 +32,7 @@ COMMANDS: list[Callable[..., None]] = [
     evaluate,
     compare,
     predict,
+    insights,
     import_data,
     jobs,
     follow,
