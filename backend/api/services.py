@@ -117,7 +117,7 @@ class Services:
     @property
     def uploads(self) -> UploadStore:
         """Uploads that arrive in pieces."""
-        return UploadStore(self.settings.uploads_dir, expire_h=self.settings.upload_expire_h)
+        return UploadStore(self.settings.uploads_dir, expire_h=self.settings.upload_expire_h, folders=self.folders)
 
 
 def build_services(

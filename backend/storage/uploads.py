@@ -19,9 +19,10 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from backend.contracts import Upload
+from backend.contracts import RunControl, Upload
 from backend.errors import LockedError, NotFoundError, TooLargeError
 from backend.storage.files import atomic_write, free_bytes, new_id
+from backend.storage.folders import LOCAL, Folders
 
 CHECKSUMS = ("sha1", "sha256", "md5")
 SPARE_BYTES = 64 * 2**20
@@ -30,8 +31,9 @@ SPARE_BYTES = 64 * 2**20
 class UploadStore:
     """The uploads of one folder."""
 
-    def __init__(self, folder: Path, *, expire_h: float) -> None:
+    def __init__(self, folder: Path, *, expire_h: float, folders: Folders = LOCAL) -> None:
         self._folder = folder
+        self._folders = folders
         self._expire = timedelta(hours=expire_h)
 
     def create(self, length: int, *, filename: str, name: str) -> Upload:
@@ -96,6 +98,34 @@ class UploadStore:
         """The file of the bytes."""
         return self._folder / f"{upload_id}.part"
 
+    def share(self, upload_id: str) -> None:
+        """Let the workers of other machines have the bytes, all of which are there.
+
+        Raises:
+            UnavailableError: the object storage does not answer.
+        """
+        if self._folders is LOCAL:
+            return
+        shared = self._shared(upload_id)
+        shared.parent.mkdir(exist_ok=True)
+        if not shared.exists():
+            shared.hardlink_to(self.path(upload_id))
+        self._folders.publish(shared.parent)
+
+    def bytes_here(self, upload_id: str, *, control: RunControl | None = None) -> Path:
+        """The file of the bytes, on whatever machine they came in.
+
+        Raises:
+            UnavailableError: as `share`.
+        """
+        own, shared = self.path(upload_id), self._shared(upload_id)
+        if not own.is_file():
+            self._folders.fetch(shared.parent, control=control)
+        return shared if shared.is_file() else own
+
+    def _shared(self, upload_id: str) -> Path:
+        return self._folder / upload_id / "archive"
+
     @contextmanager
     def writer(self, upload: Upload, *, algorithm: str | None = None) -> Iterator[UploadWriter]:
         """Append to an upload; one at a time, in whatever process.
@@ -114,6 +144,7 @@ class UploadStore:
     def take_bytes(self, upload_id: str) -> None:
         """Remove the bytes, which were handed on; the record stays for whoever asks what became of them."""
         self.path(upload_id).unlink(missing_ok=True)
+        self._unshare(upload_id)
 
     def remove(self, upload_id: str) -> None:
         """Remove an upload and all of it.
@@ -142,6 +173,12 @@ class UploadStore:
     def _forget(self, upload_id: str) -> None:
         for path in (self._record(upload_id), self.path(upload_id), self._folder / f"{upload_id}.lock"):
             path.unlink(missing_ok=True)
+        self._unshare(upload_id)
+
+    def _unshare(self, upload_id: str) -> None:
+        shared = self._shared(upload_id)
+        if shared.exists():
+            self._folders.remove(shared.parent)
 
     @contextmanager
     def _locked(self, upload_id: str) -> Iterator[None]:

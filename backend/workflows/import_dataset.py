@@ -70,13 +70,16 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         SightglassError: what a person can mend; the worker writes its detail on the row.
     """
     name, upload_id = str(job.payload["name"]), job.payload.get("upload")
-    uploads = UploadStore(settings.uploads_dir, expire_h=settings.upload_expire_h)
+    uploads = UploadStore(settings.uploads_dir, expire_h=settings.upload_expire_h, folders=folders_of(settings))
     database = Database(settings.resolved_database_url)
     try:
         catalog = Catalog(database)
         if _is_there(catalog, job.dataset_id, settings):
             return  # an attempt before this one got so far
-        path = uploads.path(upload_id) if upload_id else allowed_path(job.payload["path"], settings.import_roots)
+        if upload_id:
+            path = uploads.bytes_here(upload_id, control=control)
+        else:
+            path = allowed_path(job.payload["path"], settings.import_roots)
         import_dataset(path, name=name, settings=settings, catalog=catalog, control=control, dataset_id=job.dataset_id)
         queue_check(JobQueue(database), dataset_id=str(job.dataset_id), version=1)
     except (InputError, JobCancelled):

@@ -220,6 +220,7 @@ def _finish(upload: Upload, services: Services) -> Upload:
         fresh = services.uploads.get(upload.upload_id)
         if fresh.job_id:
             return fresh
+        services.uploads.share(upload.upload_id)
         payload = {"upload": upload.upload_id, "name": upload.name}
         job = services.queue.enqueue(services.verbs.import_kind, payload, dataset_id=new_id("ds"))
         done = fresh.model_copy(update={"job_id": job.job_id, "dataset_id": job.dataset_id})

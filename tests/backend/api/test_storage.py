@@ -1,11 +1,15 @@
 """Two API processes' worth of services with data folders of their own, one database and one object storage."""
 
+import base64
+
 import pytest
 from service_fakes import model_info, results_record
 from starlette.testclient import TestClient
 
 from backend.config import Settings
+from backend.contracts import RunControl
 from backend.storage.folders import folders_of
+from backend.workflows import import_dataset
 
 
 @pytest.fixture
@@ -46,6 +50,26 @@ def test_what_was_uploaded_here_is_seen_changed_and_deleted_there(pair, shapes_z
 
     assert one.delete(f"/api/cv/datasets/{dataset_id}").status_code == 204
     assert other.get(f"/api/cv/datasets/{dataset_id}").status_code == 404
+
+
+def test_an_upload_in_pieces_that_came_in_here_is_imported_there(pair, shapes_zip, object_storage):
+    one, other = pair
+    tus = {"Tus-Resumable": "1.0.0"}
+    name = base64.b64encode(b"shapes.zip").decode()
+    begun = one.post(
+        "/api/cv/uploads", headers={**tus, "Upload-Length": str(len(shapes_zip)), "Upload-Metadata": f"filename {name}"}
+    )
+    piece = {**tus, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    sent = one.patch(begun.headers["Location"], content=shapes_zip, headers=piece)
+    assert sent.status_code == 204, sent.text
+    services = other.app.state.services
+    job = services.queue.get(sent.headers["Sightglass-Job"])
+    import_dataset.run_job(job, control=RunControl(), settings=services.settings)
+    dataset_id = sent.headers["Sightglass-Dataset"]
+    assert one.get(f"/api/cv/datasets/{dataset_id}").json()["total_images"] == 20
+    keys = object_storage.keys(services.settings.storage_url)
+    assert [key for key in keys if key.startswith("uploads/")] == []
+    assert list(services.settings.uploads_dir.iterdir()) == []
 
 
 def test_a_model_that_was_published_here_answers_and_is_downloaded_there(pair, shapes_zip, png):
