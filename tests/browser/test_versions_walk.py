@@ -61,7 +61,8 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     changed = answer(product, f"/api/cv/datasets/{dataset_id}/diff")
     assert {one["image_id"] for one in changed["relabelled"]} == {one["image_id"] for one in suspects}
 
-    page.locator(".st-key-retrain-made button").click()
+    # Streamlit keeps a second, hidden button where one has a help text
+    page.locator(".st-key-retrain-made button").locator("visible=true").first.click()
     see_results(page)
     newest = answer(product, f"/api/cv/results/{dataset_id}")
     assert newest["dataset_version"] == 2
