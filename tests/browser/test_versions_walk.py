@@ -1,4 +1,4 @@
-"""The way round in a real Chromium: upload, look at suspect labels, correct, train again, compare, undo nothing."""
+"""The way round in a real Chromium: upload, see the issues, exclude, train, correct labels, retrain, compare, add."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zipfile
 
 import httpx2
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.test_walk import TRAINING_MS, answer, assert_no_traceback, parameter, settle, start_training
@@ -19,13 +20,14 @@ FLIPPED = 4
 
 @pytest.fixture
 def flawed_zip(tmp_path):
-    """Circles and squares, of which a few circles lie in the folder of the squares; called as its dataset."""
+    """Circles and squares, a few circles in the folder of the squares, and a picture that shows nothing."""
     target = tmp_path / "shapes.zip"
     with zipfile.ZipFile(target, "w") as archive:
         for number in range(44):
             folder = "square" if number < FLIPPED else "circle"
             archive.writestr(f"{folder}/c{number}.png", png_bytes(draw_picture("circle", number)))
             archive.writestr(f"square/s{number}.png", png_bytes(draw_picture("square", 10_000 + number)))
+        archive.writestr("square/black.png", png_bytes(Image.new("RGB", (48, 48))))
     return target
 
 
@@ -42,6 +44,8 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     page.locator("input[type=file]").first.set_input_files(str(flawed_zip))
     expect(page.get_by_role("button", name=re.compile("Train on these images"))).to_be_visible(timeout=60_000)
     dataset_id = parameter(page, "dataset")
+    exclude_what_is_dark(page, product, dataset_id, tmp_path)
+    page.get_by_text("Upload", exact=True).first.click()
     start_training(page, networks=["efficientnet_lite0"])
     see_results(page)
 
@@ -56,7 +60,7 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     expect(page.get_by_text(f"Chosen: 0 to leave out, {len(suspects)} to relabel.")).to_be_visible()
     shot(page, tmp_path / "chosen.png")
     page.get_by_role("button", name=re.compile("Make a new version")).click()
-    expect(page.get_by_text(re.compile("Version 2 is made"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Version 3 is made"))).to_be_visible()
     shot(page, tmp_path / "made.png")
     changed = answer(product, f"/api/cv/datasets/{dataset_id}/diff")
     assert {one["image_id"] for one in changed["relabelled"]} == {one["image_id"] for one in suspects}
@@ -65,20 +69,35 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     page.locator(".st-key-retrain-made button").locator("visible=true").first.click()
     see_results(page)
     newest = answer(product, f"/api/cv/results/{dataset_id}")
-    assert newest["dataset_version"] == 2
+    assert newest["dataset_version"] == 3
     compared(page, product, newest, champion=results["model_id"])
     shot(page, tmp_path / "compared.png")
 
     page.get_by_text("Upload", exact=True).first.click()
     page.get_by_text("Add images", exact=True).click()
     page.locator("input[type=file]").first.set_input_files(str(more_pictures(tmp_path)))
-    expect(page.get_by_text("3 versions")).to_be_visible(timeout=60_000)
-    page.get_by_text("3 versions").click()
+    expect(page.get_by_text("4 versions")).to_be_visible(timeout=60_000)
+    page.get_by_text("4 versions").click()
     settle(page)
     shot(page, tmp_path / "versions.png")
     assert answer(product, f"/api/cv/datasets/{dataset_id}")["total_images"] == 88 + 12
-    assert answer(product, f"/api/cv/datasets/{dataset_id}?version=1")["total_images"] == 88
+    assert answer(product, f"/api/cv/datasets/{dataset_id}?version=1")["total_images"] == 89
     assert_no_traceback(page)
+
+
+def exclude_what_is_dark(page, product, dataset_id, tmp_path):
+    """The Insights tab names the dark picture; one click leaves it out."""
+    page.get_by_text("Insights", exact=True).first.click()
+    page.get_by_test_id("stButtonGroup").get_by_text(re.compile("^Dark")).click()
+    settle(page)
+    shot(page, tmp_path / "issues.png")
+    page.locator(".st-key-issue-dark-exclude button").click()
+    settle(page)
+    expect(page.get_by_text("Chosen: 1 to leave out, 0 to relabel.")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Make a new version")).click()
+    expect(page.get_by_text(re.compile("Version 2 is made: 88 images"))).to_be_visible()
+    shot(page, tmp_path / "excluded.png")
+    assert answer(product, f"/api/cv/datasets/{dataset_id}/diff")["counts"]["excluded"] == 1
 
 
 def see_results(page):
