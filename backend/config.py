@@ -85,6 +85,20 @@ class Settings(BaseSettings):
         900.0, ge=5, description="A job that gives no sign of life for so many seconds is ended and started again."
     )
     job_attempts: int = Field(3, ge=1, description="How often a job that loses its worker is started at most.")
+    executor: Literal["local", "ray"] = Field(
+        "local", description="Who computes: local, a process on this machine; ray, the machines of a Ray cluster."
+    )
+    ray_address: str | None = Field(
+        None, description="host:port of a Ray cluster's head, or auto; unset: a Ray of its own on this machine."
+    )
+    ray_cpus_per_trial: float | None = Field(
+        None, gt=0, description="Cores that one candidate takes of its Ray node; unset: as many as threads."
+    )
+    ray_gpus_per_trial: float = Field(0.0, ge=0, description="GPUs that one candidate takes of its Ray node.")
+    ray_attempts: int = Field(3, ge=1, description="How often a candidate whose Ray node dies is started at most.")
+    ray_scratch_dir: Path | None = Field(
+        None, description="Folder on each Ray node for what can be computed again; unset: in its temporary folder."
+    )
     model_cache_mb: int = Field(2048, ge=64, description="Memory for loaded models, in MiB.")
     cache_mb: int = Field(
         20_480,
@@ -114,6 +128,11 @@ class Settings(BaseSettings):
         if self.mlflow_tracking_uri == "off":
             return None
         return self.mlflow_tracking_uri or f"sqlite:///{self.data_dir.resolve() / 'mlflow.db'}"
+
+    @property
+    def resolved_ray_cpus(self) -> float:
+        """Cores that one candidate takes of a node."""
+        return self.ray_cpus_per_trial or float(self.torch_threads)
 
     @property
     def datasets_dir(self) -> Path:

@@ -32,6 +32,7 @@ from backend.execution.inference_pool import InferencePool
 from backend.execution.local import LocalExecutor
 from backend.execution.logs import configure_logging
 from backend.execution.memory import free_memory_mb
+from backend.execution.pools import check_executor
 from backend.execution.protocol import Handler
 from backend.execution.supervisor import KeptProcess
 from backend.jobs.crew import Crew
@@ -183,9 +184,11 @@ def serve(settings: Settings, *, reload: bool = False, worker: Callable[[Setting
     `worker` is the main function of the worker's process; None: only the API, workers run elsewhere.
 
     Raises:
-        InputError: the address is open to others and no API key is set.
+        InputError: the address is open to others and no API key is set, or the executor cannot work here.
     """
     check_exposure(settings)
+    if worker is not None:
+        check_executor(settings)
     configure_logging(settings.log_level)
     prepare(settings)
     # The server passes a TERM on when it has ended; as an exception it lets the worker be stopped as well.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -51,6 +51,53 @@ def decoded_images(
         TooLargeError: the disk has no room for the array.
         JobCancelled: somebody asked to stop; nothing is left behind.
     """
+
+    def build(path: Path, shape: tuple[int, ...]) -> None:
+        _build(path, dataset, preprocessing, shape=shape, control=control or RunControl())
+
+    return _kept(dataset, preprocessing, build, cache_dir=cache_dir, limit_mb=limit_mb)
+
+
+def keep_decoded(
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    parts: Callable[[], Iterable[Pixels]],
+    *,
+    cache_dir: Path,
+    limit_mb: int | None = None,
+) -> Pixels:
+    """The same array where the pictures themselves are elsewhere, from consecutive parts of it [n, H, W, 3].
+
+    The parts are asked for only where the array is not on this disk yet.
+
+    Raises:
+        TooLargeError: the disk has no room for the array.
+        ValueError: the parts do not add up to one row a picture.
+    """
+
+    def build(path: Path, shape: tuple[int, ...]) -> None:
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        reached = 0
+        for part in parts():
+            array[reached : reached + len(part)] = part
+            reached += len(part)
+            release_pages(array)
+        if reached != len(array):
+            raise ValueError(f"{reached} of {len(array)} decoded images came")
+        array.flush()
+
+    return _kept(dataset, preprocessing, build, cache_dir=cache_dir, limit_mb=limit_mb)
+
+
+def _kept(
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    build: Callable[[Path, tuple[int, ...]], None],
+    *,
+    cache_dir: Path,
+    limit_mb: int | None,
+) -> Pixels:
+    """The array on the disk; built first where it is not there."""
     shape = (len(dataset.items), preprocessing.height, preprocessing.width, 3)
     path = cache_dir / FOLDER / f"{cache_key(dataset, preprocessing)}.npy"
     stored = _stored(path, shape)
@@ -61,7 +108,7 @@ def decoded_images(
     _require_room(path.parent, shape)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(5)}-{path.name}")
     try:
-        _build(temporary, dataset, preprocessing, shape=shape, control=control or RunControl())
+        build(temporary, shape)
         with suppress(PermissionError):  # Windows: another process has the same array open at this place
             temporary.replace(path)
     finally:

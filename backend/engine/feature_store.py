@@ -38,7 +38,7 @@ from backend.engine.weights import fingerprint, locate
 from backend.errors import UnavailableError
 from backend.storage.cache_space import mark_used, prune
 
-__all__ = ["FeatureRequest", "FeatureSource", "NetworkFacts"]
+__all__ = ["ComputedElsewhere", "FeatureRequest", "FeatureSource", "NetworkFacts"]
 
 FOLDER = "features"
 LAYOUT_VERSION = 1  # raise it when the same names would mean other rows
@@ -65,6 +65,16 @@ class FeatureRequest:
     preprocessing: Preprocessing
     seed: int
     settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputedElsewhere:
+    """Rows [N, D] of the pictures at `places` [N], what is known of their network, and the folder they belong in."""
+
+    folder: str
+    facts: StoredFacts
+    places: Ints
+    rows: Features
 
 
 class FeatureSource:
@@ -135,6 +145,26 @@ class FeatureSource:
         if pace is None and (stored := read_facts(self._folder)) is not None:
             pace = stored.seconds_per_image
         return pace
+
+    def handed_over(self, places: Ints) -> ComputedElsewhere:
+        """What another source of the same request needs in order not to compute the plain rows of these pictures."""
+        rows = self.features(places)
+        return ComputedElsewhere(folder=self._open_folder().name, facts=self._known_facts(), places=places, rows=rows)
+
+    def take_over(self, computed: ComputedElsewhere) -> None:
+        """Keep rows that another machine has computed, and go on with its weights and its arithmetic."""
+        folder = self._request.settings.cache_dir / FOLDER / computed.folder
+        if folder != self._folder:  # another kind of machine: its rows are never mixed with ours
+            self._folder = folder
+            self._shards.clear()
+        mark_used(folder)
+        write_facts(folder, computed.facts)
+        wanted = [self._keys[place] for place in computed.places]
+        row_of = {key: row for row, key in enumerate(wanted)}
+        if missing := self._shard("plain").missing(wanted):
+            for start in range(0, len(missing), SHARD_IMAGES):
+                chunk = missing[start : start + SHARD_IMAGES]
+                self._shard("plain").add(chunk, computed.rows[[row_of[key] for key in chunk]])
 
     @property
     def network(self) -> Network:

@@ -22,6 +22,7 @@ from backend.contracts import Job, Progress, RunControl
 from backend.errors import JobCancelled, SightglassError
 from backend.execution.logs import configure_logging
 from backend.execution.native import prepare_native_libraries
+from backend.execution.pools import open_pool
 from backend.execution.protocol import Handler, Outcome
 from backend.execution.pulse import Pulse
 
@@ -106,7 +107,8 @@ def _control(line: Line) -> RunControl:
 def _run(handler: Handler, job: Job, control: RunControl, settings: Settings) -> Outcome:
     """Run one job. The worker's edge: whatever goes wrong becomes an outcome."""
     try:
-        handler(job, control=control, settings=settings)
+        with open_pool(settings) as control.pool:
+            handler(job, control=control, settings=settings)
     except JobCancelled:
         return Outcome(state="cancelled")
     except SightglassError as error:

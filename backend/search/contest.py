@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backend.contracts import Candidate, CandidateProgress, Progress, RunControl
 from backend.search.candidates import cost
 from backend.search.combine import combine
+from backend.search.distributed import runner_for
 from backend.search.leaderboard import rank
 from backend.search.presets import allows_ensemble
 from backend.search.probing import run_baseline
@@ -36,7 +37,7 @@ class Contest:
         self._study = study
         self._control = control
         self._budget = budget
-        self._turns = Turns(study, control=control, tracker=tracker)
+        self._turns = Turns(study, control=control, tracker=tracker, runner=runner_for(control))
         self._trials: list[Trial] = []
         self.notes: list[str] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,10 +200,11 @@ def _buildable(study: Study, entrant: Entrant, trial: Trial) -> Trial:
     head = trial.head
     if head is None:
         raise ValueError("a probe has a head")
-    return replace(trial, build=lambda: _build(study, entrant, head, learned=trial.places))
+    return replace(trial, build=partial(build_probe, study, entrant, head, learned=trial.places))
 
 
-def _build(study: Study, entrant: Entrant, head: LinearHead, *, learned: Ints | None) -> TrainedModel:
+def build_probe(study: Study, entrant: Entrant, head: LinearHead, *, learned: Ints | None) -> TrainedModel:
+    """The network with its solved head, and the features of the images that it learned from."""
     known = study.learnable if learned is None else learned
     network = entrant.source.network
     install_head(network, head)

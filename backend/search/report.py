@@ -110,7 +110,7 @@ def build_results(
         preprocessing=model.preprocessing,
         class_names=study.dataset.class_names,
         recipe=study.recipe.model_dump(mode="json"),
-        environment=environment(study.settings),
+        environment=environment(study.settings) | _machines(study, reading),
         notes=(*_notes(study, reading), *look.notes, *notes),
         suspect_labels=look.suspects,
         learning_curve=look.curve,
@@ -139,6 +139,12 @@ def _best_model(reading: TestReading, model: ModelInfo) -> BestModel:
         predict_ms_per_image=row.predict_ms_per_image,
         members=model.members,
     )
+
+
+def _machines(study: Study, reading: TestReading) -> dict[str, object]:
+    """Who computed, and which machine of a pool tried which network."""
+    nodes = {trial.candidate.name: trial.ran_on for trial in reading.ranked if trial.ran_on is not None}
+    return {"executor": study.settings.executor} | ({"nodes": nodes} if nodes else {})
 
 
 def _split_sizes(study: Study) -> SplitSizes:

@@ -38,10 +38,17 @@ class TrialWatch:
 
     def __init__(self, candidate: Candidate, *, control: RunControl, share: tuple[float, float] | None = None) -> None:
         self.control = control
+        self.candidate = candidate
+        self.share = share
         self._name = candidate.name
-        self._share = share
+        self.share = share
         self._started = time.perf_counter()
         self._state = CandidateProgress(name=candidate.name, state="running")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the trial has to end with the time budget; else it finishes whatever that says."""
+        return isinstance(self.control, TrialControl)
 
     @property
     def spec(self) -> ModelSpec:
@@ -88,9 +95,9 @@ class TrialWatch:
     def _publish(self, *, last: bool = False, **update: object) -> None:
         seconds = round(time.perf_counter() - self._started, 1)
         self._state = self._state.model_copy(update={"seconds": seconds, **update})
-        begin, end = self._share or (0.0, 0.0)
+        begin, end = self.share or (0.0, 0.0)
         inner = 1.0 if last else self._inner()
-        reached = begin + inner * (end - begin) if self._share else None
+        reached = begin + inner * (end - begin) if self.share else None
         message = f"{self._name}: {self._state.stage}"
         if self._state.epochs and not last:
             message += f", epoch {self._state.epoch} of {self._state.epochs}"

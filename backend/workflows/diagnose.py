@@ -8,6 +8,8 @@ from typing import Literal
 
 from backend.config import Settings
 from backend.contracts import Record
+from backend.errors import InputError
+from backend.execution.pools import check_executor
 from backend.storage.files import free_bytes
 from backend.workflows.candidates import list_candidates
 
@@ -26,8 +28,8 @@ class Finding(Record):
 
 
 def diagnose(settings: Settings) -> list[Finding]:
-    """Look at libraries, arithmetic, weights and disk. Loads torch, which takes seconds."""
-    return [*_libraries(settings), *_weights(settings), *_disk(settings)]
+    """Look at libraries, arithmetic, executor, weights and disk. Loads torch, which takes seconds."""
+    return [*_libraries(settings), _executor(settings), *_weights(settings), *_disk(settings)]
 
 
 def _libraries(settings: Settings) -> list[Finding]:
@@ -42,6 +44,19 @@ def _libraries(settings: Settings) -> list[Finding]:
         Finding(subject="libraries", state="problem" if missing else "ok", detail=listed),
         Finding(subject="arithmetic", state="ok", detail=f"{arithmetic}, {bfloat16}"),
     ]
+
+
+def _executor(settings: Settings) -> Finding:
+    """Who computes; whether a cluster answers is seen, not whether its nodes can do the work."""
+    try:
+        check_executor(settings)
+    except InputError as error:
+        return Finding(subject="executor", state="problem", detail=error.detail)
+    if settings.executor == "local":
+        return Finding(subject="executor", state="ok", detail="local: a process on this machine")
+    where = settings.ray_address or "a Ray of its own on this machine"
+    each = f"{settings.resolved_ray_cpus:g} cores and {settings.ray_gpus_per_trial:g} GPUs for each network"
+    return Finding(subject="executor", state="ok", detail=f"ray: {where}; {each}")
 
 
 def _weights(settings: Settings) -> list[Finding]:

@@ -7,7 +7,7 @@ import pytest
 
 from backend.contracts import Preprocessing, RunControl
 from backend.data import cache
-from backend.data.cache import decoded_images
+from backend.data.cache import decoded_images, keep_decoded
 from backend.data.images import open_image, prepare_image
 from backend.errors import ImageError, JobCancelled, TooLargeError
 
@@ -132,3 +132,27 @@ def test_an_array_that_is_read_counts_as_used(dataset, tmp_path):
     os.utime(path, (0, 0))
     decoded_images(dataset, HOW, cache_dir=tmp_path)
     assert path.stat().st_mtime > 0
+
+
+def test_parts_from_elsewhere_make_the_same_array_and_are_asked_for_once(dataset, tmp_path):
+    ours = decoded_images(dataset, HOW, cache_dir=tmp_path / "here")
+    asked = []
+
+    def parts():
+        asked.append(True)
+        yield ours[:3]
+        yield ours[3:]
+
+    for _ in range(2):
+        theirs = keep_decoded(dataset, HOW, parts, cache_dir=tmp_path / "there")
+        assert theirs.tobytes() == ours.tobytes()
+    assert len(asked) == 1
+    again = decoded_images(dataset, HOW, cache_dir=tmp_path / "there")
+    assert again.tobytes() == ours.tobytes()
+
+
+def test_parts_that_do_not_add_up_leave_nothing_behind(dataset, tmp_path):
+    ours = decoded_images(dataset, HOW, cache_dir=tmp_path / "here")
+    with pytest.raises(ValueError, match="3 of 7"):
+        keep_decoded(dataset, HOW, lambda: [ours[:3]], cache_dir=tmp_path / "there")
+    assert entries(tmp_path / "there") == []

@@ -58,3 +58,9 @@ def test_a_write_that_fails_is_a_problem_with_advice(networks, settings, monkeyp
 
 def test_looking_leaves_nothing_behind(found, settings):
     assert not settings.data_dir.exists() or list(settings.data_dir.iterdir()) == []
+
+
+def test_who_computes_is_named_and_a_cluster_that_does_not_answer_is_a_problem(networks, settings):
+    assert findings(settings)["executor"].detail.startswith("local")
+    far = settings.model_copy(update={"executor": "ray", "ray_address": "no address"})
+    assert findings(far)["executor"].state == "problem"

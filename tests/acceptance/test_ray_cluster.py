@@ -1,0 +1,156 @@
+"""A comparison on a real Ray cluster of two nodes on this machine: both compute, one dies, somebody cancels.
+
+Each node is a raylet with one core and processes of its own, as two machines would be; nothing leaves the machine.
+"""
+
+import importlib.util
+import os
+import socket
+import threading
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from backend.contracts import Recipe, RunControl
+from backend.data import open_dataset
+from backend.errors import InputError, JobCancelled
+from backend.search.compare import Run, compare
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("default"),  # Ray's own
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None and not os.environ.get("CI"),
+        reason="Ray is not installed: make setup, or uv pip install -r requirements/ray.txt",
+    ),
+]
+
+MODELS = ("mobilenetv3_large", "resnet18", "efficientnet_lite0", "efficientnet_lite1")
+STORE_BYTES = 80 * 2**20  # Ray's least is 75 MiB
+
+
+def free_ports(count):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def node_options():
+    """One core, a small store, and ports that are known: a raylet waits half a minute at most to be told others."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    return {"num_cpus": 1, "object_store_memory": STORE_BYTES, **dict(zip(names, free_ports(4), strict=True))}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_DISABLE_MEMORY_MONITOR", "1")  # it counts what other programs take, and ends tasks
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node_options()})
+        try:
+            cluster.second = cluster.add_node(**node_options())
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+@pytest.fixture
+def dataset(make_zip, settings):
+    return open_dataset(make_zip({"circle": 12, "square": 12}), into=settings.datasets_dir, settings=settings)
+
+
+@pytest.fixture
+def far(settings, cluster, tmp_path):
+    return settings.model_copy(
+        update={
+            "executor": "ray",
+            "ray_address": cluster.address,
+            "ray_cpus_per_trial": 1.0,
+            "ray_scratch_dir": tmp_path / "scratch",
+            "torch_threads": 1,
+        }
+    )
+
+
+def on_the_cluster(dataset, settings, *, data_dir, **control):
+    from backend.execution.ray_pool import RayPool
+
+    chosen = settings.model_copy(update={"data_dir": data_dir})
+    recipe = Recipe(dataset_id=dataset.info.dataset_id, models=MODELS, strategy="probe")
+    with RayPool(chosen) as pool:
+        return compare(dataset, recipe, run=Run(settings=chosen, control=RunControl(pool=pool, **control))).results
+
+
+def here(dataset, settings, *, data_dir):
+    chosen = settings.model_copy(update={"data_dir": data_dir, "executor": "local"})
+    recipe = Recipe(dataset_id=dataset.info.dataset_id, models=MODELS, strategy="probe")
+    return compare(dataset, recipe, run=Run(settings=chosen)).results
+
+
+def scores(results):
+    noise = {"train_seconds", "predict_ms_per_image"}
+    return [row.model_dump(exclude=noise) for row in results.leaderboard], results.test, results.history
+
+
+def nodes_of(results):
+    return {name: words.split()[0] for name, words in results.environment["nodes"].items()}
+
+
+def test_four_candidates_run_on_both_nodes_and_score_as_they_do_here(dataset, far, tmp_path):
+    results = on_the_cluster(dataset, far, data_dir=tmp_path / "cluster")
+    assert set(nodes_of(results)) == set(MODELS)
+    assert len(set(nodes_of(results).values())) == 2
+    assert scores(results) == scores(here(dataset, far, data_dir=tmp_path / "here"))
+
+
+def test_a_node_that_dies_in_the_middle_costs_a_second_attempt_and_nothing_else(cluster, dataset, far, tmp_path):
+    under_way, said = set(), []
+    killed = threading.Event()
+
+    def kill():
+        cluster.remove_node(cluster.second, allow_graceful=False)
+        killed.set()
+
+    def report(progress):
+        said.append(progress.message)
+        if progress.candidate is not None and progress.candidate.stage == "loading":
+            under_way.add(progress.candidate.name)
+            if len(under_way) == 2:  # both nodes are at work
+                under_way.add("killed")
+                threading.Thread(target=kill).start()
+
+    results = on_the_cluster(dataset, far, data_dir=tmp_path / "cluster", report=report)
+    assert killed.is_set()
+    assert {row.status for row in results.leaderboard} == {"ok"}
+    assert len(results.leaderboard) == len(MODELS) + 1
+    assert any("its node was lost; starting again on another" in message for message in said)
+    assert sum("attempt 2" in words for words in results.environment["nodes"].values()) == 1
+    assert scores(results) == scores(here(dataset, far, data_dir=tmp_path / "here"))
+
+
+def test_a_cancellation_ends_the_tasks_within_five_seconds(dataset, far, tmp_path):
+    asked = []
+
+    def report(progress):
+        if progress.candidate is not None and progress.candidate.stage == "loading" and not asked:
+            asked.append(time.monotonic())
+
+    with pytest.raises(JobCancelled):
+        on_the_cluster(dataset, far, data_dir=tmp_path / "c", report=report, cancelled=lambda: bool(asked))
+    assert time.monotonic() - asked[0] < 5
+
+
+def test_more_cores_than_any_node_has_are_refused_with_both_numbers(dataset, far, tmp_path):
+    greedy = far.model_copy(update={"ray_cpus_per_trial": 64.0})
+    with pytest.raises(InputError, match=r"needs 64 cores.*have: 1 and 0"):
+        on_the_cluster(dataset, greedy, data_dir=tmp_path / "g")
