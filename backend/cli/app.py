@@ -23,6 +23,8 @@ from backend.cli.jobs import cancel, follow, jobs
 from backend.cli.predict import predict
 from backend.cli.serve import serve
 from backend.cli.train import train
+from backend.cli.ui import ui
+from backend.cli.worker import worker
 from backend.errors import SightglassError
 from backend.execution.interpreter import QuickExit, collect_rarely
 from backend.execution.native import prepare_native_libraries
@@ -38,6 +40,8 @@ COMMANDS: list[Callable[..., None]] = [
     follow,
     cancel,
     serve,
+    worker,
+    ui,
     doctor,
     demo,
 ]

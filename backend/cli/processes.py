@@ -112,8 +112,9 @@ def reachable(host: str) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 -- compared, not bound
 
 
-def backend_command(*, host: str, port: int) -> list[str]:
-    return [sys.executable, str(ROOT / "run_backend.py"), "--host", host, "--port", str(port)]
+def backend_command(*, host: str, port: int, no_worker: bool = False) -> list[str]:
+    alone = ["--no-worker"] if no_worker else []
+    return [sys.executable, str(ROOT / "run_backend.py"), "--host", host, "--port", str(port), *alone]
 
 
 def ui_command(*, host: str, port: int) -> list[str]:

@@ -8,6 +8,7 @@ import typer
 
 from backend.cli.console import FAILED, answers, complain, read_settings
 from backend.cli.processes import ROOT, Processes, backend_command, reachable, ui_command
+from backend.execution.pools import check_executor
 
 
 def serve(
@@ -15,19 +16,24 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; none: SIGHTGLASS_HOST.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the API; none: SIGHTGLASS_PORT.")] = None,
     ui: Annotated[bool, typer.Option("--ui", help="Start the browser half too.")] = False,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only the API; `sightglass worker` runs elsewhere.")
+    ] = False,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the browser half.")] = 8501,
 ) -> None:
-    """Start API and worker; with --ui the browser half too."""
+    """Start API and worker, or the API alone; with --ui the browser half too."""
     from backend.main import check_exposure  # FastAPI and all routes: half a second that `train` need not wait
 
     settings = read_settings()
     host, port = host or settings.host, port or settings.port
     check_exposure(settings.model_copy(update={"host": host}))  # here, where it is one sentence and exit code 2
+    if not no_worker:
+        check_executor(settings)
     api, browser = f"http://{reachable(host)}:{port}", f"http://{reachable(host)}:{ui_port}"
     console = answers()
     with Processes() as processes:
         try:
-            processes.start("API", backend_command(host=host, port=port))
+            processes.start("API", backend_command(host=host, port=port, no_worker=no_worker))
             if ui:
                 # Streamlit reads .streamlit/config.toml from the folder it is started in.
                 command = ui_command(host=host, port=ui_port)

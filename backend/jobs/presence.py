@@ -13,6 +13,11 @@ from backend.storage.tables import workers
 FORGET_AFTER = timedelta(hours=1)
 
 
+def worker_prefix(host: str) -> str:
+    """How the ids of all workers of a host begin."""
+    return f"{host[:60]}-"
+
+
 class Presence:
     """The signs of life of all workers of one database."""
 
@@ -35,8 +40,11 @@ class Presence:
         with self._database.writing() as connection:
             connection.execute(delete(workers).where(workers.c.worker_id == worker_id))
 
-    def silence_s(self) -> float | None:
-        """Seconds since any worker was last heard of; None where there is none."""
+    def silence_s(self, *, host: str | None = None) -> float | None:
+        """Seconds since any worker, or one of a host, was last heard of; None where there is none."""
+        asked = select(func.max(workers.c.heartbeat_at))
+        if host is not None:
+            asked = asked.where(workers.c.worker_id.startswith(worker_prefix(host), autoescape=True))
         with self._database.reading() as connection:
-            newest = connection.scalar(select(func.max(workers.c.heartbeat_at)))
+            newest = connection.scalar(asked)
         return None if newest is None else max(0.0, (utc_now() - newest).total_seconds())

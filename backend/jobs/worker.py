@@ -20,7 +20,7 @@ from backend.errors import UnavailableError
 from backend.execution.protocol import Executor, Handler, Outcome, Watch
 from backend.jobs.events import EventLog
 from backend.jobs.lanes import EVERY_KIND, Lane
-from backend.jobs.presence import Presence
+from backend.jobs.presence import Presence, worker_prefix
 from backend.jobs.queue import JobQueue
 from backend.jobs.reporter import Reporter
 from backend.storage.files import new_id
@@ -61,7 +61,7 @@ class Worker:
         presence: Presence,
         post: Post | None = None,
     ) -> None:
-        self.worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{new_id('w')}"
+        self.worker_id = f"{worker_prefix(socket.gethostname())}{os.getpid()}-{new_id('w')}"
         self._queue = queue
         self._events = EventLog(queue.database)
         self._executor = executor

@@ -137,3 +137,49 @@ def test_doctor_prints_json_and_exits_1_on_a_problem(monkeypatch, capsys):
 def test_serving_others_without_a_key_is_refused_before_anything_starts(capsys):
     assert run(["serve", "--host", "0.0.0.0"]) == 2
     assert "SIGHTGLASS_API_KEYS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_an_executor_that_cannot_work_is_refused_before_anything_starts(command, refused, monkeypatch):
+    monkeypatch.setenv("SIGHTGLASS_EXECUTOR", "ray")
+    monkeypatch.setenv("SIGHTGLASS_RAY_ADDRESS", "nonsense")
+    assert "nonsense" in refused(command) or "Ray is not installed" in refused(command)
+
+
+def test_an_address_of_the_api_that_is_none_is_refused(refused):
+    assert "http://host:8000" in refused("ui", "--api", "api:8000")
+
+
+def test_the_browser_half_becomes_streamlit_with_the_api_s_address(monkeypatch):
+    from backend.cli import ui as module
+
+    became = []
+    monkeypatch.setattr(module.os, "chdir", became.append)
+    monkeypatch.setattr(module.os, "execve", lambda *call: became.append(call))
+    assert run(["ui", "--api", "http://api:8000", "--host", "0.0.0.0", "--port", "8600"]) == 0
+    folder, (program, arguments, environment) = became
+    assert (folder / ".streamlit" / "config.toml").is_file()
+    assert arguments[0] == program
+    assert arguments[arguments.index("--server.port") + 1] == "8600"
+    assert arguments[arguments.index("--server.address") + 1] == "0.0.0.0"
+    assert environment["SIGHTGLASS_API_URL"] == "http://api:8000"
+
+
+def test_a_worker_s_health_is_that_of_this_host_alone(tmp_path, monkeypatch, capsys):
+    import socket
+
+    from backend.config import Settings
+    from backend.jobs.presence import Presence, worker_prefix
+    from backend.storage.database import Database
+
+    monkeypatch.setenv("SIGHTGLASS_DATA_DIR", str(tmp_path))
+    database = Database(Settings().resolved_database_url)
+    database.migrate()
+    presence = Presence(database)
+    presence.sign(f"{worker_prefix('another-host')}1-w")
+    assert run(["worker", "--check"]) == 1
+    assert "No worker of" in capsys.readouterr().err
+    presence.sign(f"{worker_prefix(socket.gethostname())}1-w")
+    database.close()
+    assert run(["worker", "--check"]) == 0
+    assert "was heard of" in capsys.readouterr().out

@@ -134,3 +134,8 @@ def test_a_command_starts_a_file_that_is_there_on_the_port_asked_for(command):
     assert "8123" in words
     script = next(word for word in words if word.endswith(".py"))
     subprocess.run([sys.executable, "-m", "py_compile", script], check=True, capture_output=True)
+
+
+def test_the_api_alone_is_told_so():
+    assert "--no-worker" in backend_command(host="127.0.0.1", port=1, no_worker=True)
+    assert "--no-worker" not in backend_command(host="127.0.0.1", port=1)
