@@ -129,7 +129,7 @@ class RayPool:
             elif kind == ERROR:
                 raise content
             else:
-                return PoolAnswer(value=content, node=node, host=host, attempts=number)
+                return PoolAnswer(value=cloudpickle.loads(content), node=node, host=host, attempts=number)
         raise UnavailableError(f"'{task.name}' ended without an answer.")
 
     def _messages(self, stream: Any, *, task: PoolTask, control: RunControl) -> Iterator[Message]:
@@ -267,7 +267,8 @@ def _work(blob: bytes, shared: Mapping[str, list[Any]], control: RunControl, sen
     """A trial's edge on another machine: whatever goes wrong travels back."""
     try:
         work, payload = cloudpickle.loads(blob)
-        send((ANSWER, work(payload, shared=_Fetched(shared), control=control)))
+        answer = work(payload, shared=_Fetched(shared), control=control)
+        send((ANSWER, cloudpickle.dumps(answer)))  # arrays out of Ray's own store could not be written to
     except SightglassError as error:
         send((ERROR, error))
     except Exception as error:
