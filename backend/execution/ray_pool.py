@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 CONNECT_WITHIN_S = 30.0  # a Ray of its own took 15 s to start on two busy cores
 POLL_S = 0.2
 # A cancelled job is over within 5 s, and its process is told to go after 3: a task is asked, then ended.
-ASKED_S = 1.5
+ASKED_S = 1.0
 DEADLINE_GRACE_S = 15.0  # bounded work ends by itself with the deadline; this is for work that does not
 MOST_AT_ONCE = 64  # threads of the driver that wait for tasks
 NAMESPACE = "sightglass"

@@ -212,7 +212,9 @@ class _Together:
 
 
 def _is_cancelled(control: RunControl) -> bool:
-    control.check()  # raises where somebody cancelled
+    control.check()  # raises where somebody cancelled and nothing is there to keep
+    if control.ended_early:
+        control.check_deadline()  # raises: what is done is kept, what runs elsewhere ends now
     return False
 
 

@@ -36,6 +36,7 @@ PLAIN = (
     "predict_ms_per_image",
     "size_mb",
     "parameters",
+    "ran_on",
 )
 ARRAYS = ("held_out", "places", "test_probabilities")
 HEAD_ARRAYS, HEAD_NUMBERS = ("weight", "bias", "out_of_fold"), ("regularisation", "cv_accuracy")

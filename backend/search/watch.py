@@ -41,7 +41,6 @@ class TrialWatch:
         self.candidate = candidate
         self.share = share
         self._name = candidate.name
-        self.share = share
         self._started = time.perf_counter()
         self._state = CandidateProgress(name=candidate.name, state="running")
 
