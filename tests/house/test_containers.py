@@ -12,8 +12,6 @@ from backend.config import Settings
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-# What only the browser half reads (frontend/client.py).
-OF_THE_UI = {"SIGHTGLASS_API_URL", "SIGHTGLASS_API_KEY"}
 # Compose's own: they choose ports, folders and images, and no Sightglass reads them.
 OF_COMPOSE = {
     "SIGHTGLASS_UI_API_KEY",
@@ -25,8 +23,7 @@ OF_COMPOSE = {
     "SIGHTGLASS_SHM_SIZE",
     "SIGHTGLASS_GPUS",
 }
-# SIGHTGLASS_STORAGE_URL comes with the object storage.
-SETTINGS = {"SIGHTGLASS_STORAGE_URL"} | {f"SIGHTGLASS_{name.upper()}" for name in Settings.model_fields}
+SETTINGS = {f"SIGHTGLASS_{name.upper()}" for name in Settings.model_fields}
 
 
 def compose(name="docker-compose.yml"):
@@ -48,7 +45,7 @@ def commands_in(text):
 def test_compose_sets_only_settings_that_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     named = set(re.findall(r"SIGHTGLASS_[A-Z0-9_]+", text))
-    known = SETTINGS | OF_THE_UI | OF_COMPOSE
+    known = SETTINGS | OF_COMPOSE
     assert named - known == set()
 
 
