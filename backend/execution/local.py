@@ -147,4 +147,6 @@ def _cause_of_death(exit_code: int | None) -> str:
     if exit_code >= 0:
         return f"exit code {exit_code}"
     name = signal.Signals(-exit_code).name if -exit_code in signal.valid_signals() else str(-exit_code)
-    return f"{name}; often the machine ran out of memory" if name == "SIGKILL" else name
+    if name != "SIGKILL":
+        return name
+    return f"{name}; most often the machine ran out of memory: smaller networks or a smaller batch_size need less"

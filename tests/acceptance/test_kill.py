@@ -160,11 +160,11 @@ def without_times(row):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("options", "longest_s"), [(PROBE, 1.5), (FINETUNE, 5.0)], ids=["probe", "finetune"])
+@pytest.mark.parametrize(("options", "longest_s"), [(PROBE, 0.8), (FINETUNE, 3.0)], ids=["probe", "finetune"])
 def test_a_training_that_is_killed_again_and_again_ends_as_one_undisturbed(kept, dataset_id, options, longest_s):
     disturbed = begin(kept, dataset_id, options)
     kills = disturb(kept, disturbed, seed=1, longest_s=longest_s)
-    assert kills >= 3, "the training was too short to be disturbed"
+    assert kills == len(VICTIMS), "the training was too short to be disturbed as often as that"
     run_to_its_end(kept, disturbed)
     calm = begin(kept, dataset_id, options)
     run_to_its_end(kept, calm)
