@@ -129,7 +129,7 @@ def disturb(kept, job_id, *, seed, longest_s):
     random_moment = random.Random(seed)
     done = 0
     for victim in VICTIMS:
-        job = wait_until(lambda: begun(kept, job_id), timeout_s=120, what="the job has begun again")
+        job = wait_until(lambda: begun(kept, job_id), timeout_s=240, what="the job has begun again")
         if job["state"] == "succeeded":
             break
         time.sleep(random_moment.uniform(0.0, longest_s))
