@@ -75,7 +75,8 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
 
     page.get_by_text("Upload", exact=True).first.click()
     page.get_by_text("Add images", exact=True).click()
-    page.locator("input[type=file]").first.set_input_files(str(more_pictures(tmp_path)))
+    adding = page.get_by_test_id("stExpander").filter(has_text="Add images")
+    adding.locator("input[type=file]").set_input_files(str(more_pictures(tmp_path)))
     expect(page.get_by_text("4 versions")).to_be_visible(timeout=60_000)
     page.get_by_text("4 versions").click()
     settle(page)
