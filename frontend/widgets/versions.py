@@ -97,9 +97,11 @@ def _difference(api: Client, dataset: DatasetAnswer, history: list[VersionAnswer
     numbers = [one["version"] for one in history]
     left, right = st.columns(2)
     with left:
-        earlier = st.selectbox(t("versions.from"), numbers[:-1], index=len(numbers) - 2, key="diff-from")
+        earlier = st.selectbox(t("versions.from"), numbers[:-1], index=len(numbers) - 2, key=f"diff-from-{numbers[-1]}")
     with right:
-        later = st.selectbox(t("versions.to"), [one for one in numbers if one > earlier], index=None, key="diff-to")
+        later = st.selectbox(
+            t("versions.to"), [one for one in numbers if one > earlier], index=None, key=f"diff-to-{numbers[-1]}"
+        )
     try:
         found = api.difference(dataset["dataset_id"], earlier, later or numbers[-1])
     except ApiError as error:
