@@ -35,14 +35,14 @@ class Times:
 
 
 @contextlib.contextmanager
-def running_service() -> Iterator[httpx2.Client]:
+def running_service(*command: str) -> Iterator[httpx2.Client]:
     """A client of a service that is ready; MLflow and all else as by default, the hubs left alone."""
     with tempfile.TemporaryDirectory() as folder:
         port, log = free_port(), Path(folder) / "log.txt"
         variables = environment(SIGHTGLASS_DATA_DIR=f"{folder}/data", SIGHTGLASS_PORT=str(port))
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "run_backend.py"], cwd=ROOT, env=variables, stdout=file, stderr=file
+                [sys.executable, *(command or ("run_backend.py",))], cwd=ROOT, env=variables, stdout=file, stderr=file
             )
         try:
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:

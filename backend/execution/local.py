@@ -26,10 +26,10 @@ from backend.execution.pulse import Pulse
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
-# A cancelled job is over within 5 s: 3 s to stop by itself and keep what it has, then TERM, and KILL where even that is
-# not heard. Half a second goes into hearing of the wish, the last half into writing the end down.
-TERMINATE_AFTER_S = 3.0
-KILL_AFTER_S = 4.0
+# A cancelled job is over within 5 s: 3.7 s to stop by itself and keep what it has, then TERM, and KILL where even that
+# is not heard. A third of a second goes into hearing of the wish, the last half into writing the end down.
+TERMINATE_AFTER_S = 3.7
+KILL_AFTER_S = 4.2
 FAREWELL_S = 1.0
 
 

@@ -276,7 +276,7 @@ def cancel(service: ServiceDep, job_id: str) -> Any:
 @router.get("/api/cv/jobs/{job_id}/results")
 def job_results(service: ServiceDep, job_id: str) -> Any:
     found = job_of(service, job_id)
-    if found["state"] != "succeeded":
+    if found["state"] != "succeeded" and not found.get("kept_results"):
         raise Problem(404, f"Job '{job_id}' has no results; it is {found['state']}.")
     return results_of(found, dataset_of(service, found["dataset_id"]))
 

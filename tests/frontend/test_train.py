@@ -286,9 +286,9 @@ def test_cancel_reaches_the_service(open_page, service, dataset):
 
 def test_a_job_that_waits_says_its_place_and_what_it_waits_for(open_page, service, dataset):
     service.step = 0
-    job = service.add_job(dataset["dataset_id"], queue_position=2, message="Waiting for memory: 512 MiB are needed.")
+    job = service.add_job(dataset["dataset_id"], queue_position=2, message="512 MiB are needed.")
     page = open_page(tab="train", job=job["job_id"])
-    assert page.progress[0].proto.text == "Waiting, place 2 in the queue … · Waiting for memory: 512 MiB are needed."
+    assert page.progress[0].proto.text == "Waiting, place 2 in the queue … · 512 MiB are needed."
 
 
 def test_a_job_that_is_being_cancelled_cannot_be_cancelled_again(open_page, service, dataset):
@@ -298,6 +298,15 @@ def test_a_job_that_is_being_cancelled_cannot_be_cancelled_again(open_page, serv
     assert page.button(key="cancel").disabled
     assert "Stopping …" in [caption.value for caption in page.caption]
     assert "left" not in page.progress[0].proto.text
+
+
+@pytest.mark.parametrize(("state_of_first", "offered"), [("succeeded", True), ("skipped", False)])
+def test_a_cancelled_run_leads_to_what_it_had_found(open_page, service, dataset, state_of_first, offered):
+    rows = [candidate("resnet18", state_of_first, 0.9), candidate("vit_base", "skipped")]
+    job = service.add_job(dataset["dataset_id"], state="cancelled", candidates=rows, kept_results=True)
+    page = open_page(tab="train", job=job["job_id"])
+    assert "This run was cancelled." in page.info[0].value
+    assert ("go-results" in [button.key for button in page.button]) == offered
 
 
 def test_a_finished_job_leads_to_its_results(open_page, service, dataset):

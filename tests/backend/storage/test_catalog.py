@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 from service_fakes import dataset_info, model_info, results_record
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 
 from backend.contracts import utc_now
 from backend.errors import ConflictError, NotFoundError
@@ -156,3 +156,19 @@ def test_the_default_model_is_the_one_promoted_last_else_the_newest(catalog):
 def test_promoting_an_unknown_model_is_not_found(catalog):
     with pytest.raises(NotFoundError, match="md-none"):
         catalog.promote("md-none")
+
+
+def test_what_a_cancelled_run_had_found_stands_behind_a_whole_run(catalog, database):
+    add_job(database, "job-whole", state="succeeded")
+    add_job(database, "job-cut", state="running")
+    catalog.publish(results_record("job-whole", model_id="md-whole"), model_info("md-whole", job_id="job-whole"))
+    with database.writing() as connection:
+        connection.execute(update(jobs).where(jobs.c.job_id == "job-cut").values(cancel_requested=True))
+    catalog.publish(results_record("job-cut", model_id="md-cut"), model_info("md-cut", job_id="job-cut"))
+    assert catalog.results_for_job("job-cut").model_id == "md-cut"
+    assert catalog.results_for_dataset("ds-1").job_id == "job-whole"
+    assert catalog.resolve_model("ds-1").model_id == "md-whole"
+    assert catalog.default_model().model_id == "md-whole"
+    with database.writing() as connection:  # it had come to its end before the wish was heard
+        connection.execute(update(jobs).where(jobs.c.job_id == "job-cut").values(state="succeeded"))
+    assert catalog.results_for_dataset("ds-1").job_id == "job-cut"
