@@ -54,6 +54,7 @@ def serve_jobs(line: Line, settings: Settings, warm_up: Callable[[], None]) -> N
     warm_quietly(warm_up)
     while (task := line.connection.recv()) is not None:
         handler, job = task
+        line.pulse.begin()
         line.connection.send(_run(handler, job, _control(line), settings))
 
 

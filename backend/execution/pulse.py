@@ -14,7 +14,9 @@ from typing import Any
 BEAT_S = 2.0
 # Sixty beats. A library that holds Python's lock, or a machine that swaps, was never seen to take a tenth of it.
 SILENT_AFTER_S = 120.0
-ACTIVE, BEATING = 0, 1
+# Loading what the first job needs took up to a minute on a busy machine; it is no part of the job.
+WARM_UP_S = 300.0
+ACTIVE, BEATING, BEGUN = 0, 1, 2
 
 
 class Pulse:
@@ -22,8 +24,8 @@ class Pulse:
 
     def __init__(self, context: SpawnContext) -> None:
         now = time.monotonic()
-        # Each slot has one writer, and eight aligned bytes are written at once: no lock.
-        self._times: Any = context.RawArray("d", [now, now])
+        # Eight aligned bytes are written at once, and no slot has two writers at the same time: no lock.
+        self._times: Any = context.RawArray("d", [now, now, 0.0])
 
     def touch(self) -> None:
         """The job looks, or reports: it is getting on. Costs well under a microsecond; called every batch."""
@@ -34,8 +36,14 @@ class Pulse:
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
     def renew(self) -> None:
-        """Begin anew: a job starts."""
+        """The parent hands a job over; the child may still be loading."""
+        self._times[BEGUN] = 0.0
         self._times[ACTIVE] = self._times[BEATING] = time.monotonic()
+
+    def begin(self) -> None:
+        """The child takes the job up."""
+        self.touch()
+        self._times[BEGUN] = 1.0
 
     def trouble(self, *, stuck_after_s: float) -> str | None:
         """Why the child is to be given up, in words; None while it lives."""
@@ -43,7 +51,7 @@ class Pulse:
         silent, idle = now - self._times[BEATING], now - self._times[ACTIVE]
         if silent > SILENT_AFTER_S:
             return f"its process has been frozen for {silent:.0f} s"
-        if idle > stuck_after_s:
+        if idle > (stuck_after_s if self._times[BEGUN] else max(stuck_after_s, WARM_UP_S)):
             return f"it gave no sign of life for {idle:.0f} s (SIGHTGLASS_STUCK_AFTER_S is {stuck_after_s:.0f})"
         return None
 

@@ -88,9 +88,9 @@ def test_a_job_that_hears_nothing_is_cancelled_soon_after_the_last_warning(execu
 
 
 def test_a_job_that_hangs_is_given_up_and_the_next_one_gets_a_new_process(settings):
-    executor = LocalExecutor(settings.model_copy(update={"stuck_after_s": 1.0}), warm_up=service_fakes.do_nothing)
+    executor = LocalExecutor(settings.model_copy(update={"stuck_after_s": 3.0}), warm_up=service_fakes.do_nothing)
     try:
-        assert run(executor, service_fakes.run_beating, seconds=2.0).state == "succeeded"  # long is not stuck
+        assert run(executor, service_fakes.run_beating, seconds=5.0).state == "succeeded"  # long is not stuck
         outcome = run(executor, service_fakes.run_busy)
         assert outcome.state == "lost"
         assert "no sign of life" in outcome.detail
