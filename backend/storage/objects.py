@@ -16,6 +16,7 @@ import os
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,7 @@ from backend.storage.folders import Reveal
 from backend.storage.packs import (
     Commit,
     Pack,
+    Placed,
     StoredFile,
     batches,
     commit_key,
@@ -52,6 +54,7 @@ REQUESTS = 4
 # A job that ran for an hour does not fail because the storage is away for some minutes.
 PATIENCE_S = 600.0
 LONGEST_PAUSE_S = 30.0
+MOST_KNOWN = 4
 
 
 class StoredFolders:
@@ -63,6 +66,7 @@ class StoredFolders:
         self._commits = commits
         self._guard = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
+        self._known: OrderedDict[tuple[str, ...], Placed] = OrderedDict()
 
     def fetch(self, folder: Path, *, bulk: bool = True, control: RunControl | None = None) -> Path:
         tree = self._tree(folder)
@@ -82,7 +86,7 @@ class StoredFolders:
         if target.is_file():
             return target
         tree = self._tree(folder)
-        found = union(self._commit(folder, tree, one) for one in self._commits.of(tree)).get(path)
+        found = self._placed(folder, tree, self._commits.of(tree)).get(path)
         if found is None:
             return target
         pack, file, _ = found
@@ -146,7 +150,7 @@ class StoredFolders:
 
     def _upload(self, folder: Path, tree: str) -> Commit | None:
         """Store what no commit has yet; None where there is nothing."""
-        known = union(self._commit(folder, tree, one) for one in self._commits.of(tree))
+        known = self._placed(folder, tree, self._commits.of(tree))
         digests = {path: file.digest for path, (_, file, _) in known.items()}
         new = [
             (path, size)
@@ -215,6 +219,19 @@ class StoredFolders:
         if copy.is_file():
             return decode(copy.read_bytes(), tree=tree)
         return decode(self._bucket.get_bytes(commit_key(tree, commit_id)), tree=tree)
+
+    def _placed(self, folder: Path, tree: str, ids: list[str]) -> Placed:
+        """Where each file of a folder is stored; the last few are kept, as reading 50,000 lines takes half a second."""
+        key = (tree, *ids)
+        with self._guard:
+            found = self._known.get(key)
+        if found is None:
+            found = union(self._commit(folder, tree, one) for one in ids)
+            with self._guard:
+                self._known[key] = found
+                while len(self._known) > MOST_KNOWN:
+                    self._known.popitem(last=False)
+        return found
 
     def _tree(self, folder: Path) -> str:
         return folder.resolve().relative_to(self._data_dir).as_posix()

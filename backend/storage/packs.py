@@ -12,11 +12,10 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from backend.contracts import Record
 from backend.errors import UnavailableError
 
 # Large enough that a request's 10-50 ms do not count beside its bytes, small enough for several in memory.
@@ -27,7 +26,7 @@ LAST_FILES = ("dataset.json", "model.json")  # where one of these stands, reader
 COMMIT_FORMAT = 1
 
 
-class StoredFile(Record):
+class StoredFile(NamedTuple):
     """A file of a folder. `path` is relative to it, with forward slashes; `digest` is SHA-256."""
 
     path: str
@@ -35,7 +34,8 @@ class StoredFile(Record):
     digest: str
 
 
-class Pack(Record):
+@dataclass(frozen=True, slots=True)
+class Pack:
     """One object and the files in it, in their order."""
 
     name: str
@@ -51,13 +51,17 @@ class Pack(Record):
         raise KeyError(path)
 
 
-class Commit(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
     """What one publication added to a folder, all of it visible at once."""
 
-    format: int = COMMIT_FORMAT
     commit_id: str
     tree: str
     packs: tuple[Pack, ...]
+    format: int = COMMIT_FORMAT
+
+
+Placed = dict[str, tuple[Pack, StoredFile, str]]  # by path: where a file lies, and which commit brought it
 
 
 def is_bulk(path: str) -> bool:
@@ -90,21 +94,20 @@ def decode(data: bytes, *, tree: str) -> Commit:
             for pack in raw["packs"]
         )
         commit = Commit(format=raw["format"], commit_id=raw["commit_id"], tree=raw["tree"], packs=packs)
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise UnavailableError(
             f"What the object storage holds of '{tree}' is damaged: {type(error).__name__}."
         ) from error
     if commit.format != COMMIT_FORMAT:
         raise UnavailableError(f"A newer Sightglass stored '{tree}' (format {commit.format}); update this one.")
-    strange = next((file.path for pack in packs for file in pack.files if not _stays_inside(file.path)), None)
-    if commit.tree != tree or strange is not None:
+    if commit.tree != tree or not all(_is_sound(file) for pack in packs for file in pack.files):
         raise UnavailableError(f"What the object storage holds of '{tree}' is not what was stored; nothing was read.")
     return commit
 
 
-def union(commits: Iterable[Commit]) -> dict[str, tuple[Pack, StoredFile, str]]:
-    """All files of a folder by their path: where each lies, and which commit brought it."""
-    found: dict[str, tuple[Pack, StoredFile, str]] = {}
+def union(commits: Iterable[Commit]) -> Placed:
+    """All files of a folder."""
+    found: Placed = {}
     for commit in commits:
         for pack in commit.packs:
             for file in pack.files:
@@ -158,6 +161,10 @@ def _copy(source: object, target: Path, size: int) -> str:
             file.write(part)
             left -= len(part)
     return digest.hexdigest()
+
+
+def _is_sound(file: StoredFile) -> bool:
+    return isinstance(file.path, str) and isinstance(file.size, int) and file.size >= 0 and _stays_inside(file.path)
 
 
 def _stays_inside(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Two machines with one database and one object storage: what one publishes the other has, whole or not at all."""
 
 import contextlib
+import dataclasses
 import threading
 import time
 
@@ -203,9 +204,9 @@ def test_a_commit_cannot_write_outside_of_its_folder(machines, object_storage, s
     one.folders.publish(one.dataset)
     (key,) = (key for key in object_storage.keys(storage_url) if "/commits/" in key)
     commit = packs.decode(object_storage.read(storage_url, key), tree="datasets/ds-1")
-    file = commit.packs[0].files[0].model_copy(update={"path": "../../evil"})
-    pack = commit.packs[0].model_copy(update={"files": (file,)})
-    object_storage.overwrite(storage_url, key, packs.encode(commit.model_copy(update={"packs": (pack,)})))
+    file = commit.packs[0].files[0]._replace(path="../../evil")
+    pack = dataclasses.replace(commit.packs[0], files=(file,))
+    object_storage.overwrite(storage_url, key, packs.encode(dataclasses.replace(commit, packs=(pack,))))
     with pytest.raises(UnavailableError, match="not what was stored"):
         other.folders.fetch(other.dataset)
 
