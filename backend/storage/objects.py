@@ -15,14 +15,12 @@ import logging
 import os
 import tempfile
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from backend.contracts import Progress, RunControl
+from backend.contracts import RunControl
 from backend.errors import UnavailableError
 from backend.storage.bucket import Bucket
 from backend.storage.commits import CommitLog, add_commit
@@ -43,17 +41,13 @@ from backend.storage.packs import (
     split,
     union,
 )
+from backend.storage.patience import patiently
 from backend.storage.working_copy import MARKS, digest_of, files_of, has, is_marked, lacks, mark, order_of
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 # Four requests at once fill a line of 1 Gbit/s, and hold at most four packs in memory.
 REQUESTS = 4
-# A job that ran for an hour does not fail because the storage is away for some minutes.
-PATIENCE_S = 600.0
-LONGEST_PAUSE_S = 30.0
 MOST_KNOWN = 4
 
 
@@ -78,7 +72,7 @@ class StoredFolders:
                     if lacks(folder, ids, bulk=bulk):
                         self._bring(folder, tree, ids, bulk=bulk)
 
-        _patiently(bring, control)
+        patiently(bring, control)
         return folder
 
     def fetch_file(self, folder: Path, path: str) -> Path:
@@ -107,7 +101,7 @@ class StoredFolders:
                     self._commits.add(tree, commit.commit_id)
                     mark(folder, commit, bulk=True)
 
-        _patiently(send, control)
+        patiently(send, control)
 
     def adopt(self, folder: Path) -> None:
         if folder.is_dir() and not self._commits.of(self._tree(folder)):
@@ -239,24 +233,3 @@ class StoredFolders:
     def _turn(self, tree: str) -> threading.Lock:
         with self._guard:
             return self._turns.setdefault(tree, threading.Lock())
-
-
-def _patiently(action: Callable[[], T], control: RunControl | None) -> T:
-    """Do it, and again while the storage does not answer, where a job can wait for it."""
-    end, pause_s = time.monotonic() + PATIENCE_S, 1.0
-    while True:
-        try:
-            return action()
-        except UnavailableError as error:
-            if control is None or time.monotonic() >= end:
-                raise
-            control.report(Progress(stage="storing", message=f"Waiting: {error.detail}"))
-            _wait(pause_s, control)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-
-def _wait(seconds: float, control: RunControl) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        control.check()
-        time.sleep(0.2)

@@ -9,7 +9,7 @@ import pytest
 
 from backend.contracts import RunControl
 from backend.errors import JobCancelled, NotFoundError, UnavailableError
-from backend.storage import objects, packs
+from backend.storage import packs, patience
 from backend.storage.bucket import Bucket
 from backend.storage.commits import CommitLog
 from backend.storage.objects import StoredFolders
@@ -285,7 +285,7 @@ def test_a_job_that_waits_can_be_cancelled(machines, monkeypatch):
 def test_a_job_does_not_wait_for_ever(machines, monkeypatch):
     one, _ = machines
     monkeypatch.setattr(Bucket, "put_bytes", refuse)
-    monkeypatch.setattr(objects, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
     with pytest.raises(UnavailableError, match="away"):
         one.folders.publish(one.dataset, control=RunControl())
 
