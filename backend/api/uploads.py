@@ -55,7 +55,13 @@ class LimitedRoute(APIRoute):
                 raise TooLargeError(detail)
             receive = _counted(request.receive, limit + MULTIPART_OVERHEAD_BYTES, detail)
             form = FormRequest(request.scope, receive, folder=settings.uploads_dir, small=self.small)
-            return await handle(form)
+            try:
+                return await handle(form)
+            except HTTPException as error:
+                # The framework calls whatever goes wrong while a body comes in a bad request; a full disk is none.
+                if isinstance(error.__cause__, OSError):
+                    raise error.__cause__ from None
+                raise
 
         return limited
 
