@@ -22,7 +22,8 @@ def open_pool(settings: Settings) -> AbstractContextManager[TaskPool | None]:
     """The pool of the settings' executor; None with the local one. It connects when it is first used."""
     if settings.executor == "local":
         return nullcontext()
-    check_executor(settings)
+    if importlib.util.find_spec("ray") is None:
+        raise _not_installed()
     from backend.execution.ray_pool import RayPool
 
     return RayPool(settings)
@@ -37,7 +38,7 @@ def check_executor(settings: Settings) -> None:
     if settings.executor == "local":
         return
     if importlib.util.find_spec("ray") is None:
-        raise InputError(f"SIGHTGLASS_EXECUTOR is 'ray', and Ray is not installed. Install it: {INSTALL}.")
+        raise _not_installed()
     address = settings.ray_address
     if address is None or address == "auto":
         return
@@ -50,6 +51,10 @@ def check_executor(settings: Settings) -> None:
             f"No Ray cluster answers at '{address}' ({error.strerror or error}; SIGHTGLASS_RAY_ADDRESS). Start its "
             f"head with 'ray start --head --port={port}', or correct the address."
         ) from error
+
+
+def _not_installed() -> InputError:
+    return InputError(f"SIGHTGLASS_EXECUTOR is 'ray', and Ray is not installed. Install it: {INSTALL}.")
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -25,6 +25,7 @@ from backend.contracts.pool import Parts
 from backend.errors import DeadlineExceeded, InputError, JobCancelled, SightglassError, UnavailableError
 from backend.execution.logs import configure_logging
 from backend.execution.native import prepare_native_libraries
+from backend.execution.pools import check_executor
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class RayPool:
     def _connect(self) -> None:
         with self._lock:
             if not self._connected:
+                check_executor(self._settings)  # not before: an import of pictures needs no cluster
                 _initialise(self._settings)
                 self._connected = True
 
