@@ -250,6 +250,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         services.pool.close()
+        services.folders.close()
         services.database.close()
 
 

@@ -23,6 +23,9 @@ class CommitLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def close(self) -> None:
+        self._database.close()
+
     def of(self, tree: str) -> list[str]:
         """Ids of a folder's commits, oldest first."""
         query = select(stored_commits.c.commit_id).where(

@@ -77,6 +77,9 @@ class Folders(Protocol):
             UnavailableError: it gives none, or cannot be written to.
         """
 
+    def close(self) -> None:
+        """Let go of connections; the next use opens new ones."""
+
 
 class LocalFolders:
     """The data folder is all there is."""
@@ -105,6 +108,9 @@ class LocalFolders:
         pass
 
     def check(self) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 

@@ -132,6 +132,9 @@ class StoredFolders:
     def check(self) -> None:
         self._bucket.check()
 
+    def close(self) -> None:
+        self._commits.close()
+
     def _remove_objects(self, tree: str) -> None:
         try:
             self._bucket.remove(tree)

@@ -115,7 +115,10 @@ def test_what_was_there_before_the_storage_is_given_to_it(tmp_path, storage_url,
         pass
     from backend.main import _greet_storage
 
-    _greet_storage(make_app(stored).state.services)  # the service does it in a thread that nobody waits for
+    services = make_app(stored).state.services
+    _greet_storage(services)  # the service does it in a thread that nobody waits for
+    services.folders.close()
+    services.database.close()
     other = stored.model_copy(update={"data_dir": tmp_path / "other"})
     with TestClient(make_app(other)) as client:
         url = client.get(f"/api/cv/datasets/{dataset_id}").json()["samples"]["circle"][0]
