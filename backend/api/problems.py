@@ -60,6 +60,7 @@ _DESCRIPTIONS = {
     415: "Bytes of another type than the address takes.",
     423: "Somebody else writes to it right now.",
     422: "Readable, but not usable; the detail says what to change.",
+    460: "The checksum does not fit; nothing of this piece was kept.",
     503: "A part of the service cannot be reached now.",
 }
 

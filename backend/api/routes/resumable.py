@@ -108,7 +108,7 @@ def offset_of(upload_id: UploadId, services: ServicesDep) -> Response:
     "/uploads/{upload_id}",
     status_code=204,
     response_class=Response,
-    responses={**REFUSALS, 460: {"description": "The checksum does not fit; nothing of this piece was kept."}},
+    responses={**REFUSALS, **problems(tus.CHECKSUM_MISMATCH)},
     openapi_extra=BYTES,
 )
 async def append(upload_id: UploadId, request: Request, services: ServicesDep) -> Response:
