@@ -19,7 +19,11 @@ class KeyValueFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        extra = "".join(f" {key}={value!r}" for key, value in vars(record).items() if key not in _STANDARD)
+        extra = "".join(
+            f" {key}={value!r}"
+            for key, value in vars(record).items()
+            if key not in _STANDARD and not key.startswith("_")  # Ray marks every record for its own use
+        )
         return super().formatMessage(record) + extra
 
 

@@ -164,7 +164,7 @@ def test_a_bar_says_what_the_run_is_doing(rich_progress):
 def test_a_bar_says_how_well_a_network_does(rich_progress):
     network = CandidateProgress(name="lite0", state="running", stage="probing", epoch=1, epochs=2, score=0.9)
     Bars(rich_progress).show(Progress(stage="training", message="", candidate=network))
-    assert rich_progress.tasks[1].fields["note"] == "probing, validation 90.0%"
+    assert rich_progress.tasks[1].fields["note"] == "probing, epoch 1 of 2, validation 90.0%"
     assert rich_progress.tasks[1].percentage == 50
 
 

@@ -4,7 +4,9 @@ from backend.execution.logs import KeyValueFormatter
 
 
 def test_extra_fields_stand_behind_the_message():
-    record = logging.makeLogRecord({"msg": "job starts", "levelname": "INFO", "name": "x", "job_id": "job-1"})
+    record = logging.makeLogRecord(
+        {"msg": "job starts", "levelname": "INFO", "name": "x", "job_id": "job-1", "_ray_mark": 1}
+    )
     assert KeyValueFormatter().format(record).endswith("INFO x job starts job_id='job-1'")
 
 
