@@ -26,6 +26,11 @@ def check(service: ServiceDep, dataset_id: str) -> Any:
 @router.get("/api/cv/datasets/{dataset_id}/images")
 def images(service: ServiceDep, dataset_id: str, request: Request, offset: int = 0, limit: int = 100) -> Any:
     dataset = dataset_of(service, dataset_id)
+    if request.query_params.get("excluded") == "true":
+        left_out = [
+            {"image_id": f"circle-{n}", "label": "circle", "url": ""} for n in range(dataset.get("excluded_images", 0))
+        ]
+        return {"total": len(left_out), "offset": 0, "limit": limit, "images": left_out}
     label, issue = request.query_params.get("class"), request.query_params.get("issue")
     service.pages_asked.append({"label": label, "issue": issue, "offset": offset, "limit": limit})
     everything = [f"{name}-{n}" for name, count in dataset["class_counts"].items() for n in range(count)]

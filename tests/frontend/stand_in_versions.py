@@ -62,13 +62,6 @@ def add(service: ServiceDep, dataset_id: str, file: Annotated[UploadFile, File()
     return made(dataset, kind="images", added=5, new_classes=["star"])
 
 
-@router.get("/api/cv/datasets/{dataset_id}/images")
-def images(service: ServiceDep, dataset_id: str, *, excluded: bool = False) -> Any:
-    count = dataset_of(service, dataset_id).get("excluded_images", 0) if excluded else 0
-    found = [{"image_id": f"circle-{n}", "label": "circle", "url": ""} for n in range(count)]
-    return {"total": count, "offset": 0, "limit": 100, "images": found}
-
-
 @router.get("/api/cv/datasets/{dataset_id}/diff")
 def diff(service: ServiceDep, dataset_id: str, request: Request) -> Any:
     earlier, later = int(request.query_params["from"]), int(request.query_params["to"])

@@ -28,6 +28,16 @@ def wait_until(fact, timeout_s=10.0):
         time.sleep(0.02)
 
 
+def listening(others):
+    """Threads that watch, but for those of pages that other tests left open."""
+    return [one for one in set(threading.enumerate()) - others if one.name.startswith("watch-")]
+
+
+@pytest.fixture
+def others():
+    return set(threading.enumerate())
+
+
 @pytest.fixture
 def job(service):
     service.step = 0
@@ -49,13 +59,13 @@ def test_ten_tabs_that_draw_again_and_again_cost_one_request_and_one_stream(serv
     assert (service.looks, service.streams) == (1, [job["job_id"]])
 
 
-def test_what_happens_is_known_without_asking_until_the_job_has_ended(service, watchers, job):
+def test_what_happens_is_known_without_asking_until_the_job_has_ended(others, service, watchers, job):
     assert watchers.look(job["job_id"]).job["progress"] == 0.0
     job["progress"] = 0.5
     wait_until(lambda: watchers.look(job["job_id"]).job["progress"] == 0.5)
     job |= {"state": "succeeded", "progress": 1.0}
     wait_until(lambda: watchers.look(job["job_id"]).job["state"] == "succeeded")
-    wait_until(lambda: not [one for one in threading.enumerate() if one.name == f"watch-{job['job_id']}"])
+    wait_until(lambda: not listening(others))
     assert service.looks == 1
 
 
@@ -65,12 +75,12 @@ def test_the_answer_to_cancel_is_shown_before_the_stream_says_it(watchers, job):
     assert watchers.look(job["job_id"]).job["cancel_requested"] is True
 
 
-def test_a_job_that_nobody_looks_at_is_let_go_and_taken_up_again(service, watchers, job, monkeypatch):
+def test_a_job_that_nobody_looks_at_is_let_go_and_taken_up_again(others, service, watchers, job, monkeypatch):
     monkeypatch.setattr(watching, "IDLE_S", 0.1)
     watchers.look(job["job_id"])
     time.sleep(0.3)
     job["progress"] = 0.1  # an event: the thread sees that nobody looks
-    wait_until(lambda: not [one for one in threading.enumerate() if one.name == f"watch-{job['job_id']}"])
+    wait_until(lambda: not listening(others))
     monkeypatch.setattr(watching, "IDLE_S", 30.0)
     watchers.look(job["job_id"])
     wait_until(lambda: len(service.streams) == 2)
