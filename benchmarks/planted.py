@@ -70,7 +70,7 @@ def plant(source: Path, target: Path, *, seed: int) -> Planted:
     return planted
 
 
-def look(planted: Planted, folder: Path, *, network: str) -> dict[str, Names]:
+def look(planted: Planted, folder: Path, *, networks: tuple[str, ...]) -> dict[str, Names]:
     """What Sightglass says of the archive, by kind of fault, as names in the archive."""
     from backend.config import Settings
     from backend.contracts import Recipe
@@ -82,7 +82,7 @@ def look(planted: Planted, folder: Path, *, network: str) -> dict[str, Names]:
     dataset = open_dataset(planted.archive, into=settings.datasets_dir, settings=settings)
     name_of = _names(planted.archive, {item.image_id: (item.digest, item.label) for item in dataset.items})
     issues = check_quality(dataset, settings=settings).issues
-    recipe = Recipe(dataset_id=dataset.info.dataset_id, models=(network,), preset="fast")
+    recipe = Recipe(dataset_id=dataset.info.dataset_id, models=networks, preset="fast")
     results = compare(dataset, recipe, run=Run(settings=settings)).results
     contradicted = set(issues.conflicting_labels)
     return {
@@ -158,16 +158,17 @@ def main() -> None:
 
     prepare_native_libraries()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="efficientnet_lite0")
+    parser.add_argument("--networks", nargs="+", default=["efficientnet_lite0"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     chosen = parser.parse_args()
     source = find_data("cifar3.zip")
     for seed in chosen.seeds:
         with tempfile.TemporaryDirectory() as folder:
             planted = plant(source, Path(folder) / "planted.zip", seed=seed)
-            found = look(planted, Path(folder), network=chosen.network)
+            found = look(planted, Path(folder), networks=tuple(chosen.networks))
             counted = scores(planted, found)
-            parts.keep(RESULTS, {"network": chosen.network, "seed": seed, "images": planted.images, "scores": counted})
+            part = {"network": " + ".join(chosen.networks), "seed": seed, "images": planted.images, "scores": counted}
+            parts.keep(RESULTS, part)
             print(seed, counted, flush=True)
     print(machine())
     print(report())

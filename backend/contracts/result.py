@@ -114,7 +114,7 @@ class LeaderboardRow(Record):
 
 
 class SuspectLabel(Record):
-    """An image whose label its own out-of-fold prediction contradicts. `confidence` is that of `suggested`."""
+    """An image whose label is contradicted by a model without it. `confidence` is that of `suggested`."""
 
     image_id: Id
     label: str
@@ -223,7 +223,9 @@ class Results(Record):
     environment: dict[str, Any]
     notes: tuple[str, ...] = Field((), description="What a person should know: scratch weights, tracking down, ...")
     tracking: dict[str, Any] = Field(default_factory=dict, description="Where MLflow has the run, or why it has not.")
-    suspect_labels: tuple[SuspectLabel, ...] = Field((), description="Likeliest mistakes first; none on test images.")
+    suspect_labels: tuple[SuspectLabel, ...] = Field(
+        (), description="Likeliest mistakes first, at most 500; test images too."
+    )
     learning_curve: tuple[LearningCurvePoint, ...] = Field((), description="Would more pictures help?")
     learning_curve_advice: str | None = Field(None, description="The answer in one sentence.")
     calibration: Calibration | None = None

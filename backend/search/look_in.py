@@ -1,4 +1,7 @@
-"""Looking in: how sure the winner may be, which labels it doubts, whether more pictures would help. No test image."""
+"""Looking in: how sure the winner may be, which labels it doubts, whether more pictures would help.
+
+Nothing here chooses: the ranking stands. Labels of test images are doubted like all others, and no score is read.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from backend.contracts.journal import decided
 from backend.data.imbalance import imbalance_ratio
 from backend.engine.temperature import scale_head
 from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
+from backend.search.doubts import doubt_labels
 from backend.search.learning_curve import advice, learning_curve
-from backend.search.suspects import suspect_labels
 from backend.search.trial import Trial
 
 if TYPE_CHECKING:
@@ -51,14 +54,14 @@ def look_in(study: Study, ranked: Sequence[Trial], winner: Trial, *, budget: Bud
     if winner.held_out is None:
         raise ValueError("a winner was ranked")
     curve, notes = _curve(study, ranked, budget=budget)
-    items = [study.dataset.items[place] for place in places]
+    suspects, doubts = doubt_labels(study, ranked, winner, budget=budget)
     return LookIn(
         calibration=_calibration(winner, targets),
         imbalance=_imbalance(study),
-        suspects=suspect_labels(winner.held_out, targets, items, study.dataset.class_names),
+        suspects=suspects,
         curve=curve,
         advice=advice(curve) or None,
-        notes=tuple(notes),
+        notes=(*notes, *doubts),
     )
 
 
