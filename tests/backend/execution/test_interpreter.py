@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from backend.execution.interpreter import COLLECT_AFTER, collect_rarely
+from backend.execution.interpreter import COLLECT_AFTER, USUAL, collect_rarely, keep_loaded
 
 BEGIN = "from backend.execution.interpreter import QuickExit; end = QuickExit(); end.arm(); "
 
@@ -45,10 +45,21 @@ def test_a_reader_that_went_away_is_no_crash():
     assert done.stdout == "x" * 10
 
 
-def test_the_collector_looks_less_often():
+def test_the_collector_looks_less_often_until_all_is_loaded():
     before = gc.get_threshold()
     try:
         collect_rarely()
         assert gc.get_threshold() == (COLLECT_AFTER, *before[1:])
+        keep_loaded()
+        assert gc.get_threshold() == (USUAL, *before[1:])
+        assert gc.get_freeze_count() > 0
     finally:
+        gc.unfreeze()
         gc.set_threshold(*before)
+
+
+def test_where_nobody_asked_the_collector_is_left_alone():
+    before = gc.get_threshold()
+    keep_loaded()
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
