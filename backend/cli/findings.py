@@ -57,7 +57,7 @@ def _suspects(suspects: Sequence[Plain], paths: Mapping[str, str]) -> Iterator[s
     if not suspects:
         return
     count = len(suspects)
-    labels = "One label contradicts its picture" if count == 1 else f"{count} labels contradict their pictures"
+    labels = "One label may not fit its picture" if count == 1 else f"{count} labels may not fit their pictures"
     yield f"{labels}; nothing was changed. The likeliest mistakes:"
     for one in suspects[:FIRST_SUSPECTS]:
         place = paths.get(one["image_id"], one["image_id"])
