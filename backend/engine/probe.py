@@ -185,22 +185,25 @@ class _Problem:
         """For each strength in turn, probabilities [N, C] by heads that did not learn from the image."""
         plan = self.plan
         folds = list(grouped_folds(self.targets, folds=plan.folds, seed=plan.seed, groups=plan.groups))
-        paths = [
-            LinearPath(
-                self.features[learn],
-                self.targets[learn],
-                num_classes=self.num_classes,
-                balanced=self.balanced,
-                tolerance=JUDGED_TOLERANCE,
-            )
-            for learn, _ in folds
-        ]
+        paths: dict[int, LinearPath] = {}
         for strength in strengths:
             out = np.zeros((len(self.targets), self.num_classes))
-            for path, (_, held_out) in zip(paths, folds, strict=True):
+            for number, (learn, held_out) in enumerate(folds):
                 control.check()
+                path = paths.pop(number, None) or self._judged(learn)
                 out[held_out] = predict_linear(path.fit(strength), self.features[held_out])
+                if len(strengths) > 1:  # each holds a copy of its rows: 340 MB of 100,000 images
+                    paths[number] = path
             yield out
+
+    def _judged(self, learn: Ints) -> LinearPath:
+        return LinearPath(
+            self.features[learn],
+            self.targets[learn],
+            num_classes=self.num_classes,
+            balanced=self.balanced,
+            tolerance=JUDGED_TOLERANCE,
+        )
 
     def weights(self) -> Floats | None:
         """How much each image counts in a score [N]: where every class has the same say; else None."""
