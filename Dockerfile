@@ -15,6 +15,7 @@ ARG WITH_RAY=0
 ARG UV_VERSION=0.13.8
 
 ENV UV_LINK_MODE=copy \
+    UV_CACHE_DIR=/var/cache/uv \
     UV_HTTP_TIMEOUT=300 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -25,7 +26,7 @@ WORKDIR /opt/sightglass
 COPY requirements/base.txt requirements/ray.txt requirements/
 # Modules are compiled here: a start would else spend seconds on it, and the user who runs may not write beside them.
 # The lock names CUDA's packages, for torch's own wheel needs them; the wheel without CUDA must not bring gigabytes along.
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     set -eu; \
     case "${ACCELERATOR}" in \
       cpu) grep -vE '^(nvidia-|cuda-|triton)' requirements/base.txt > base.txt; backend=cpu ;; \
