@@ -121,7 +121,7 @@ def _sentence(error: dict[str, Any], fields: Sequence[str]) -> str:
         return _missing(place, error["loc"])
     if place == "file":
         return f"'file' holds text and not a file, or has no file name. {FORM_ADVICE}"
-    message = error["msg"][:1].lower() + error["msg"][1:]
+    message = error["msg"][:1].lower() + error["msg"][1:].replace("valid tuple", "valid list")  # JSON has no tuples
     return f"'{place}' does not fit: {message} (seen: {_seen(error.get('input'))})."
 
 
