@@ -142,12 +142,20 @@ def compare_prediction(page, product, dataset, results):
 
 
 def click_cell(page, labels, truth, predicted):
-    """Click into the middle of a cell, as a person does."""
+    """Click into the middle of a cell, as a person does: once the page lies still and the cell answers the mouse."""
     plot = page.get_by_test_id("stPlotlyChart").first.locator(".nsewdrag")
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
     column, row = labels.index(predicted) + 0.5, labels.index(truth) + 0.5
-    page.mouse.click(box["x"] + column * box["width"] / len(labels), box["y"] + row * box["height"] / len(labels))
+    told = page.locator(".hovertext").filter(has_text=truth)
+    for nudge in range(40):
+        plot.scroll_into_view_if_needed()
+        box = plot.bounding_box()
+        at = box["x"] + column * box["width"] / len(labels), box["y"] + row * box["height"] / len(labels)
+        page.mouse.move(at[0] + nudge % 2, at[1])  # a mouse that stands still tells a chart drawn anew nothing
+        page.wait_for_timeout(250)
+        if told.is_visible() and plot.bounding_box() == box:
+            break
+    expect(told).to_be_visible()
+    page.mouse.click(*at)
 
 
 def choose(page, field, option):
