@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from backend.api.routes import (
     datasets,
+    downloads,
     health,
     imports,
     insights,
@@ -35,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     predictions.router,
     predictions.plain_router,
     models.router,
+    downloads.router,
 )
 
 __all__ = ["OPEN_ROUTERS", "ROUTERS"]

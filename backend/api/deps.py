@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
 
-from backend.api.security import offered_key
+from backend.api.security import caller_of, offered_key
 from backend.api.services import Services
 from backend.config import Settings
-from backend.contracts import ID_PATTERN
+from backend.contracts import ID_PATTERN, Caller
 from backend.data.names import shown
 from backend.errors import NotFoundError
 from backend.storage.catalog import Catalog
@@ -80,6 +80,7 @@ def _author(request: Request) -> str:
 
 
 Author = Annotated[str, Depends(_author)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
 ImageId = Annotated[str, _path_id("image_id", noun="image", where="GET /api/cv/datasets/{dataset_id}/images")]
 JobId = Annotated[str, _path_id("job_id", noun="job", where="GET /api/cv/jobs")]
 UploadId = Annotated[str, _path_id("upload_id", noun="upload", where="GET /api/cv/uploads")]

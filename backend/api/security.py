@@ -5,20 +5,27 @@ The check is made before the body is read, so that nobody without a key can fill
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Sequence
 
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api.problems import problem
+from backend.contracts import Caller
 from backend.errors import AuthenticationError
 
 # Answers for machines that watch the service, and its documentation: neither holds anybody's data.
 OPEN_PATHS = frozenset(
     {"/", "/health", "/api/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 )
+
+# Who asks a service without keys: only this machine can reach it.
+LOCAL = "local"
+CALLER = "caller"  # where `KeyGuard` leaves it, in the request's state
 
 # For the documentation alone; `KeyGuard` decides.
 BEARER_SCHEME = HTTPBearer(auto_error=False, description="One of SIGHTGLASS_API_KEYS; not needed where none is set.")
@@ -38,6 +45,7 @@ class KeyGuard:
             return
         offered = offered_key(Headers(scope=scope))
         if offered is not None and self._fits(offered):
+            scope.setdefault("state", {})[CALLER] = f"key {hashlib.sha256(offered).hexdigest()[:8]}"
             await self._app(scope, receive, send)
             return
         why = "The API key is wrong" if offered else "This service needs an API key"
@@ -59,3 +67,12 @@ def offered_key(headers: Headers) -> bytes | None:
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     key = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
     return key.encode("latin-1") if key else None
+
+
+def caller_of(request: HTTPConnection) -> Caller:
+    """Who asks: which key it is, never the key itself; `local` where the service asks for none, whatever was sent."""
+    return Caller(
+        name=getattr(request.state, CALLER, LOCAL),
+        address=request.client.host if request.client else "",
+        request_id=getattr(request.state, "request_id", ""),
+    )

@@ -1,5 +1,6 @@
 """The frozen records that cross rooms. Nothing here computes; nothing here imports a heavy library."""
 
+from backend.contracts.audit import AuditAction, AuditEntry, AuditPage, Caller
 from backend.contracts.base import ID_PATTERN, Id, Record, utc_now
 from backend.contracts.comparison import ClassHeadToHead, HeadToHead, ModelComparison
 from backend.contracts.dataset import (
@@ -61,8 +62,12 @@ __all__ = [
     "FINAL_STATES",
     "ID_PATTERN",
     "LOOKING_KINDS",
+    "AuditAction",
+    "AuditEntry",
+    "AuditPage",
     "BestModel",
     "Calibration",
+    "Caller",
     "Candidate",
     "CandidateProgress",
     "ChangedImage",

@@ -1,13 +1,12 @@
-"""Models: list, look at, promote, take home."""
+"""Models: list, look at, promote, compare."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse
 
-from backend.api.deps import CatalogDep, DatasetOrModelId, ModelId, ServicesDep, check_id
+from backend.api.deps import CatalogDep, ModelId, ServicesDep, check_id
 from backend.api.problems import problems
 from backend.api.schemas import JobView, job_view
 from backend.api.services import Services
@@ -78,20 +77,3 @@ def _rivals(model_id: str, champion: str | None, services: Services) -> tuple[Mo
     if other.model_id == model_id:
         raise InputError(f"'{model_id}' cannot be compared with itself; name another model with '?with='.")
     return challenger, other
-
-
-@router.get(
-    "/models/{dataset_or_model_id}/download",
-    response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}, **problems(404)},
-)
-def download_model(
-    dataset_or_model_id: DatasetOrModelId,
-    services: ServicesDep,
-    file_format: Annotated[str, Query(alias="format", description="pth, or bundle for a ZIP with everything.")] = "pth",
-) -> FileResponse:
-    """The model as a file; a dataset's id stands for its promoted or newest model."""
-    model = services.catalog.resolve_model(dataset_or_model_id)
-    services.model_folder(model.model_id)
-    export = services.pool.call(services.verbs.export_model, services.settings, model, format=file_format)
-    return FileResponse(export.path, filename=export.filename, media_type=export.media_type)
