@@ -13,6 +13,7 @@ from backend.contracts.dataset import (
     SkippedFile,
     Split,
     Subset,
+    Task,
 )
 from backend.contracts.insights import Insights, Quality, thumbnail_url
 from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
@@ -20,6 +21,7 @@ from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
 from backend.contracts.recipe import (
     ClassBalance,
+    DataSettings,
     FinetuneSettings,
     OverrideKey,
     Preset,
@@ -39,6 +41,7 @@ from backend.contracts.result import (
     ConfusionMatrix,
     EnsembleMember,
     EpochRecord,
+    LabelConfusion,
     LeaderboardRow,
     Leak,
     LeakedScore,
@@ -77,6 +80,7 @@ __all__ = [
     "ClassScore",
     "ConfusionMatrix",
     "Corrections",
+    "DataSettings",
     "Dataset",
     "DatasetDiff",
     "DatasetInfo",
@@ -93,6 +97,7 @@ __all__ = [
     "JobEvent",
     "JobState",
     "LabelConfidence",
+    "LabelConfusion",
     "LeaderboardRow",
     "Leak",
     "LeakedScore",
@@ -123,6 +128,7 @@ __all__ = [
     "SplitSizes",
     "Subset",
     "SuspectLabel",
+    "Task",
     "TaskPool",
     "TestPrediction",
     "TestPredictions",

@@ -51,6 +51,7 @@ class ImageItem(Record):
     path: str = Field(description="Relative to the dataset's folder, with forward slashes.")
     label: str
     labels: tuple[str, ...] = ()
+    file: str = Field("", description="Its name in the upload, with folders; unknown of older datasets.")
     digest: str
     width: int
     height: int

@@ -7,11 +7,19 @@ from pydantic import Field
 from backend.contracts.base import Id, Record
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class LabelConfidence(Record):
-    """A label and the calibrated-or-not softmax probability, 0..1."""
+    """A label and its probability, 0..1: of all labels they sum to 1 where an image has one, each is its own else.
+
+    `present` is what a multi-label model says of the label, by its threshold; multi-class answers leave it out.
+    """
 
     label: str
     confidence: float
+    present: bool | None = Field(None, exclude_if=_is_none)
 
 
 class ModelRef(Record):

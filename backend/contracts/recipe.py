@@ -14,8 +14,11 @@ Strategy = Literal["auto", "probe", "finetune"]
 Preset = Literal["fast", "balanced", "best"]
 HeadStart = Literal["solve", "train"]
 ClassBalance = Literal["auto", "balanced", "plain"]
-RankBy = Literal["accuracy", "macro_f1"]
-RankingChoice = Literal["auto", "accuracy", "macro_f1"]
+RankBy = Literal["accuracy", "macro_f1", "mean_average_precision"]
+RankingChoice = Literal["auto", "accuracy", "macro_f1", "mean_average_precision"]
+SplitRule = Literal["by_test_size", "stratified_70_15_15", "stratified_80_10_10"]
+# "folder", "prefix:<characters>" or "before:<what separates>": no regular expression, which could run for hours
+GROUP_RULE = r"^(|folder|prefix:[1-9][0-9]{0,2}|before:.{1,20})$"
 
 
 class FinetuneSettings(Record):
@@ -65,6 +68,23 @@ class ProbeSettings(Record):
     folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the regularisation.")
 
 
+class DataSettings(Record):
+    """How the images are divided into training, validation and test."""
+
+    split: SplitRule = Field(
+        "by_test_size",
+        description="by_test_size: test_size for the test, a fifth of the rest for validation; or fixed shares of "
+        "training, validation and test.",
+    )
+    group_by: str = Field(
+        "",
+        max_length=40,
+        pattern=GROUP_RULE,
+        description="Images of one group never lie on both sides: prefix:5 groups by the first 5 characters of the "
+        "file's name, before:_ by what stands before the first _, folder by the upload's folders. Empty: no groups.",
+    )
+
+
 class Recipe(Record):
     """What `train/start` takes. Defaults give a sensible run."""
 
@@ -89,7 +109,9 @@ class Recipe(Record):
         "and the smallest; balanced: always; plain: never.",
     )
     rank_by: RankingChoice = Field(
-        "auto", description="Score that ranks the networks; auto: macro_f1 where classes are uneven, else accuracy."
+        "auto",
+        description="Score that ranks the networks; auto: macro_f1 where classes are uneven, else accuracy; where an "
+        "image may have several labels, mean_average_precision.",
     )
     ensemble: bool | None = Field(
         None,
@@ -116,6 +138,10 @@ class Recipe(Record):
     @property
     def refine(self) -> RefineSettings:
         return RefineSettings.model_validate(self._overridden("refine"))
+
+    @property
+    def data(self) -> DataSettings:
+        return DataSettings.model_validate(self._overridden("data"))
 
     @property
     def probe(self) -> ProbeSettings:
@@ -145,7 +171,12 @@ class Recipe(Record):
                 raise RecipeError(f"'{section}.{first['loc'][0]}' does not fit: {first['msg']}.") from error
 
 
-SECTIONS: dict[str, type[Record]] = {"finetune": FinetuneSettings, "refine": RefineSettings, "probe": ProbeSettings}
+SECTIONS: dict[str, type[Record]] = {
+    "finetune": FinetuneSettings,
+    "refine": RefineSettings,
+    "probe": ProbeSettings,
+    "data": DataSettings,
+}
 
 
 def override_keys() -> list[str]:

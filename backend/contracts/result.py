@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from backend.contracts.base import Id, Record
-from backend.contracts.dataset import Preprocessing
+from backend.contracts.dataset import Preprocessing, Task
 from backend.contracts.recipe import RankBy
 
 WeightsKind = Literal["imagenet", "scratch"]
@@ -31,7 +31,10 @@ class Candidate(Record):
 
 
 class EpochRecord(Record):
-    """One epoch of one candidate. Losses are mean cross-entropy in nats."""
+    """One epoch of one candidate. Losses are mean cross-entropy in nats, of multi-label ones the mean over labels.
+
+    `val_accuracy` of a multi-label run is the share of images of which every label is right.
+    """
 
     epoch: int
     train_loss: float | None
@@ -40,13 +43,26 @@ class EpochRecord(Record):
 
 
 class ClassScore(Record):
-    """One class on the test images. `support` is how many of them there are."""
+    """One class on the test images. `support` is how many of them carry it.
+
+    Of a label of a multi-label model also the threshold from which on it counts as present, and the average precision,
+    which no threshold changes; None where no test image carries it.
+    """
 
     label: str
     precision: float
     recall: float
     f1: float
     support: int
+    threshold: float | None = None
+    average_precision: float | None = None
+
+
+class LabelConfusion(Record):
+    """One label of a multi-label model on the test images: [[absent and said so, false alarms], [misses, finds]]."""
+
+    label: str
+    matrix: tuple[tuple[int, int], tuple[int, int]] = Field(description="[[tn, fp], [fn, tp]]")
 
 
 class ConfusionMatrix(Record):
@@ -57,7 +73,11 @@ class ConfusionMatrix(Record):
 
 
 class TestScores(Record):
-    """Scores on the held-out test images. Interval: Wilson score, 95% (Wilson 1927). ECE: 15 equal-width bins."""
+    """Scores on the held-out test images. Interval: Wilson score, 95% (Wilson 1927). ECE: 15 equal-width bins.
+
+    Multi-label: `accuracy` is the subset accuracy, the share of images of which every label is right; log-loss and ECE
+    are means over all labels of all images. The fields below the ECE are multi-label only.
+    """
 
     __test__ = False
 
@@ -66,10 +86,18 @@ class TestScores(Record):
     macro_f1: float
     log_loss: float
     expected_calibration_error: float
+    subset_accuracy: float | None = Field(None, description="The same as accuracy, by its full name.")
+    micro_f1: float | None = Field(None, description="F1 of all labels' decisions in one pot.")
+    hamming_loss: float | None = Field(None, description="Share of all labels of all images that are wrong.")
+    mean_average_precision: float | None = Field(None, description="Mean over labels; no threshold changes it.")
 
 
 class TestPrediction(Record):
-    """One test image: the truth, the best model's answer, and the probability that it gave its answer."""
+    """One test image: the truth, the best model's answer, and the probability that it gave its answer.
+
+    Multi-label: `label` and `predicted` are all labels in one line, equal where every label is right, "" where there is
+    none; `confidence` is that of the least sure label's decision; `confidences` are of all labels by `class_names`.
+    """
 
     __test__ = False
 
@@ -77,6 +105,9 @@ class TestPrediction(Record):
     label: str
     predicted: str
     confidence: float
+    labels: tuple[str, ...] | None = None
+    predicted_labels: tuple[str, ...] | None = None
+    confidences: tuple[float, ...] | None = None
 
 
 class TestPredictions(Record):
@@ -86,6 +117,8 @@ class TestPredictions(Record):
 
     class_names: tuple[str, ...]
     images: tuple[TestPrediction, ...]
+    task: Task = "multiclass"
+    thresholds: tuple[float, ...] | None = Field(None, description="By class_names; multi-label only.")
 
 
 class LeaderboardRow(Record):
@@ -107,6 +140,8 @@ class LeaderboardRow(Record):
     macro_f1: float | None = None
     val_accuracy: float | None = None
     val_macro_f1: float | None = None
+    mean_average_precision: float | None = Field(None, description="Multi-label only, on test.")
+    val_mean_average_precision: float | None = Field(None, description="Multi-label only, on validation.")
     train_seconds: float | None = None
     predict_ms_per_image: float | None = None
     parameters: int | None = None
@@ -114,12 +149,19 @@ class LeaderboardRow(Record):
 
 
 class SuspectLabel(Record):
-    """An image whose label is contradicted by a model without it. `confidence` is that of `suggested`."""
+    """An image whose label is contradicted by a model without it. `confidence` is that of `suggested`.
+
+    Multi-label: one label of the image is doubted, `doubted`, as missing or as superfluous; `label` and `suggested` are
+    all labels in one line, as they are and as they would be, and `suggested_labels` the latter one by one.
+    """
 
     image_id: Id
     label: str
     suggested: str
     confidence: float
+    doubted: str | None = None
+    kind: Literal["missing", "superfluous"] | None = None
+    suggested_labels: tuple[str, ...] | None = None
 
 
 class LearningCurvePoint(Record):
@@ -129,12 +171,17 @@ class LearningCurvePoint(Record):
     accuracy: float
     accuracy_ci95: tuple[float, float]
     macro_f1: float
+    mean_average_precision: float | None = Field(None, description="Multi-label only.")
 
 
 class Calibration(Record):
-    """Temperature scaling (Guo et al. 2017) of the winner, on held-out predictions. Losses in nats, ECE in 0..1."""
+    """Temperature scaling (Guo et al. 2017) of the winner, on held-out predictions. Losses in nats, ECE in 0..1.
+
+    Multi-label: each label also gets an offset that is added to its score after the division (Platt 1999).
+    """
 
     temperature: float
+    offsets: tuple[float, ...] | None = Field(None, description="By class_names, in nats; multi-label only.")
     images: int
     log_loss_before: float
     log_loss_after: float
@@ -143,7 +190,10 @@ class Calibration(Record):
 
 
 class ClassImbalance(Record):
-    """How uneven the classes are, and what followed. `ratio`: largest by smallest class; `automatic`: nobody asked."""
+    """How uneven the classes are, and what followed. `ratio`: largest by smallest class; `automatic`: nobody asked.
+
+    Multi-label: what is rare is found by a threshold of its own for each label, not by weights in training.
+    """
 
     ratio: float
     balanced: bool
@@ -173,6 +223,7 @@ class BestModel(Record):
     input_size: int
     predict_ms_per_image: float | None = None
     members: tuple[EnsembleMember, ...] = Field((), description="The networks of an ensemble; empty for a single one.")
+    mean_average_precision: float | None = Field(None, description="Multi-label only.")
 
 
 class SplitSizes(Record):
@@ -181,6 +232,10 @@ class SplitSizes(Record):
     test: int
     seed: int
     strategy: str
+    grouped_by: str | None = Field(None, description="The rule by which images were kept together, if any.")
+    label_counts: dict[str, tuple[int, int, int]] | None = Field(
+        None, description="Images with each label in train, val and test; multi-label only."
+    )
 
 
 class LeakedScore(Record):
@@ -209,11 +264,15 @@ class Results(Record):
     job_id: Id
     dataset_id: Id
     dataset_version: int = Field(1, description="The version that was trained on.")
+    task: Task = "multiclass"
     model_id: Id
     best_model: BestModel
     leaderboard: tuple[LeaderboardRow, ...]
     test: TestScores
-    confusion_matrix: ConfusionMatrix
+    confusion_matrix: ConfusionMatrix | None = Field(
+        None, description="None where an image may have several labels: see label_confusion."
+    )
+    label_confusion: tuple[LabelConfusion, ...] = Field((), description="One for each label; multi-label only.")
     per_class: tuple[ClassScore, ...]
     history: dict[str, tuple[EpochRecord, ...]]
     split: SplitSizes
@@ -247,6 +306,10 @@ class ModelInfo(Record):
     weights: WeightsKind
     weights_source: WeightsSource | None = None
     class_names: tuple[str, ...]
+    task: Task = "multiclass"
+    thresholds: tuple[float, ...] | None = Field(
+        None, description="By class_names: from which probability on a label is present; multi-label only."
+    )
     preprocessing: Preprocessing
     accuracy: float
     macro_f1: float

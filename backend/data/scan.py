@@ -142,6 +142,7 @@ def _item(picture: Labelled, taken: Taken, repeats: Counter[str]) -> ImageItem:
         path=taken.path,
         label=picture.label,
         labels=picture.labels,
+        file=picture.member.name,
         digest=taken.digest,
         width=taken.width,
         height=taken.height,

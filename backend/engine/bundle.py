@@ -6,9 +6,10 @@
     net = timm.create_model(ckpt["timm_name"], num_classes=len(ckpt["class_names"]), **ckpt["model_args"])
     net.load_state_dict(ckpt["state_dict"])
 
-`model_args` is empty for every network of the catalogue. Of several networks that answer together these lines rebuild
-the leading one; all of them, with weights that add up to 1, stand under `members` (`engine.members`). It does not know
-where models are kept.
+`task` says what the scores are: softmax them for "multiclass", a sigmoid each for "multilabel", where a label is
+present from its entry of `thresholds` on. `model_args` is empty for every network of the catalogue. Of several networks
+that answer together these lines rebuild the leading one; all of them, with weights that add up to 1, stand under
+`members` (`engine.members`). It does not know where models are kept.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ def _checkpoint(network: Network, info: ModelInfo, members: Sequence[Member]) ->
         "timm_name": info.timm_name,
         "model_args": dict(network.model_args),
         "class_names": list(info.class_names),
+        "task": info.task,
+        "thresholds": None if info.thresholds is None else list(info.thresholds),
         "preprocessing": info.preprocessing.model_dump(mode="json"),
         "input_size": network.input_size,
         "metrics": {"accuracy": info.accuracy, "macro_f1": info.macro_f1},
@@ -143,6 +146,7 @@ def _single(checkpoint: dict[str, Any], info: ModelInfo, *, origin: str) -> Netw
         std=info.preprocessing.std,
         input_size=int(checkpoint["input_size"]),
         model_args=dict(checkpoint["model_args"]),
+        task=info.task,
     )
 
 

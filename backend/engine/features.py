@@ -16,6 +16,7 @@ import torch
 from backend.contracts import Preprocessing, Progress, RunControl
 from backend.data.pages import release_pages
 from backend.data.transforms import normalise
+from backend.engine.activation import activate
 from backend.engine.arithmetic import autocast, forward_batch
 from backend.engine.network import Network
 
@@ -58,14 +59,16 @@ def predict_probabilities(
     exact: bool = True,
     control: RunControl | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Class probabilities [N, C], rows summing to 1. `exact` computes in float32, as serving does.
+    """Class probabilities [N, C]; rows sum to 1 where the network's task is multi-class.
+
+    `exact` computes in float32, as serving does.
 
     Raises:
         JobCancelled: through `control`, between batches.
     """
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(network.module(batch).double(), dim=1)
+        return activate(network.module(batch), network.task)
 
     source = _Batches(images, places, forward_batch(network.device.type, exact=exact))
     rows = _forward(network, source, forward, preprocessing=preprocessing, control=control, exact=exact)

@@ -32,6 +32,7 @@ def keep_network(path: Path, network: Network, preprocessing: Preprocessing) -> 
         "std": network.std,
         "input_size": network.input_size,
         "num_classes": network.num_classes,
+        "task": network.task,
         "preprocessing": preprocessing.model_dump(mode="json"),
     }
     with atomic_file(path) as temporary:
@@ -61,6 +62,7 @@ def kept_network(path: Path) -> tuple[Network, Preprocessing]:
             std=tuple(known["std"]),
             input_size=known["input_size"],
             model_args=known["model_args"],
+            task=known.get("task", "multiclass"),
         )
         return network, Preprocessing.model_validate(known["preprocessing"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:

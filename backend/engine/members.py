@@ -49,6 +49,7 @@ class Member:
             "weight": self.weight,
             "weights": network.weights,
             "weights_source": network.weights_source,
+            "task": network.task,
         }
 
     def described(self) -> EnsembleMember:
@@ -96,6 +97,7 @@ def open_member(part: Any, class_names: Sequence[str], *, origin: str) -> Member
         std=preprocessing.std,
         input_size=int(part["input_size"]),
         model_args=dict(part["model_args"]),
+        task=part.get("task", "multiclass"),
     )
     return Member(name=part["name"], network=network, preprocessing=preprocessing, weight=float(part["weight"]))
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from backend.config import Settings
-from backend.contracts import WeightsKind, WeightsSource
+from backend.contracts import Task, WeightsKind, WeightsSource
 from backend.engine.arithmetic import choose_device, place
 from backend.engine.models import TIMM_FAMILY, TIMM_PREFIX, ModelSpec
 from backend.engine.weights import load_weights
@@ -26,7 +26,8 @@ class Network:
     """A timm module with a linear classifier, and what one must know to feed it.
 
     `mean` and `std` are of RGB in 0..1; `input_size` is pixels a side. `model_args` are what `timm.create_model` needs
-    besides the name and the number of classes; empty for every network of the catalogue.
+    besides the name and the number of classes; empty for every network of the catalogue. `task` decides how its scores
+    become probabilities (`engine.activation`).
     """
 
     module: nn.Module
@@ -37,6 +38,7 @@ class Network:
     std: tuple[float, float, float]
     input_size: int
     model_args: dict[str, Any] = field(default_factory=dict)
+    task: Task = "multiclass"
 
     @property
     def device(self) -> torch.device:

@@ -15,10 +15,12 @@ import numpy.typing as npt
 import torch
 
 from backend.data.transforms import normalise
+from backend.engine.activation import activate
 from backend.engine.forward import openvino_library as library
 from backend.engine.forward.choice import CANNOT
 from backend.engine.forward.openvino_forward import OpenVinoForward, graph_of
 from backend.engine.members import Member
+from backend.engine.network import Network
 from backend.inference.access import exclusive
 
 log = logging.getLogger(__name__)
@@ -76,13 +78,13 @@ class ServedNetwork:
             # The head is run twice, without and with its last layer: beside the backbone that costs nothing.
             features = module.forward_head(spatial, pre_logits=True)  # type: ignore[operator]
             scores = module.forward_head(spatial)  # type: ignore[operator]
-        return Answer(_shares(scores), features.float().cpu().numpy())
+        return Answer(_probabilities(network, scores), features.float().cpu().numpy())
 
     def _by_openvino(self, forward: OpenVinoForward, pixels: Pixels) -> Answer:
         features = forward(pixels)
         with torch.inference_mode():
             scores = self.member.network.head(torch.from_numpy(features))
-        return Answer(_shares(scores), features)
+        return Answer(_probabilities(self.member.network, scores), features)
 
     def _convert(self, sample: Pixels) -> None:
         network = self.member.network
@@ -102,6 +104,6 @@ class ServedNetwork:
             log.warning("converted network disagrees", extra={"network": self.member.name, "apart": apart})
 
 
-def _shares(scores: torch.Tensor) -> npt.NDArray[np.float64]:
-    shares: npt.NDArray[np.float64] = torch.softmax(scores.double(), dim=1).cpu().numpy()
-    return shares
+def _probabilities(network: Network, scores: torch.Tensor) -> npt.NDArray[np.float64]:
+    rows: npt.NDArray[np.float64] = activate(scores, network.task).cpu().numpy()
+    return rows

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from backend.contracts import EpochRecord, LeaderboardRow, Results
 from backend.tracking.background import BackgroundSteps
 from backend.tracking.earlier_runs import KIND, earlier_run, end_orphans
-from backend.tracking.plots import draw_confusion_matrix, draw_training_curves
+from backend.tracking.plots import draw_confusion_matrix, draw_label_confusion, draw_training_curves
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
 from backend.tracking.wording import explain_failure, flatten, without_password
 
@@ -197,7 +197,10 @@ class _RunRecord:
     @staticmethod
     def _store_files(client: MlflowClient, run_id: str, results: Results, artifacts: Sequence[Path]) -> None:
         client.log_dict(run_id, results.model_dump(mode="json"), "results.json")
-        client.log_figure(run_id, draw_confusion_matrix(results.confusion_matrix), "plots/confusion_matrix.png")
+        if results.confusion_matrix is not None:
+            client.log_figure(run_id, draw_confusion_matrix(results.confusion_matrix), "plots/confusion_matrix.png")
+        if results.label_confusion:
+            client.log_figure(run_id, draw_label_confusion(results.label_confusion), "plots/confusion_matrices.png")
         curves = draw_training_curves(results.history)
         if curves is not None:
             client.log_figure(run_id, curves, "plots/training_curves.png")

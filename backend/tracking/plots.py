@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from backend.contracts import ConfusionMatrix, EpochRecord
+from backend.contracts import ConfusionMatrix, EpochRecord, LabelConfusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,30 @@ def draw_confusion_matrix(confusion: ConfusionMatrix) -> Figure:
             for column in places:
                 colour = "white" if shares[row][column] > 0.5 else "black"
                 axes.text(column, row, str(confusion.matrix[row][column]), ha="center", va="center", color=colour)
+    return figure
+
+
+def draw_label_confusion(labels: Sequence[LabelConfusion]) -> Figure:
+    """Draw one table of two by two for each label of a multi-label model, the first `READABLE_CLASSES` of them."""
+    from matplotlib.figure import Figure
+
+    shown = labels[:READABLE_CLASSES]
+    columns = min(4, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.6 * lines + 0.4), layout="constrained")
+    figure.suptitle("Labels on test images (rows: truth, columns: answer)")
+    for axes, one in zip(figure.subplots(lines, columns, squeeze=False).flat, shown, strict=False):
+        shares = [[cell / max(1, sum(row)) for cell in row] for row in one.matrix]
+        axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+        axes.set(title=_plain(one.label))
+        axes.set_xticks([0, 1], ["absent", "present"])
+        axes.set_yticks([0, 1], ["absent", "present"])
+        for row in (0, 1):
+            for column in (0, 1):
+                colour = "white" if shares[row][column] > 0.5 else "black"
+                axes.text(column, row, str(one.matrix[row][column]), ha="center", va="center", color=colour)
+    for axes in figure.axes[len(shown) :]:
+        axes.set_axis_off()
     return figure
 
 
