@@ -46,7 +46,10 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="1: never touch the network.")
     hub_timeout_s: float = Field(3.0, gt=0, le=60, description="Longest wait, in seconds, for a sign of life of a hub.")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), repr=False, description="Comma-separated keys. Unset: no key is asked for and only loopback is served."
+        (),
+        repr=False,
+        description="Comma-separated keys, each alone or as name:key. Unset: no key is asked for and only loopback is "
+        "served.",
     )
     api_url: str | None = Field(
         None, description="Service that the browser half and the command line talk to; http://127.0.0.1:8000."

@@ -23,7 +23,7 @@ from backend import __version__
 from backend.api import OPEN_ROUTERS, ROUTERS
 from backend.api.error_handlers import add_error_handlers
 from backend.api.request_log import RequestLog
-from backend.api.security import BEARER_SCHEME, HEADER_SCHEME, KeyGuard
+from backend.api.security import BEARER_SCHEME, HEADER_SCHEME, KeyGuard, Keys
 from backend.api.services import Pool, Services, Verbs, build_services
 from backend.config import Settings
 from backend.errors import InputError, SightglassError
@@ -102,7 +102,7 @@ def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: 
     )
     app = FastAPI(title="Sightglass", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
     app.state.services = services
-    app.add_middleware(KeyGuard, keys=settings.api_keys)
+    app.add_middleware(KeyGuard, keys=Keys(settings.api_keys))
     app.add_middleware(RequestLog)
     add_error_handlers(app)
     for router in OPEN_ROUTERS:

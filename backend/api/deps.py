@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
 
-from backend.api.security import caller_of, offered_key
+from backend.api.security import LOCAL, caller_of
 from backend.api.services import Services
 from backend.config import Settings
 from backend.contracts import ID_PATTERN, Caller
@@ -73,14 +72,15 @@ Version = Annotated[
 ]
 
 
-def _author(request: Request) -> str:
-    """Who asks, as far as the service can tell: which key it is, without telling the key."""
-    key = offered_key(request.headers)
-    return "" if key is None else f"key {hashlib.sha256(key).hexdigest()[:8]}"
+CallerDep = Annotated[Caller, Depends(caller_of)]
+
+
+def _author(caller: CallerDep) -> str:
+    """Who asks, for a dataset's history; '' where the service knows nobody by name."""
+    return "" if caller.name == LOCAL else caller.name
 
 
 Author = Annotated[str, Depends(_author)]
-CallerDep = Annotated[Caller, Depends(caller_of)]
 ImageId = Annotated[str, _path_id("image_id", noun="image", where="GET /api/cv/datasets/{dataset_id}/images")]
 JobId = Annotated[str, _path_id("job_id", noun="job", where="GET /api/cv/jobs")]
 UploadId = Annotated[str, _path_id("upload_id", noun="upload", where="GET /api/cv/uploads")]
