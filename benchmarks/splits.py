@@ -5,7 +5,6 @@ Which images are the test's is decided by the product's own split, for our side 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from backend.config import Settings
 from backend.contracts import Dataset, Split
 from backend.data import open_dataset, stratified_split
+from backend.data.pictures import read_picture
 from benchmarks.parts import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
@@ -56,8 +56,8 @@ def _copy(dataset: Dataset, places: Iterable[int], target: Path) -> None:
         item = dataset.items[place]
         folder = target / item.label
         folder.mkdir(parents=True, exist_ok=True)
-        source = dataset.root / item.path
-        shutil.copyfile(source, folder / f"{place:06}{source.suffix}")
+        target_file = folder / f"{place:06}{Path(item.path).suffix}"
+        target_file.write_bytes(read_picture(dataset.root, item.path))
 
 
 def count(folder: Path) -> int:

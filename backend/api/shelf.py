@@ -14,6 +14,7 @@ from pathlib import Path
 from backend.contracts import Dataset, ImageItem
 from backend.data.images import open_image
 from backend.data.manifest import load_dataset, require_stored
+from backend.data.pictures import read_picture, where
 from backend.errors import NotFoundError
 from backend.storage.folders import LOCAL, Folders
 from backend.storage.version_log import VersionLog
@@ -87,25 +88,24 @@ class DatasetShelf:
                 self._open.popitem(last=False)
         return opened
 
-    def picture(self, opened: OpenDataset, image_id: str) -> Path:
-        """Where an image's file lies on this machine.
+    def picture(self, opened: OpenDataset, image_id: str) -> bytes:
+        """An image's bytes, fetched first where they are not on this machine.
 
         Raises:
-            NotFoundError: no such image in this dataset.
+            NotFoundError: no such image in this dataset, or its file is gone.
             UnavailableError: the object storage, which has it, does not answer.
         """
-        return self._folders.fetch_file(opened.dataset.root, opened.item(image_id).path)
+        root, path = opened.dataset.root, opened.item(image_id).path
+        if not self._folders.fetch_file(root, where(path).file).is_file():
+            raise NotFoundError(
+                "The image's file is gone from the data folder; delete the dataset and upload it again."
+            )
+        return read_picture(root, path)
 
 
-def thumbnail(path: Path, *, size: int, max_pixels: int) -> bytes:
-    """Return a JPEG of the picture whose longer side is at most `size` pixels; it is never enlarged.
-
-    Raises:
-        NotFoundError: the file is gone.
-    """
-    if not path.is_file():
-        raise NotFoundError("The image's file is gone from the data folder; delete the dataset and upload it again.")
-    image = open_image(path, max_pixels=max_pixels)
+def thumbnail(content: bytes, *, size: int, max_pixels: int) -> bytes:
+    """Return a JPEG of the picture whose longer side is at most `size` pixels; it is never enlarged."""
+    image = open_image(content, max_pixels=max_pixels)
     image.thumbnail((size, size))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)

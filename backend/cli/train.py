@@ -135,15 +135,24 @@ def default_out(archive: Path) -> Path:
 
 
 def suspect_paths(results: Results, archive: Path, out: Path) -> dict[str, str]:
-    """Where the images of suspect labels lie, by their ids."""
+    """Copies of the images of suspect labels, below `out`, by their ids: in the dataset many images share a file."""
     if not results.suspect_labels:
         return {}
     from backend.data.manifest import load_dataset
+    from backend.data.pictures import read_picture
 
     imported = out / "dataset" / results.dataset_id
     dataset = load_dataset(imported if imported.exists() else archive)
     asked = {suspect.image_id for suspect in results.suspect_labels}
-    return {item.image_id: str(dataset.root / item.path) for item in dataset.items if item.image_id in asked}
+    folder = out / "suspects"
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {}
+    for item in dataset.items:
+        if item.image_id in asked:
+            place = (folder / item.image_id).with_suffix(Path(item.path).suffix)
+            place.write_bytes(read_picture(dataset.root, item.path))
+            places[item.image_id] = str(place)
+    return places
 
 
 def report(results: Results, folder: Path, *, paths: dict[str, str]) -> None:

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from backend.config import available_cores
 from backend.contracts import Dataset, ImageItem, Preprocessing, Progress, RunControl
-from backend.data.images import open_image, prepare_image
+from backend.data.images import prepare_image
 from backend.data.pages import release_pages
+from backend.data.pictures import open_picture
 from backend.errors import ImageError, InputError, TooLargeError
 from backend.storage.cache_space import mark_used, prune
 from backend.storage.files import TEMPORARY_PREFIX, free_bytes
@@ -159,7 +160,7 @@ def _build(
 def _decode(root: Path, item: ImageItem, preprocessing: Preprocessing) -> Pixels:
     try:
         # The size was checked on import against the settings of that day; it has not changed since.
-        image = open_image(root / item.path, max_pixels=item.width * item.height)
+        image = open_picture(root, item.path, max_pixels=item.width * item.height)
     except InputError as error:
         raise ImageError(
             f"Image '{item.image_id}' of class '{item.label}' can no longer be read: {error.detail} "

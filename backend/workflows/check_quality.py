@@ -16,6 +16,7 @@ from backend.data.facts import SHARPNESS_SIDE, facts_of
 from backend.data.images import examine_image
 from backend.data.insights import write_insights
 from backend.data.manifest import load_dataset, require_stored, save_dataset, version_folder
+from backend.data.pictures import read_picture
 from backend.data.quality import find_issues
 from backend.errors import ImageError, NotFoundError, TooLargeError
 from backend.jobs.queue import JobQueue
@@ -106,7 +107,7 @@ def _batches(items: list[ImageItem]) -> Iterator[list[ImageItem]]:
 def _with_facts(item: ImageItem, dataset: Dataset, settings: Settings) -> ImageItem:
     try:
         found = examine_image(
-            (dataset.root / item.path).read_bytes(), max_pixels=settings.max_image_pixels, side=SHARPNESS_SIDE
+            read_picture(dataset.root, item.path), max_pixels=settings.max_image_pixels, side=SHARPNESS_SIDE
         )
     except (ImageError, TooLargeError, OSError):  # taken away or damaged since the import: training will say so
         return item

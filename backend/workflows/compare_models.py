@@ -25,8 +25,8 @@ from backend.contracts import (
     TestPrediction,
     TestPredictions,
 )
-from backend.data.images import open_image
 from backend.data.manifest import load_dataset, require_stored
+from backend.data.pictures import open_picture
 from backend.errors import InputError, SightglassError
 from backend.storage.answers import read_answers
 from backend.storage.catalog import Catalog
@@ -144,7 +144,7 @@ def _ask(champion: Rival, fair: _Fair, *, root: Path, settings: Settings, contro
         message = f"{champion.info.name}: {start} of {len(fair.unseen)} images that it has never seen"
         control.report(Progress(stage="comparing", message=message, progress=start / len(fair.unseen)))
         batch = fair.unseen[start : start + BATCH]
-        pictures = [open_image(root / item.path, max_pixels=settings.max_image_pixels) for item, _ in batch]
+        pictures = [open_picture(root, item.path, max_pixels=settings.max_image_pixels) for item, _ in batch]
         for (_, one), row in zip(batch, predictor.probabilities(pictures), strict=True):
             found.append(
                 Answered(one.label, champion=predictor.class_names[int(row.argmax())], challenger=one.predicted)

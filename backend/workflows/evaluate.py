@@ -134,13 +134,13 @@ def _probabilities(
 ) -> npt.NDArray[np.float64]:
     import numpy as np
 
-    from backend.data.images import open_image
+    from backend.data.pictures import open_picture
 
     rows = []
     done = 0
     for items in _batches(dataset.items):
         control.check()
-        pictures = [open_image(dataset.root / item.path, max_pixels=settings.max_image_pixels) for item in items]
+        pictures = [open_picture(dataset.root, item.path, max_pixels=settings.max_image_pixels) for item in items]
         rows.append(predictor.probabilities(pictures))
         done += len(items)
         share = done / len(dataset.items)

@@ -92,8 +92,9 @@ def get_image(
 ) -> Response:
     """A thumbnail, as JPEG."""
     opened = services.shelf.get(dataset_id, version)
-    path = services.shelf.picture(opened, image_id)
-    content = thumbnail(path, size=size, max_pixels=services.settings.max_image_pixels)
+    content = thumbnail(
+        services.shelf.picture(opened, image_id), size=size, max_pixels=services.settings.max_image_pixels
+    )
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": IMMUTABLE})
 
 

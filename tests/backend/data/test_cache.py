@@ -8,7 +8,8 @@ import pytest
 from backend.contracts import Preprocessing, RunControl
 from backend.data import cache
 from backend.data.cache import decoded_images, keep_decoded
-from backend.data.images import open_image, prepare_image
+from backend.data.images import prepare_image
+from backend.data.pictures import open_picture, where
 from backend.errors import ImageError, JobCancelled, TooLargeError
 
 HOW = Preprocessing(height=8, width=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -27,13 +28,13 @@ def test_every_image_lies_at_its_place_as_prepared(dataset, tmp_path):
     images = decoded_images(dataset, HOW, cache_dir=tmp_path)
     assert (images.shape, images.dtype) == ((7, 8, 6, 3), np.uint8)
     for place, item in enumerate(dataset.items):
-        expected = prepare_image(open_image(dataset.root / item.path, max_pixels=10**6), HOW)
+        expected = prepare_image(open_picture(dataset.root, item.path, max_pixels=10**6), HOW)
         assert images[place].tobytes() == expected.tobytes()
 
 
 def test_the_second_call_decodes_nothing(dataset, tmp_path, monkeypatch):
     first = decoded_images(dataset, HOW, cache_dir=tmp_path)
-    monkeypatch.setattr(cache, "open_image", None)
+    monkeypatch.setattr(cache, "open_picture", None)
     again = decoded_images(dataset, HOW, cache_dir=tmp_path)
     assert isinstance(again, np.memmap)
     assert first.tobytes() == again.tobytes()
@@ -74,7 +75,7 @@ def test_a_file_cut_short_is_built_anew(dataset, tmp_path):
 
 def test_a_vanished_image_is_named_and_leaves_nothing_behind(dataset, tmp_path):
     item = dataset.items[2]
-    (dataset.root / item.path).unlink()
+    (dataset.root / where(item.path).file).unlink()
     with pytest.raises(ImageError, match=item.image_id):
         decoded_images(dataset, HOW, cache_dir=tmp_path)
     assert entries(tmp_path) == []

@@ -14,6 +14,7 @@ from backend.contracts import RunControl
 from backend.data import ingest
 from backend.data.archive import open_archive
 from backend.data.folder import Folder
+from backend.data.pictures import open_picture, read_picture
 from backend.data.scan import ImportPlan, import_members
 from backend.errors import JobCancelled
 
@@ -89,7 +90,7 @@ def test_processes_take_the_same_pictures_as_one(kind, written, settings, into, 
     assert dataset.items == reference.items
     assert {entry.reason for entry in dataset.info.skipped} == {entry.reason for entry in reference.info.skipped}
     for item in dataset.items:
-        assert (dataset.root / item.path).read_bytes() == (reference.root / item.path).read_bytes()
+        assert read_picture(dataset.root, item.path) == read_picture(reference.root, item.path)
 
 
 def test_what_was_taken_is_what_was_sent(reference, members):
@@ -165,7 +166,6 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_kind_of_picture_becomes_upright_rgb(name, folders, packed, into, settings):
-    from backend.data.images import open_image
     from backend.data.scan import import_archive
 
     data, suffix, mode = PICTURES[name]
@@ -175,7 +175,7 @@ def test_every_kind_of_picture_becomes_upright_rgb(name, folders, packed, into, 
     turned = name.startswith("turned")
     assert (item.width, item.height) == ((20, 40) if turned else (40, 20))
     assert mode in (None, item.facts.mode)
-    picture = open_image(dataset.root / item.path, max_pixels=10**6)
+    picture = open_picture(dataset.root, item.path, max_pixels=10**6)
     assert (picture.mode, picture.size) == ("RGB", (item.width, item.height))
     pixels = np.asarray(picture, dtype=float)
     assert item.facts.brightness == pytest.approx(np.asarray(picture.convert("L")).mean() / 255, abs=0.02)

@@ -310,7 +310,7 @@ def test_uneven_classes_are_balanced_and_ranked_by_macro_f1_unless_somebody_says
 
 
 def test_the_saved_network_answers_with_the_calibrated_confidence(dataset, run, monkeypatch):
-    from backend.data import open_image
+    from backend.data.pictures import open_picture
     from backend.inference.predictor import Predictor
 
     calibrate = look_in_module.calibrate
@@ -321,6 +321,6 @@ def test_the_saved_network_answers_with_the_calibrated_confidence(dataset, run, 
     answers = read_answers(outcome.folder)
     predictor = Predictor.open(outcome.folder, settings=run.settings)
     items = {item.image_id: item for item in dataset.items}
-    pictures = [open_image(dataset.root / items[one.image_id].path, max_pixels=10**8) for one in answers.images]
+    pictures = [open_picture(dataset.root, items[one.image_id].path, max_pixels=10**8) for one in answers.images]
     served = predictor.probabilities(pictures).max(axis=1)
     assert served == pytest.approx([one.confidence for one in answers.images], abs=0.03)

@@ -6,7 +6,7 @@ import torch
 
 from backend.contracts import Recipe
 from backend.data import open_dataset, stratified_split
-from backend.data.images import open_image
+from backend.data.pictures import open_picture
 from backend.inference.predictor import Predictor
 from backend.search import contest as contest_module
 from backend.search.combine import Combination
@@ -55,7 +55,7 @@ def test_the_saved_ensemble_answers_what_the_results_say(make_zip, settings, mon
     predictor = Predictor.open(outcome.folder, settings=settings)
     places = stratified_split(dataset, test_size=recipe.test_size, seed=recipe.seed).test
     items = [dataset.items[place] for place in places]
-    probabilities = predictor.probabilities([open_image(dataset.root / item.path, max_pixels=10**7) for item in items])
+    probabilities = predictor.probabilities([open_picture(dataset.root, item.path, max_pixels=10**7) for item in items])
     answers = {one.image_id: one for one in read_answers(outcome.folder).images}
     assert answers.keys() == {item.image_id for item in items}
     for item, one in zip(items, probabilities, strict=True):

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from backend.contracts import Job, RunControl
+from backend.data.pictures import where
 from backend.errors import DatasetError, DiskFullError, JobCancelled, NotFoundError
 from backend.search import compare as compare_module
 from backend.storage import files
@@ -118,7 +119,7 @@ def test_a_cancelled_job_leaves_its_notes_to_be_swept_for_another_may_be_at_work
 
 def test_a_dataset_that_went_away_is_said_with_what_to_do(run, dataset, settings, catalog):
     for item in dataset.items:
-        (dataset.root / item.path).unlink(missing_ok=True)
+        (dataset.root / where(item.path).file).unlink(missing_ok=True)
     with pytest.raises(DatasetError, match="can no longer be read"):
         run()
     shutil.rmtree(settings.datasets_dir / dataset.info.dataset_id)

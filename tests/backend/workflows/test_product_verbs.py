@@ -8,6 +8,7 @@ from PIL import Image
 
 from backend.contracts import Job, RunControl
 from backend.data.manifest import load_dataset
+from backend.data.pictures import read_picture
 from backend.errors import DatasetError, ImageError, InputError, NotFoundError, RecipeError
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
@@ -42,7 +43,7 @@ def job_for(dataset, **options):
 
 @pytest.fixture
 def picture(dataset):
-    return (dataset.root / dataset.items[0].path).read_bytes()
+    return read_picture(dataset.root, dataset.items[0].path)
 
 
 def test_an_imported_dataset_is_listed_and_opens_again(dataset, settings, catalog):
