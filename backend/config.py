@@ -5,7 +5,10 @@ Every field is the variable `SIGHTGLASS_<FIELD>`. Nothing else in the code base 
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +21,19 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many requests in any so many seconds."""
+
+    requests: int
+    seconds: int
+
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_RATE = re.compile(r"(\d{1,9}) ?(?:/|per) ?(\d{1,4})? ?(second|minute|hour|day)s?", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -50,6 +66,30 @@ class Settings(BaseSettings):
         repr=False,
         description="Comma-separated keys, each alone or as name:key. Unset: no key is asked for and only loopback is "
         "served.",
+    )
+    rate_limit: Annotated[tuple[Rate, ...], NoDecode] = Field(
+        (),
+        description="Requests that one key may make, or one address where no keys are set, such as 600/minute or "
+        "20/second,5000/hour. Unset: any number.",
+    )
+    rate_limit_predict: Annotated[tuple[Rate, ...], NoDecode] = Field(
+        (),
+        description="The same for predictions and heat maps, which have a budget of their own. Unset: as large.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated origins whose pages may call the API from a browser, such as "
+        "https://lab.example. Unset: none.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated names under which the API is asked, beside its addresses and localhost. Unset: "
+        "with keys any, without none.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated addresses or networks of proxies whose X-Forwarded-For and -Proto are believed. "
+        "Unset: none.",
     )
     api_url: str | None = Field(
         None, description="Service that the browser half and the command line talk to; http://127.0.0.1:8000."
@@ -110,16 +150,35 @@ class Settings(BaseSettings):
         "MiB. The least recently used goes first.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look: text or json.")
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "import_roots", "cors_origins", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
-    def _split_keys(cls, value: Any) -> Any:
-        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+    def _split(cls, value: Any) -> Any:
+        return _parts(value) if isinstance(value, str) else value
 
-    @field_validator("import_roots", mode="before")
+    @field_validator("rate_limit", "rate_limit_predict", mode="before")
     @classmethod
-    def _split_roots(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    def _read_rates(cls, value: Any) -> Any:
+        return tuple(map(_rate, _parts(value))) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(
+                    f"'{origin}' is no origin: name each as https://host or http://host:port, without a path. "
+                    "'*' is not possible: any page could then use the service."
+                )
+        return tuple(origin.lower() for origin in origins)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ipaddress.ip_network(proxy, strict=False)  # its ValueError names the value
+        return proxies
 
     @property
     def resolved_database_url(self) -> str:
@@ -156,3 +215,14 @@ class Settings(BaseSettings):
     @property
     def cache_dir(self) -> Path:
         return self.data_dir / "cache"
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _rate(text: str) -> Rate:
+    match = _RATE.fullmatch(text)
+    if match is None or int(match[1]) < 1 or match[2] == "0":
+        raise ValueError(f"'{text}' is no rate: write it as 120/minute, 5/second or 1000 per 2 hours.")
+    return Rate(requests=int(match[1]), seconds=int(match[2] or 1) * _SECONDS[match[3].lower()])

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import anyio
 from fastapi import Depends, FastAPI
-from fastapi.responses import RedirectResponse
 
 from backend import __version__
 from backend.api import OPEN_ROUTERS, ROUTERS
+from backend.api.documentation import router as documentation
+from backend.api.door import add_door
 from backend.api.error_handlers import add_error_handlers
-from backend.api.request_log import RequestLog
-from backend.api.security import BEARER_SCHEME, HEADER_SCHEME, KeyGuard, Keys
+from backend.api.security import BEARER_SCHEME, HEADER_SCHEME
 from backend.api.services import Pool, Services, Verbs, build_services
 from backend.config import Settings
 from backend.errors import InputError, SightglassError
@@ -100,16 +100,22 @@ def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: 
     services = build_services(
         settings, verbs, pool=pool or InferencePool(settings, warm_up=verbs.warm_up), make_queue=make_queue
     )
-    app = FastAPI(title="Sightglass", version=__version__, description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="Sightglass",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.services = services
-    app.add_middleware(KeyGuard, keys=Keys(settings.api_keys))
-    app.add_middleware(RequestLog)
+    add_door(app, settings)
     add_error_handlers(app)
+    app.include_router(documentation)
     for router in OPEN_ROUTERS:
         app.include_router(router)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(BEARER_SCHEME), Depends(HEADER_SCHEME)])
-    app.get("/", include_in_schema=False)(_to_documentation)
     return app
 
 
@@ -169,7 +175,7 @@ def run_worker(
     warm_up: Callable[[], None] = train_images.warm_up,
 ) -> None:
     """The main function of the workers' process: works until told to stop or its parent is gone."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, log_format=settings.log_format)
     prepare(settings)
     crew = create_crew(settings, handlers=handlers, warm_up=warm_up)
     signal.signal(signal.SIGTERM, lambda *_: crew.stop())
@@ -189,7 +195,7 @@ def serve(settings: Settings, *, reload: bool = False, worker: Callable[[Setting
     check_exposure(settings)
     if worker is not None:
         check_executor(settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, log_format=settings.log_format)
     prepare(settings)
     # The server passes a TERM on when it has ended; as an exception it lets the worker be stopped as well.
     signal.signal(signal.SIGTERM, _raise_exit)
@@ -275,10 +281,6 @@ def _greet_storage(services: Services) -> None:
         logger.error("object storage cannot be used", extra={"detail": error.detail})  # noqa: TRY400 - the detail says all
 
 
-async def _to_documentation() -> RedirectResponse:
-    return RedirectResponse("/docs")
-
-
 def _run_server(settings: Settings, *, reload: bool) -> None:
     import uvicorn
 
@@ -292,6 +294,10 @@ def _run_server(settings: Settings, *, reload: bool) -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        server_header=False,
+        # Whom a request comes from decides whose budget it takes: nobody but a proxy that was named may say so.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
 

@@ -14,7 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from backend.api.problems import problem
+from backend.api.request_log import HEADER
 from backend.api.schemas import ChangeRequest
+from backend.api.secure_headers import SECURE_HEADERS
 from backend.contracts import Recipe
 from backend.data.names import shown
 from backend.errors import AuthenticationError, InputError, SightglassError, UnavailableError, VersionConflict
@@ -104,8 +106,13 @@ async def _unforeseen_error(request: Request, error: Exception) -> Response:
     """A bug of ours. The log has the traceback; the answer names the request, so that the two can be matched."""
     request_id = getattr(request.state, "request_id", "unknown")
     logger.error("bug", exc_info=error, extra={"path": request.url.path, "request_id": request_id})
+    # This answer is made outside of all middleware.
     return problem(
-        500, SightglassError.title, f"The service made a mistake. Its log says more under request id {request_id}."
+        500,
+        SightglassError.title,
+        f"The service made a mistake. Its log says more under request id {request_id}.",
+        headers={**SECURE_HEADERS, HEADER: request_id},
+        request_id=request_id,
     )
 
 

@@ -1,4 +1,7 @@
-"""One log line a request, and an id that answer and log share. Bodies and headers are private and not logged."""
+"""One log line and one count a request, and an id that answer and log share. Bodies and headers are not logged.
+
+The id holds for everything that is done for the request: lines of other rooms and processes carry it too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.api.metrics import UNKNOWN_ROUTE, observe_request
+from backend.execution.trace import traced
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +35,8 @@ class RequestLog:
         offered = Headers(scope=scope).get(HEADER, "")
         request_id = offered if _SAFE_ID.fullmatch(offered) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), 0
+        # An error that nobody foresaw is answered outside of here, with 500.
+        started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -38,19 +45,25 @@ class RequestLog:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            # Pages that poll would fill the log: what was only read, and read well, is logged for debugging alone.
-            quiet = scope["method"] in ("GET", "HEAD") and 0 < status < 400
-            logger.log(
-                logging.DEBUG if quiet else logging.INFO,
-                "request",
-                extra={
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "ms": round((time.perf_counter() - started) * 1000, 1),
-                    "request_id": request_id,
-                },
-            )
+        with traced(request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                _tell(scope, status=status, seconds=time.perf_counter() - started)
+
+
+def _tell(scope: Scope, *, status: int, seconds: float) -> None:
+    method = scope["method"]
+    observe_request(route_of(scope), method, status=status, seconds=seconds)
+    # Pages that poll would fill the log: what was only read, and read well, is logged for debugging alone.
+    level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
+    if logger.isEnabledFor(level):
+        what = {"method": method, "path": scope["path"], "status": status, "ms": round(seconds * 1000, 1)}
+        state = scope["state"]
+        caller = {"caller": state["caller"]} if "caller" in state else {}
+        logger.log(level, "request", extra={**what, **caller, "request_id": state["request_id"]})
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that answered, such as `/api/cv/jobs/{job_id}`: never what a caller made up."""
+    return getattr(scope.get("route"), "path", UNKNOWN_ROUTE)

@@ -50,7 +50,7 @@ def serve_jobs(line: Line, settings: Settings, warm_up: Callable[[], None]) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     lower_priority()
     prepare_native_libraries()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, log_format=settings.log_format)
     warm_quietly(warm_up)
     while (task := line.connection.recv()) is not None:
         handler, job = task

@@ -1,8 +1,20 @@
-"""How log lines look: one line each, with the `extra` fields of the call as key=value behind the message."""
+"""How log lines look: one line each, as text with the `extra` fields behind the message, or as JSON.
+
+Every line says which request and which job it belongs to, where there is one. Lines never hold keys, headers, query
+strings or what files contain: that is up to those who write them, and tests look.
+"""
 
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pythonjsonlogger.json import JsonFormatter
+
+from backend.execution.trace import fields
+
+LogFormat = Literal["text", "json"]
 
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
@@ -27,9 +39,37 @@ class KeyValueFormatter(logging.Formatter):
         return super().formatMessage(record) + extra
 
 
-def configure_logging(level: str) -> None:
+class JsonLinesFormatter(JsonFormatter):
+    """`{"time": "2026-01-01T12:00:00.000+00:00", "level": "info", "logger": ..., "message": ..., ...}`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["message"],
+            reserved_attrs=sorted(_STANDARD - {"message"}),
+            json_ensure_ascii=False,
+        )
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        log_data["time"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        log_data["level"] = record.levelname.lower()
+        log_data["logger"] = record.name
+        super().add_fields(log_data, record, message_dict)
+        for name in [name for name in log_data if name.startswith("_")]:
+            del log_data[name]
+
+
+def configure_logging(level: str, *, log_format: LogFormat = "text") -> None:
     """Send everything from `level` on to standard error; call once in each process, at its start."""
     handler = logging.StreamHandler()
-    handler.setFormatter(KeyValueFormatter())
+    handler.addFilter(_name_the_work)
+    handler.setFormatter(JsonLinesFormatter() if log_format == "json" else KeyValueFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plug-ins at every start
+
+
+def _name_the_work(record: logging.LogRecord) -> bool:
+    """Add the request and the job, where the line does not name its own."""
+    for name, value in fields().items():
+        if not hasattr(record, name):
+            setattr(record, name, value)
+    return True
