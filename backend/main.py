@@ -252,10 +252,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threading.Thread(target=_learn_environment, args=(services,), name="learn-environment", daemon=True).start()
     if services.settings.storage_url is not None:
         threading.Thread(target=_greet_storage, args=(services,), name="greet-storage", daemon=True).start()
+    services.tally.start()
     try:
         yield
     finally:
         services.pool.close()
+        await anyio.to_thread.run_sync(services.tally.close)
         services.folders.close()
         services.database.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from backend.api.routes import (
+    audit,
     datasets,
     downloads,
     health,
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     predictions.plain_router,
     models.router,
     downloads.router,
+    audit.router,
 )
 
 __all__ = ["OPEN_ROUTERS", "ROUTERS"]

@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Query, Request
 from backend.api.security import LOCAL, caller_of
 from backend.api.services import Services
 from backend.config import Settings
-from backend.contracts import ID_PATTERN, Caller
+from backend.contracts import ID_PATTERN, AuditAction, Caller
 from backend.data.names import shown
 from backend.errors import NotFoundError
 from backend.storage.catalog import Catalog
@@ -81,6 +81,25 @@ def _author(caller: CallerDep) -> str:
 
 
 Author = Annotated[str, Depends(_author)]
+
+
+class Auditor:
+    """Writes a line of the audit log in the name of whoever asks."""
+
+    def __init__(self, services: ServicesDep, caller: CallerDep) -> None:
+        self._log = services.audit
+        self._caller = caller
+
+    def note(self, action: AuditAction, subject: str, *, dataset_id: str | None = None, detail: str = "") -> None:
+        """Write that `action` was done to the dataset, job or model `subject`.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        self._log.add(action, subject, caller=self._caller, dataset_id=dataset_id, detail=detail)
+
+
+AuditorDep = Annotated[Auditor, Depends()]
 ImageId = Annotated[str, _path_id("image_id", noun="image", where="GET /api/cv/datasets/{dataset_id}/images")]
 JobId = Annotated[str, _path_id("job_id", noun="job", where="GET /api/cv/jobs")]
 UploadId = Annotated[str, _path_id("upload_id", noun="upload", where="GET /api/cv/uploads")]

@@ -12,16 +12,20 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from backend.api.live import Live
 from backend.api.shelf import DatasetShelf
+from backend.api.tally import PredictionTally
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
 from backend.contracts import Candidate, Dataset, Job, Prediction, VersionChange
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
+from backend.storage.audit_log import AuditLog
 from backend.storage.catalog import Catalog
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
 from backend.storage.folders import Folders, folders_of
+from backend.storage.model_registry import ModelRegistry
+from backend.storage.prediction_counts import PredictionLog
 from backend.storage.uploads import UploadStore
 from backend.storage.version_log import VersionLog
 from backend.workflows.change_dataset import Desk
@@ -92,6 +96,12 @@ class Services:
     shelf: DatasetShelf
     vitals: Vitals
     folders: Folders
+    registry: ModelRegistry
+    audit: AuditLog
+    answered: PredictionLog
+    tally: PredictionTally
+    # Told of a dataset whose models have changed their states; returns at once.
+    mirror: Callable[[str], None]
     # What the inference process found out about the machine; empty until it has warmed up.
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -121,13 +131,19 @@ class Services:
 
 
 def build_services(
-    settings: Settings, verbs: Verbs, *, pool: Pool, make_queue: Callable[[Database, Settings], JobQueue]
+    settings: Settings,
+    verbs: Verbs,
+    *,
+    pool: Pool,
+    make_queue: Callable[[Database, Settings], JobQueue],
+    mirror: Callable[[str], None] = lambda _: None,
 ) -> Services:
     """Put the parts together; opens no connection yet."""
     database = Database(settings.resolved_database_url)
     catalog = Catalog(database)
     queue, events = make_queue(database, settings), EventLog(database)
     versions, folders = VersionLog(database), folders_of(settings)
+    answered = PredictionLog(database)
     return Services(
         settings=settings,
         verbs=verbs,
@@ -143,6 +159,11 @@ def build_services(
         shelf=DatasetShelf(settings.datasets_dir, versions, folders=folders),
         vitals=Vitals(lambda: _look(queue, catalog)),
         folders=folders,
+        registry=ModelRegistry(database),
+        audit=AuditLog(database),
+        answered=answered,
+        tally=PredictionTally(answered),
+        mirror=mirror,
     )
 
 

@@ -32,6 +32,14 @@ from backend.contracts.recipe import (
     override_entries,
     override_keys,
 )
+from backend.contracts.registered import (
+    CONFIDENCE_BINS,
+    ModelState,
+    PredictionCounts,
+    Promotion,
+    PromotionKind,
+    RegisteredModel,
+)
 from backend.contracts.result import (
     BestModel,
     Calibration,
@@ -62,6 +70,7 @@ from backend.contracts.upload import Upload
 from backend.contracts.version import ChangedImage, Corrections, DatasetDiff, VersionChange
 
 __all__ = [
+    "CONFIDENCE_BINS",
     "FINAL_STATES",
     "ID_PATTERN",
     "LOOKING_KINDS",
@@ -105,20 +114,25 @@ __all__ = [
     "ModelComparison",
     "ModelInfo",
     "ModelRef",
+    "ModelState",
     "NodeWork",
     "OverrideKey",
     "PoolAnswer",
     "PoolTask",
     "Prediction",
+    "PredictionCounts",
     "Preprocessing",
     "Preset",
     "ProbeSettings",
     "Progress",
+    "Promotion",
+    "PromotionKind",
     "Quality",
     "RankBy",
     "Recipe",
     "Record",
     "RefineSettings",
+    "RegisteredModel",
     "ResizeMode",
     "Results",
     "RunControl",

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, RowMapping, ScalarSelect, Table, delete, func, insert, select, update
 
-from backend.contracts import FINAL_STATES, LOOKING_KINDS, DatasetInfo, ModelInfo, Results, utc_now
+from backend.contracts import FINAL_STATES, LOOKING_KINDS, DatasetInfo, ModelInfo, Results
 from backend.errors import ConflictError, NotFoundError
 from backend.storage.database import Database
 from backend.storage.tables import datasets, jobs, models, results
@@ -142,9 +142,11 @@ class Catalog:
 
     # -- models
 
-    def models(self) -> list[ModelInfo]:
-        """All models, newest first."""
+    def models(self, *, archived: bool = True) -> list[ModelInfo]:
+        """All models, newest first; on request without those that were put aside."""
         query = select(models.c.record, models.c.promoted_at).order_by(models.c.sequence.desc())
+        if not archived:
+            query = query.where(models.c.archived_at.is_(None))
         with self._database.reading() as connection:
             return [_model(row) for row in connection.execute(query).mappings()]
 
@@ -160,19 +162,26 @@ class Catalog:
         return _model(row)
 
     def resolve_model(self, dataset_or_model_id: str) -> ModelInfo:
-        """A model by its own id, or by its dataset's: then the promoted one, else the newest.
+        """A model by its own id, or by its dataset's: then the promoted one, else the newest that is not archived.
 
         Raises:
             NotFoundError: neither a model nor a dataset with a model.
         """
         row = self._first(models.c.model_id == dataset_or_model_id) or self._first(
-            models.c.dataset_id == dataset_or_model_id
+            models.c.dataset_id == dataset_or_model_id, models.c.archived_at.is_(None)
         )
         if row is not None:
             return _model(row)
         with self._database.reading() as connection:
             known = connection.scalar(select(datasets.c.dataset_id).where(datasets.c.dataset_id == dataset_or_model_id))
             job_id = _active_job(connection, dataset_or_model_id)
+            of_it = models.c.dataset_id == dataset_or_model_id
+            archived = connection.scalar(select(func.count()).select_from(models).where(of_it))
+        if archived:
+            raise NotFoundError(
+                f"All models of dataset '{dataset_or_model_id}' are archived. Name one by its own id, or take one "
+                "back: POST /api/cv/models/MODEL/restore."
+            )
         if known is None:
             raise NotFoundError(
                 f"'{dataset_or_model_id}' is neither a model nor a dataset; {LIST_MODELS}, {LIST_DATASETS}."
@@ -180,28 +189,14 @@ class Catalog:
         on_its_way = f"job '{job_id}' is on its way" if job_id else "POST /api/cv/train/start trains one"
         raise NotFoundError(f"Dataset '{dataset_or_model_id}' has no model yet; {on_its_way}.")
 
-    def promote(self, model_id: str) -> ModelInfo:
-        """Make a model its dataset's choice and the default of `POST /predict`.
-
-        Raises:
-            NotFoundError: no such model.
-        """
-        model = self.model(model_id)
-        with self._database.writing() as connection:
-            connection.execute(update(models).where(models.c.dataset_id == model.dataset_id).values(promoted_at=None))
-            connection.execute(update(models).where(models.c.model_id == model_id).values(promoted_at=utc_now()))
-        return self.model(model_id)
-
     def default_model(self) -> ModelInfo | None:
-        """The model promoted last, on any dataset; else the newest; None where nothing has been trained."""
-        row = self._first(None)
+        """The model promoted last, on any dataset; else the newest that is not archived; None where there is none."""
+        row = self._first(models.c.archived_at.is_(None))
         return None if row is None else _model(row)
 
-    def _first(self, condition: Any | None) -> RowMapping | None:
+    def _first(self, *conditions: Any) -> RowMapping | None:
         """The model promoted last, else the newest, among those that fit."""
-        query = select(models.c.record, models.c.promoted_at)
-        if condition is not None:
-            query = query.where(condition)
+        query = select(models.c.record, models.c.promoted_at).where(*conditions)
         promoted_first = (
             models.c.promoted_at.is_(None),
             models.c.promoted_at.desc(),

@@ -106,7 +106,56 @@ models = Table(
     Column("model_id", String(64), nullable=False, unique=True),
     Column("dataset_id", String(64), nullable=False, index=True),
     Column("job_id", String(64), nullable=True),
+    # Set on the one model that answers for its dataset; the latest of all datasets answers `POST /predict`.
     Column("promoted_at", UtcTime, nullable=True),
+    Column("archived_at", UtcTime, nullable=True),
+    Column("record", PlainText, nullable=False),
+)
+Index(
+    "uq_models_promoted",
+    models.c.dataset_id,
+    unique=True,
+    sqlite_where=models.c.promoted_at.is_not(None),
+    postgresql_where=models.c.promoted_at.is_not(None),
+)
+
+# Who answered for a dataset, oldest first. Rows that are not undone are a stack: a rollback goes back down on it. No
+# key onto models: a promotion was so, also of a model that is gone.
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("promotion_id", LongInteger, primary_key=True, autoincrement=True),
+    Column("dataset_id", String(64), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("model_id", String(64), nullable=False),
+    Column("replaced_id", String(64), nullable=True),
+    Column("actor", PlainText, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("undone_at", UtcTime, nullable=True),
+)
+
+# Only ever added to: the database itself refuses to change or remove a row (a trigger of migration 0004).
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("entry_id", LongInteger, primary_key=True, autoincrement=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("actor", PlainText, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(64), nullable=False, index=True),
+    Column("dataset_id", String(64), nullable=True),
+    Column("detail", PlainText, nullable=False),
+    Column("address", PlainText, nullable=False),
+    Column("request_id", PlainText, nullable=False),
+    sqlite_autoincrement=True,  # an id is never used twice, so a reader's place stays true
+)
+
+# What a model answered on one day (UTC, `2026-01-31`): counts, no pictures.
+prediction_counts = Table(
+    "prediction_counts",
+    metadata,
+    Column("model_id", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
     Column("record", PlainText, nullable=False),
 )
 

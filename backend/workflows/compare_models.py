@@ -174,12 +174,16 @@ def _notes(fair: _Fair, classes: tuple[ClassHeadToHead, ...]) -> tuple[str, ...]
 
 
 def champion_of(challenger: ModelInfo, catalog: Catalog) -> ModelInfo | None:
-    """Whom a new model has to beat: the promoted model of its dataset, else the newest earlier one; None: nobody."""
+    """Whom a new model has to beat: the promoted model of its dataset, else the newest earlier one; None: nobody.
+
+    Archived models are nobody's champion.
+    """
     before = [model for model in catalog.models() if model.dataset_id == challenger.dataset_id]
     places = [place for place, model in enumerate(before) if model.model_id == challenger.model_id]
     promoted = [model for model in before if model.promoted and model.model_id != challenger.model_id]
     earlier = before[places[0] + 1 :] if places else before  # newest first
-    return next(iter([*promoted, *earlier]), None)
+    in_use = {model.model_id for model in catalog.models(archived=False)}
+    return next((model for model in (*promoted, *earlier) if model.model_id in in_use), None)
 
 
 def open_rival(info: ModelInfo, *, settings: Settings) -> Rival:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Response, UploadFile
 
 from backend.api.checks import queue_check
-from backend.api.deps import CatalogDep, DatasetId, ImageId, ServicesDep, Version
+from backend.api.deps import AuditorDep, CatalogDep, DatasetId, ImageId, ServicesDep, Version
 from backend.api.problems import problems
 from backend.api.schemas import DatasetView, ImagePage, ImageQuery, dataset_view, image_view
 from backend.api.shelf import OpenDataset, thumbnail
@@ -31,6 +31,7 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 @upload_router.post("/upload", status_code=201, responses=problems(400, 413))
 def upload(
     services: ServicesDep,
+    auditor: AuditorDep,
     file: UploadFile,
     name: Annotated[str | None, Form(max_length=LONGEST_NAME, description="Without it, the file's own name.")] = None,
 ) -> DatasetView:
@@ -45,8 +46,10 @@ def upload(
         settings=services.settings,
         catalog=services.catalog,
     )
-    queue_check(services, dataset.info.dataset_id, dataset.info.version)
-    return dataset_view(services.shelf.get(dataset.info.dataset_id), services)
+    dataset_id = dataset.info.dataset_id
+    auditor.note("uploaded", dataset_id, dataset_id=dataset_id, detail=dataset.info.name)
+    queue_check(services, dataset_id, dataset.info.version)
+    return dataset_view(services.shelf.get(dataset_id), services)
 
 
 @router.get("/datasets", responses=problems())
@@ -99,9 +102,10 @@ def get_image(
 
 
 @router.delete("/datasets/{dataset_id}", status_code=204, responses=problems(404, 409))
-def delete_dataset(dataset_id: DatasetId, services: ServicesDep) -> None:
+def delete_dataset(dataset_id: DatasetId, services: ServicesDep, auditor: AuditorDep) -> None:
     """Remove a dataset and its images; models trained on it stay. 409 while a job uses it."""
     services.catalog.delete_dataset(dataset_id)
+    auditor.note("deleted_dataset", dataset_id, dataset_id=dataset_id)
     services.folders.remove(services.settings.datasets_dir / dataset_id)
 
 

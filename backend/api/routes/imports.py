@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.api.deps import ServicesDep
+from backend.api.deps import AuditorDep, ServicesDep
 from backend.api.problems import problems
 from backend.api.routes.datasets import LONGEST_NAME, dataset_name
 from backend.api.schemas import JobView, job_view
@@ -31,7 +31,7 @@ class ImportRequest(BaseModel):
 
 
 @router.post("/import", status_code=202, responses=problems(400, 404, 413))
-def import_path(asked: ImportRequest, services: ServicesDep, response: Response) -> JobView:
+def import_path(asked: ImportRequest, services: ServicesDep, auditor: AuditorDep, response: Response) -> JobView:
     """Import a folder, ZIP or TAR that lies on the server, as a job; its `dataset_id` is the new dataset's."""
     path = services.verbs.allowed_path(asked.path, services.settings.import_roots)
     name = path.name if path.is_dir() and not asked.name else dataset_name(asked.name, path.name)
@@ -40,6 +40,7 @@ def import_path(asked: ImportRequest, services: ServicesDep, response: Response)
         {"path": str(path), "name": name[:LONGEST_NAME]},
         dataset_id=new_id("ds"),
     )
+    auditor.note("uploaded", str(job.dataset_id), dataset_id=job.dataset_id, detail=f"{name}, from the server's disk")
     view = job_view(job, services)
     response.headers["Location"] = view.links.self
     return view

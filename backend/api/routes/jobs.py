@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from backend.api.deps import JobId, ServicesDep
+from backend.api.deps import AuditorDep, JobId, ServicesDep
 from backend.api.problems import problems
 from backend.api.schemas import JobView, job_view, job_views
 from backend.contracts import FINAL_STATES, Id, JobState
@@ -38,9 +38,11 @@ def get_job(job_id: JobId, services: ServicesDep) -> JobView:
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=202, responses=problems(404, 409))
-def cancel_job(job_id: JobId, services: ServicesDep) -> JobView:
+def cancel_job(job_id: JobId, services: ServicesDep, auditor: AuditorDep) -> JobView:
     """Ask a job to end: within 5 s it is cancelled. What its finished networks reached stays on it."""
-    return job_view(services.queue.request_cancel(job_id), services)
+    job = services.queue.request_cancel(job_id)
+    auditor.note("cancelled", job_id, dataset_id=job.dataset_id, detail=job.kind)
+    return job_view(job, services)
 
 
 @router.get(

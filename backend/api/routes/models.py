@@ -1,4 +1,4 @@
-"""Models: list, look at, promote, compare."""
+"""The registry of models: list, look at, promote, roll back, archive, delete, compare."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from backend.api.deps import CatalogDep, ModelId, ServicesDep, check_id
+from backend.api.deps import CallerDep, DatasetOrModelId, ModelId, ServicesDep, check_id
+from backend.api.model_card import model_card
 from backend.api.problems import problems
-from backend.api.schemas import JobView, job_view
+from backend.api.schemas import JobView, ModelCard, job_view
 from backend.api.services import Services
-from backend.contracts import ModelComparison, ModelInfo
+from backend.contracts import Id, ModelComparison, ModelInfo, ModelState, Promotion, RegisteredModel
 from backend.errors import InputError, NotFoundError
 from backend.storage.answers import read_answers
 from backend.workflows.compare_models import champion_of
@@ -19,21 +20,68 @@ router = APIRouter(prefix="/api/cv", tags=["models"])
 
 
 @router.get("/models", responses=problems())
-def list_models(catalog: CatalogDep) -> list[ModelInfo]:
-    """All models, newest first."""
-    return catalog.models()
+def list_models(
+    services: ServicesDep,
+    dataset_id: Annotated[Id | None, Query(description="Only models of this dataset.")] = None,
+    state: Annotated[ModelState | None, Query(description="Only models in this state.")] = None,
+) -> list[RegisteredModel]:
+    """All models with their metrics and states, newest first."""
+    return services.registry.models(dataset_id=dataset_id, state=state)
 
 
 @router.get("/models/{model_id}", responses=problems(404))
-def get_model(model_id: ModelId, catalog: CatalogDep) -> ModelInfo:
+def get_model(model_id: ModelId, services: ServicesDep) -> ModelCard:
     """One model: what it is, what it was trained on, how well it does."""
-    return catalog.model(model_id)
+    return model_card(services.registry.model(model_id), services)
 
 
-@router.post("/models/{model_id}/promote", responses=problems(404))
-def promote_model(model_id: ModelId, catalog: CatalogDep) -> ModelInfo:
-    """Make a model its dataset's choice and the default of `POST /predict`."""
-    return catalog.promote(model_id)
+@router.post("/models/{model_id}/promote", responses=problems(404, 409))
+def promote_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredModel:
+    """Make a model its dataset's choice and the default of `POST /predict`. 409 while it is archived."""
+    return _changed(services.registry.promote(model_id, caller=caller), services)
+
+
+@router.post("/models/{dataset_or_model_id}/rollback", responses=problems(404, 409))
+def roll_back_model(dataset_or_model_id: DatasetOrModelId, services: ServicesDep, caller: CallerDep) -> RegisteredModel:
+    """Take back the promotion of a model: the one promoted before it answers again, and is the answer.
+
+    A model's id says which promotion is meant: 409 where somebody has taken it back already. A dataset's id stands for
+    whichever model is promoted. 409 where none was promoted before.
+    """
+    model = services.catalog.resolve_model(dataset_or_model_id)
+    return _changed(services.registry.rollback(model.model_id, caller=caller), services)
+
+
+@router.post("/models/{model_id}/archive", responses=problems(404, 409))
+def archive_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredModel:
+    """Put a model aside: only its own id stands for it from then on. 409 while it is promoted."""
+    return _changed(services.registry.archive(model_id, caller=caller), services)
+
+
+@router.post("/models/{model_id}/restore", responses=problems(404))
+def restore_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredModel:
+    """Take an archived model back among the candidates."""
+    return _changed(services.registry.restore(model_id, caller=caller), services)
+
+
+@router.delete("/models/{model_id}", status_code=204, responses=problems(404, 409))
+def delete_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> None:
+    """Remove a model, its files and its results for good. 409 while it is promoted, or a job uses it."""
+    model = services.registry.model(model_id)
+    services.registry.delete(model_id, caller=caller)
+    services.folders.remove(services.settings.models_dir / model_id)
+    services.mirror(model.dataset_id)
+
+
+@router.get("/models/{dataset_or_model_id}/history", responses=problems(404))
+def promotions_of(dataset_or_model_id: DatasetOrModelId, services: ServicesDep) -> list[Promotion]:
+    """Which models have answered for a dataset, newest first; a model's id stands for its dataset."""
+    return services.registry.history(services.catalog.resolve_model(dataset_or_model_id).dataset_id)
+
+
+def _changed(model: RegisteredModel, services: Services) -> RegisteredModel:
+    services.mirror(model.dataset_id)
+    return model
 
 
 CHAMPION = "The model to beat; without it, the promoted one of the same dataset, else the one before."

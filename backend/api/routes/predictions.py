@@ -37,7 +37,9 @@ async def predict(
         model = services.catalog.resolve_model(dataset_or_model_id)
         folder = services.model_folder(model.model_id)
         verb = services.verbs.predict_image
-        return services.pool.call(verb, services.settings, folder, image, top_k=top_k, explain=explain)
+        prediction = services.pool.call(verb, services.settings, folder, image, top_k=top_k, explain=explain)
+        services.tally.count(prediction)
+        return prediction
 
     return await to_thread.run_sync(work)
 
@@ -72,8 +74,12 @@ async def predict_plainly(services: ServicesDep, file: UploadFile) -> PlainPredi
     image = await read_image(file)
 
     def work() -> dict[str, float]:
-        folder = services.model_folder(_default_model(services).model_id)
-        return services.pool.call(services.verbs.predict_probabilities, services.settings, folder, image)
+        model = _default_model(services)
+        folder = services.model_folder(model.model_id)
+        probs = services.pool.call(services.verbs.predict_probabilities, services.settings, folder, image)
+        likeliest = max(probs, key=lambda label: probs[label])
+        services.tally.add(model.model_id, labels=[likeliest], confidence=probs[likeliest])
+        return probs
 
     probs = await to_thread.run_sync(work)
     return PlainPrediction(pred_class=max(probs, key=lambda label: probs[label]), probs=probs)

@@ -17,11 +17,12 @@ from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from backend.api import tus
-from backend.api.deps import ServicesDep, UploadId
+from backend.api.deps import CallerDep, ServicesDep, UploadId
 from backend.api.problems import problems
 from backend.api.routes.datasets import dataset_name
+from backend.api.security import caller_of
 from backend.api.services import Services
-from backend.contracts import Upload
+from backend.contracts import Caller, Upload
 from backend.errors import TooLargeError
 from backend.storage.files import new_id
 from backend.storage.uploads import UploadWriter
@@ -72,7 +73,7 @@ async def begin_upload(request: Request, services: ServicesDep) -> Response:
     if request.headers.get("content-type") == tus.BODY_TYPE:
         headers |= await _append(upload, request, services)
     elif length == 0:
-        headers |= await to_thread.run_sync(_standing, upload, services)
+        headers |= await to_thread.run_sync(_standing, upload, services, caller_of(request))
     return Response(status_code=201, headers=headers)
 
 
@@ -97,11 +98,11 @@ def _view(upload: Upload, services: Services) -> UploadView:
 
 
 @router.head("/uploads/{upload_id}", response_class=Response, responses=problems(404, 412))
-def offset_of(upload_id: UploadId, services: ServicesDep) -> Response:
+def offset_of(upload_id: UploadId, services: ServicesDep, caller: CallerDep) -> Response:
     """How many bytes are there, in `Upload-Offset`."""
     upload = services.uploads.get(upload_id)
     headers = {"Upload-Length": str(upload.length), "Cache-Control": "no-store"}
-    return Response(status_code=200, headers={**headers, **_standing(upload, services)})
+    return Response(status_code=200, headers={**headers, **_standing(upload, services, caller)})
 
 
 @router.patch(
@@ -159,7 +160,7 @@ async def _append(upload: Upload, request: Request, services: Services) -> dict[
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(held.__exit__, None, None, None)
-    return await to_thread.run_sync(_standing, upload, services)
+    return await to_thread.run_sync(_standing, upload, services, caller_of(request))
 
 
 def _check_offset(request: Request, writer: UploadWriter) -> None:
@@ -199,7 +200,7 @@ async def _receive(request: Request, writer: UploadWriter, *, whole: bool) -> No
             await to_thread.run_sync(writer.write, bytes(block))
 
 
-def _standing(upload: Upload, services: Services) -> dict[str, str]:
+def _standing(upload: Upload, services: Services, caller: Caller) -> dict[str, str]:
     """The headers that say how far an upload is; the job is queued with the last byte, once."""
     offset = services.uploads.offset(upload)
     headers = {
@@ -207,14 +208,14 @@ def _standing(upload: Upload, services: Services) -> dict[str, str]:
         "Upload-Expires": tus.http_date(services.uploads.expires_at(upload)),
     }
     if offset == upload.length and not upload.job_id:
-        upload = _finish(upload, services)
+        upload = _finish(upload, services, caller)
     if upload.job_id:
         headers["Sightglass-Job"] = upload.job_id
         headers["Sightglass-Dataset"] = str(upload.dataset_id)
     return headers
 
 
-def _finish(upload: Upload, services: Services) -> Upload:
+def _finish(upload: Upload, services: Services, caller: Caller) -> Upload:
     """Queue the import. Asked for again after a restart between the last byte and this, HEAD comes here too."""
     with services.uploads.writer(upload):  # two that ask at once queue one job
         fresh = services.uploads.get(upload.upload_id)
@@ -225,4 +226,7 @@ def _finish(upload: Upload, services: Services) -> Upload:
         job = services.queue.enqueue(services.verbs.import_kind, payload, dataset_id=new_id("ds"))
         done = fresh.model_copy(update={"job_id": job.job_id, "dataset_id": job.dataset_id})
         services.uploads.save(done)
+    services.audit.add(
+        "uploaded", str(job.dataset_id), caller=caller, dataset_id=job.dataset_id, detail=f"{upload.name}, in pieces"
+    )
     return done

@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.openapi.models import Example
 
-from backend.api.deps import CatalogDep, DatasetId, JobId, ServicesDep, Version
+from backend.api.deps import Auditor, AuditorDep, CatalogDep, DatasetId, JobId, ServicesDep, Version
 from backend.api.problems import problems
 from backend.api.schemas import AnswerPage, JobView, answer_view, job_view
 from backend.api.services import Services
@@ -54,6 +54,7 @@ EXAMPLES: dict[str, Example] = {
 async def start_training(
     recipe: Annotated[Recipe, Body(openapi_examples=EXAMPLES)],
     services: ServicesDep,
+    auditor: AuditorDep,
     response: Response,
     wait: Annotated[
         float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the results; 0: not at all.")
@@ -61,7 +62,7 @@ async def start_training(
 ) -> Response:
     """Put a training in the queue; everything about the recipe that can be known now is checked now."""
     del response
-    job = await to_thread.run_sync(_enqueue, recipe, services)
+    job = await to_thread.run_sync(_enqueue, recipe, services, auditor)
     if wait:
         job = await services.live.ended(job, within_s=wait)
     if job.state == "succeeded":
@@ -120,7 +121,7 @@ def _check_class(name: str, class_names: Sequence[str]) -> None:
         )
 
 
-def _enqueue(recipe: Recipe, services: Services) -> Job:
+def _enqueue(recipe: Recipe, services: Services, auditor: Auditor) -> Job:
     dataset = services.versions.describe(recipe.dataset_id, recipe.dataset_version)
     recipe = recipe.model_copy(update={"dataset_version": dataset.version})  # what is queued means one version
     require_stored(services.settings.datasets_dir, recipe.dataset_id, folders=services.folders, images=False)
@@ -129,7 +130,9 @@ def _enqueue(recipe: Recipe, services: Services) -> Job:
     if names:  # timm itself knows its names, and lives in the other process
         services.pool.call(services.verbs.check_timm_names, names)
     payload = recipe.model_dump(mode="json")
-    return services.queue.enqueue(services.verbs.train_kind, payload, dataset_id=recipe.dataset_id)
+    job = services.queue.enqueue(services.verbs.train_kind, payload, dataset_id=recipe.dataset_id)
+    auditor.note("trained", job.job_id, dataset_id=recipe.dataset_id, detail=f"version {dataset.version}")
+    return job
 
 
 def _how_it_ended(job: Job) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Form, Query, UploadFile
 from fastapi.openapi.models import Example
 
 from backend.api.checks import queue_check
-from backend.api.deps import Author, DatasetId, ServicesDep
+from backend.api.deps import AuditorDep, Author, DatasetId, ServicesDep
 from backend.api.problems import problems
 from backend.api.schemas import ChangedDataset, ChangeRequest, dataset_view
 from backend.api.services import Services
@@ -35,11 +35,13 @@ def change_dataset(
     request: Annotated[ChangeRequest, Body(openapi_examples=EXAMPLES)],
     services: ServicesDep,
     author: Author,
+    auditor: AuditorDep,
 ) -> ChangedDataset:
     """Leave images out, take them in again, relabel them: a new version of the dataset. Old versions stay."""
     corrections = Corrections(exclude=request.exclude, restore=request.restore, relabel=request.relabel)
     desk = services.desk(dataset_id, base_version=request.base_version, author=_named(request.author, author))
     _, change = services.verbs.correct_dataset(desk, corrections)
+    auditor.note("changed_labels", dataset_id, dataset_id=dataset_id, detail=f"version {change.version}")
     return _changed(change, services)
 
 
@@ -48,12 +50,14 @@ def add_images(
     dataset_id: DatasetId,
     services: ServicesDep,
     author: Author,
+    auditor: AuditorDep,
     file: UploadFile,
     base_version: Annotated[int | None, Form(ge=1, le=MOST_VERSIONS)] = None,
 ) -> ChangedDataset:
     """Add the pictures of a ZIP: a new version of the same dataset. Those that it has already are not added twice."""
     desk = services.desk(dataset_id, base_version=base_version, author=author)
     _, change = services.verbs.add_images(desk, Path(str(file.file.name)), settings=services.settings)
+    auditor.note("added_images", dataset_id, dataset_id=dataset_id, detail=f"version {change.version}")
     return _changed(change, services)
 
 

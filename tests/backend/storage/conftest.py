@@ -2,11 +2,31 @@ import pytest
 
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
+from backend.storage.model_registry import ModelRegistry
 
 
 @pytest.fixture
 def catalog(database):
     return Catalog(database)
+
+
+@pytest.fixture
+def registry(database):
+    return ModelRegistry(database)
+
+
+@pytest.fixture
+def add_model(catalog):
+    """Publish a model with a job of its own, as a training does."""
+    from service_fakes import model_info, results_record
+
+    def add(number, dataset_id="ds-1"):
+        model_id, job_id = f"md-{number}", f"job-{number}"
+        model = model_info(model_id, job_id=job_id, dataset_id=dataset_id)
+        catalog.publish(results_record(job_id, model_id=model_id, dataset_id=dataset_id), model)
+        return model_id
+
+    return add
 
 
 @pytest.fixture

@@ -126,20 +126,20 @@ def test_an_unknown_job_is_named(catalog):
         catalog.results_for_job("job-x")
 
 
-def test_a_dataset_stands_for_its_promoted_model_else_its_newest(catalog):
+def test_a_dataset_stands_for_its_promoted_model_else_its_newest(catalog, registry):
     for number in (1, 2, 3):
         catalog.publish(
             results_record(f"job-{number}", model_id=f"md-{number}"), model_info(f"md-{number}", job_id=f"job-{number}")
         )
     assert catalog.resolve_model("ds-1").model_id == "md-3"
     assert catalog.resolve_model("md-1").model_id == "md-1"
-    assert catalog.promote("md-1").promoted
+    assert registry.promote("md-1").promoted
     assert catalog.resolve_model("ds-1").model_id == "md-1"
-    catalog.promote("md-2")
+    registry.promote("md-2")
     assert [model.model_id for model in catalog.models() if model.promoted] == ["md-2"]
 
 
-def test_the_default_model_is_the_one_promoted_last_else_the_newest(catalog):
+def test_the_default_model_is_the_one_promoted_last_else_the_newest(catalog, registry):
     assert catalog.default_model() is None
     catalog.publish(results_record("job-1", model_id="md-1"), model_info("md-1"))
     catalog.publish(
@@ -147,15 +147,10 @@ def test_the_default_model_is_the_one_promoted_last_else_the_newest(catalog):
         model_info("md-2", job_id="job-2", dataset_id="ds-2"),
     )
     assert catalog.default_model().model_id == "md-2"
-    catalog.promote("md-1")
+    registry.promote("md-1")
     assert catalog.default_model().model_id == "md-1"
-    catalog.promote("md-2")
+    registry.promote("md-2")
     assert catalog.default_model().model_id == "md-2"
-
-
-def test_promoting_an_unknown_model_is_not_found(catalog):
-    with pytest.raises(NotFoundError, match="md-none"):
-        catalog.promote("md-none")
 
 
 def test_what_a_cancelled_run_had_found_stands_behind_a_whole_run(catalog, database):

@@ -14,6 +14,7 @@ from backend.errors import InputError, NotFoundError
 from backend.storage.answers import write_answers
 from backend.storage.catalog import Catalog
 from backend.storage.comparisons import Comparisons
+from backend.storage.model_registry import ModelRegistry
 from backend.workflows.compare_models import (
     Rival,
     champion_of,
@@ -182,10 +183,10 @@ def settings(settings, database):
     return settings.model_copy(update={"database_url": database.url.render_as_string(hide_password=False)})
 
 
-def test_the_champion_is_the_promoted_model_else_the_one_before(stored):
+def test_the_champion_is_the_promoted_model_else_the_one_before(stored, database):
     assert champion_of(stored.model("md-2"), stored).model_id == "md-1"
     assert champion_of(stored.model("md-1"), stored) is None
-    stored.promote("md-2")
+    ModelRegistry(database).promote("md-2")
     assert champion_of(stored.model("md-1"), stored).model_id == "md-2"
     assert champion_of(stored.model("md-2"), stored).model_id == "md-1"
 
@@ -198,7 +199,7 @@ def test_a_job_compares_and_keeps_the_outcome(stored, database, settings, no_pre
 
 
 def test_a_retraining_ends_with_the_comparison_and_promotes_nobody(stored, database, settings, no_predictor):
-    stored.promote("md-1")
+    ModelRegistry(database).promote("md-1")
     outcome = compare_with_champion(stored.model("md-2"), database, settings=settings, control=RunControl())
     assert outcome == Comparisons(database).get("md-2", "md-1")
     assert [model.model_id for model in stored.models() if model.promoted] == ["md-1"]

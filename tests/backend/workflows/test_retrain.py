@@ -10,6 +10,7 @@ from backend.data.split import stratified_split
 from backend.storage.catalog import Catalog
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
+from backend.storage.model_registry import ModelRegistry
 from backend.storage.version_log import VersionLog
 from backend.workflows.change_dataset import Desk, add_images, correct_dataset
 from backend.workflows.import_dataset import import_dataset
@@ -57,7 +58,7 @@ def train(dataset_id, number, settings, **options):
 def test_a_corrected_and_grown_dataset_is_trained_again_and_compared(dataset, settings, database, make_zip, forwards):
     dataset_id, catalog = dataset.info.dataset_id, Catalog(database)
     champion = train(dataset_id, 1, settings)
-    catalog.promote(champion)
+    ModelRegistry(database).promote(champion)
     first_forwards = sum(forwards)
     assert first_forwards >= 40
     forwards.clear()

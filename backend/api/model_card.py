@@ -1,0 +1,42 @@
+"""What the API says of one model: its place in the registry, and what its training found out. It computes nothing."""
+
+from __future__ import annotations
+
+from backend.api.schemas import ModelCard
+from backend.api.services import Services
+from backend.contracts import RegisteredModel, Results, TestScores
+from backend.errors import NotFoundError
+
+DOWNLOADS = ("pth", "bundle")
+
+
+def model_card(model: RegisteredModel, services: Services) -> ModelCard:
+    """Add to a model the name of its dataset, its test scores, its split and the addresses of its files."""
+    results = _results(model, services)
+    stored = model.metrics.get("test")
+    address = f"/api/cv/models/{model.model_id}/download?format="
+    return ModelCard(
+        **dict(model),
+        dataset_name=_dataset_name(model.dataset_id, services),
+        test=results.test if results else TestScores.model_validate(stored) if stored else None,
+        split=results.split if results else None,
+        notes=results.notes if results else (),
+        downloads={name: address + name for name in DOWNLOADS},
+    )
+
+
+def _results(model: RegisteredModel, services: Services) -> Results | None:
+    if model.job_id is None:
+        return None
+    try:
+        results = services.catalog.results_for_job(model.job_id)
+    except NotFoundError:
+        return None
+    return results if results.model_id == model.model_id else None  # else an earlier attempt's model, promoted since
+
+
+def _dataset_name(dataset_id: str, services: Services) -> str | None:
+    try:
+        return services.catalog.dataset(dataset_id).name
+    except NotFoundError:
+        return None
