@@ -7,6 +7,7 @@ One set for the process; several API processes are several targets.
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterable, Mapping
 
@@ -63,6 +64,17 @@ _child_memory = Gauge(
 )
 _child_seconds = Gauge(
     "sightglass_inference_cpu_seconds", "Processor time of the inference process.", registry=REGISTRY
+)
+_drift = Gauge(
+    "sightglass_drift_index",
+    "Population stability index of the default model's answers against its test images; NaN where it cannot be said.",
+    ("of",),
+    registry=REGISTRY,
+)
+_drift_share = Gauge(
+    "sightglass_unfamiliar_ratio",
+    "Share of pictures unlike the default model's training; NaN where none was judged.",
+    registry=REGISTRY,
 )
 _build = Gauge("sightglass_build_info", "Always 1; the labels say what runs.", ("version", "python"), registry=REGISTRY)
 
@@ -134,6 +146,13 @@ def set_child(*, resident_bytes: float, cpu_seconds: float) -> None:
     """What the inference process takes; zeros while there is none."""
     _child_memory.set(resident_bytes)
     _child_seconds.set(cpu_seconds)
+
+
+def set_drift(*, labels: float | None, confidence: float | None, unfamiliar: float | None) -> None:
+    """How far the default model's answers have moved; None where it cannot be said."""
+    for name, value in (("labels", labels), ("confidence", confidence)):
+        _drift.labels(name).set(math.nan if value is None else value)
+    _drift_share.set(math.nan if unfamiliar is None else unfamiliar)
 
 
 def set_build(version: str) -> None:

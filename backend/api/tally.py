@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from backend.contracts import CONFIDENCE_BINS, Prediction, PredictionCounts, utc_now
 from backend.errors import SightglassError
 from backend.storage.prediction_counts import PredictionLog, sum_of
+from backend.workflows.watch_drift import NO_LABEL
 
 logger = logging.getLogger(__name__)
 
 WRITE_EVERY_S = 5.0
-NOTHING = "(none)"  # what a multi-label model answers where no label is present
 
 
 @dataclass
@@ -70,7 +70,7 @@ class PredictionTally:
             counts = self._counts.setdefault(key, _Counts())
             counts.predictions += 1
             counts.confidence[place] += 1
-            for label in labels or (NOTHING,):
+            for label in labels or (NO_LABEL,):
                 counts.labels[label] = counts.labels.get(label, 0) + 1
             if unfamiliar is not None:
                 counts.judged += 1

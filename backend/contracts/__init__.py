@@ -15,6 +15,7 @@ from backend.contracts.dataset import (
     Subset,
     Task,
 )
+from backend.contracts.drift import DriftBin, DriftDay, DriftMeasure, DriftReport, DriftVerdict, UnfamiliarShare
 from backend.contracts.insights import Insights, Quality, thumbnail_url
 from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
 from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
@@ -94,6 +95,11 @@ __all__ = [
     "DatasetDiff",
     "DatasetInfo",
     "Deadline",
+    "DriftBin",
+    "DriftDay",
+    "DriftMeasure",
+    "DriftReport",
+    "DriftVerdict",
     "EnsembleMember",
     "EpochRecord",
     "FinetuneSettings",
@@ -148,6 +154,7 @@ __all__ = [
     "TestPredictions",
     "TestScores",
     "TrialStrategy",
+    "UnfamiliarShare",
     "Upload",
     "VersionChange",
     "WeightsKind",

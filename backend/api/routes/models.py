@@ -11,10 +11,11 @@ from backend.api.model_card import model_card
 from backend.api.problems import problems
 from backend.api.schemas import JobView, ModelCard, job_view
 from backend.api.services import Services
-from backend.contracts import Id, ModelComparison, ModelInfo, ModelState, Promotion, RegisteredModel
+from backend.contracts import DriftReport, Id, ModelComparison, ModelInfo, ModelState, Promotion, RegisteredModel
 from backend.errors import InputError, NotFoundError
 from backend.storage.answers import read_answers
 from backend.workflows.compare_models import champion_of
+from backend.workflows.watch_drift import DAYS, drift_report
 
 router = APIRouter(prefix="/api/cv", tags=["models"])
 
@@ -77,6 +78,18 @@ def delete_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) ->
 def promotions_of(dataset_or_model_id: DatasetOrModelId, services: ServicesDep) -> list[Promotion]:
     """Which models have answered for a dataset, newest first; a model's id stands for its dataset."""
     return services.registry.history(services.catalog.resolve_model(dataset_or_model_id).dataset_id)
+
+
+@router.get("/models/{model_id}/drift", responses=problems(404))
+def drift_of(
+    model_id: ModelId,
+    services: ServicesDep,
+    days: Annotated[int, Query(ge=1, le=366, description="How many days back, today included (UTC).")] = DAYS,
+) -> DriftReport:
+    """What the model answers in use against its test images: labels, confidence, unfamiliar pictures, day by day."""
+    services.registry.model(model_id)
+    services.tally.write()  # what this process has counted since it wrote last
+    return drift_report(model_id, services.model_folder(model_id), services.answered, days=days)
 
 
 def _changed(model: RegisteredModel, services: Services) -> RegisteredModel:

@@ -3,7 +3,8 @@
 import pytest
 from service_fakes import dataset_info, model_info, results_record
 
-from backend.contracts import EnsembleMember
+from backend.contracts import EnsembleMember, TestPrediction, TestPredictions
+from backend.storage.answers import ANSWERS_FILE, write_answers
 
 MODELS = "/api/cv/models"
 
@@ -183,3 +184,49 @@ def test_a_key_is_told_by_its_fingerprint_and_never_written(settings, make_app):
         body = client.get("/api/audit").text
         assert key not in body
         assert client.get("/api/audit", headers={"X-API-Key": "wrong"}).status_code == 401
+
+
+def answers_of(labels):
+    images = [
+        TestPrediction(image_id=f"img-{place}", label=label, predicted=label, confidence=0.95)
+        for place, label in enumerate(labels)
+    ]
+    return TestPredictions(class_names=("circle", "square"), images=tuple(images))
+
+
+def test_drift_compares_use_with_the_test_images(client, services, publish, png):
+    publish(1)
+    folder = services.settings.models_dir / "md-1"
+    write_answers(folder, answers_of(["circle"] * 30 + ["square"] * 30))
+    empty = client.get(f"{MODELS}/md-1/drift").json()
+    assert (empty["verdict"], empty["predictions"], empty["test_images"]) == ("too_few", 0, 60)
+    client.post("/api/cv/predict/md-1", files={"file": png})
+    one = client.get(f"{MODELS}/md-1/drift").json()  # what this process has in memory is there at once
+    assert (one["predictions"], one["days"][0]["predictions"]) == (1, 1)
+    for _ in range(80):
+        services.tally.add("md-1", labels=["circle"], confidence=0.55, unfamiliar=True)
+    report = client.get(f"{MODELS}/md-1/drift", params={"days": 7}).json()
+    assert (report["verdict"], report["predictions"]) == ("drifted", 81)
+    assert report["labels"]["bins"][0] == {"name": "circle", "expected": 0.5, "seen": 1.0, "count": 81}
+    assert report["confidence"]["verdict"] == report["unfamiliar"]["verdict"] == "drifted"
+    assert "train again" in report["headline"]
+    assert report["days"][0]["mean_confidence"] == pytest.approx(0.55, abs=0.01)
+
+
+def test_a_model_without_answers_has_no_yardstick(client, services, publish):
+    publish(1)
+    publish(2)
+    (services.settings.models_dir / "md-2" / ANSWERS_FILE).write_text("no json")
+    for name in ("md-1", "md-2"):
+        services.tally.add(name, labels=["circle"], confidence=0.9)
+        report = client.get(f"{MODELS}/{name}/drift").json()
+        assert (report["labels"]["verdict"], report["test_images"]) == ("no_yardstick", None)
+        assert report["labels"]["bins"] == [{"name": "circle", "expected": None, "seen": 1.0, "count": 1}]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("md-none/drift", 404), ("md-1/drift?days=0", 422), ("md-1/drift?days=999", 422)]
+)
+def test_drift_of_nothing_is_refused(client, publish, path, status):
+    publish(1)
+    assert client.get(f"{MODELS}/{path}").status_code == status

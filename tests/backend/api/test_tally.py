@@ -6,11 +6,12 @@ import pytest
 from service_fakes import model_info, results_record
 
 from backend.api import tally as module
-from backend.api.tally import NOTHING, PredictionTally, labels_of
+from backend.api.tally import PredictionTally, labels_of
 from backend.contracts import LabelConfidence, ModelRef, Prediction, PredictionCounts
 from backend.errors import UnavailableError
 from backend.storage.catalog import Catalog
 from backend.storage.prediction_counts import PredictionLog
+from backend.workflows.watch_drift import NO_LABEL
 
 
 class Log:
@@ -111,7 +112,7 @@ def test_a_multi_label_answer_counts_for_each_label_that_is_present():
     tally = PredictionTally(log := Log())
     tally.add("md-1", labels=[], confidence=0.2)
     tally.write()
-    assert only(log).labels == {NOTHING: 1}
+    assert only(log).labels == {NO_LABEL: 1}
 
 
 @pytest.fixture
