@@ -20,11 +20,13 @@ from backend.api.routes import (
     resumable,
     training,
     versions,
+    watching,
 )
 
 OPEN_ROUTERS: tuple[APIRouter, ...] = (health.open_router,)
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    watching.router,
     datasets.upload_router,
     resumable.router,
     imports.router,

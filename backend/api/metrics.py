@@ -76,6 +76,14 @@ _drift_share = Gauge(
     "Share of pictures unlike the default model's training; NaN where none was judged.",
     registry=REGISTRY,
 )
+_database_up = Gauge(
+    "sightglass_database_up",
+    "1 where the database answered; else the figures of jobs are older.",
+    registry=REGISTRY,
+)
+_worker_silence = Gauge(
+    "sightglass_worker_silence_seconds", "Since a worker was last heard of; NaN where none is.", registry=REGISTRY
+)
 _build = Gauge("sightglass_build_info", "Always 1; the labels say what runs.", ("version", "python"), registry=REGISTRY)
 
 
@@ -140,6 +148,16 @@ def set_jobs(counts: Mapping[str, int], *, states: Iterable[str]) -> None:
     """How many jobs there are in each state; one that is not counted has none."""
     for state in states:
         _jobs.labels(state).set(counts.get(state, 0))
+
+
+def set_database(*, reachable: bool) -> None:
+    """Whether the database answers."""
+    _database_up.set(reachable)
+
+
+def set_worker_silence(seconds: float | None) -> None:
+    """Since any worker was last heard of; None where there is none."""
+    _worker_silence.set(float("nan") if seconds is None else seconds)
 
 
 def set_child(*, resident_bytes: float, cpu_seconds: float) -> None:

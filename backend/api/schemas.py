@@ -162,6 +162,7 @@ class JobView(BaseModel):
     eta_s: float | None
     queue_position: int | None = Field(description="1 is next; null where the job does not wait.")
     recipe: dict[str, Any] = Field(description="What was asked for.")
+    request_id: str = Field(description="Of the request that started it; the service's log names it too.")
     links: JobLinks
 
 

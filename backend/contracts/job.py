@@ -36,6 +36,7 @@ class Job(Record):
     ended_at: datetime | None = None
     heartbeat_at: datetime | None = None
     eta_s: float | None = None
+    request_id: str = Field("", description="Of the request that started it, as in the service's log.")
 
 
 class JobEvent(Record):

@@ -25,6 +25,7 @@ from backend.execution.native import prepare_native_libraries
 from backend.execution.pools import open_pool
 from backend.execution.protocol import Handler, Outcome
 from backend.execution.pulse import Pulse
+from backend.execution.trace import work_for
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,9 @@ def serve_jobs(line: Line, settings: Settings, warm_up: Callable[[], None]) -> N
     while (task := line.connection.recv()) is not None:
         handler, job = task
         line.pulse.begin()
-        line.connection.send(_run(handler, job, _control(line), settings))
+        with work_for(job_id=job.job_id, request_id=job.request_id):
+            outcome = _run(handler, job, _control(line), settings)
+        line.connection.send(outcome)
 
 
 def stay_with_parent(leave: Callable[[], None] | None = None) -> None:

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from backend.config import Settings
@@ -21,6 +20,7 @@ from backend.errors import UnavailableError
 from backend.execution.child import stay_with_parent, warm_quietly
 from backend.execution.logs import configure_logging
 from backend.execution.native import prepare_native_libraries
+from backend.execution.trace import carried
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class InferencePool:
             UnavailableError: the process died twice, or gave no answer in time.
             Exception: what the function raised, as it is.
         """
-        task = partial(function, *args, **kwargs)
+        task = carried(function, *args, **kwargs)
         with self._turn:
             for attempt in (1, 2):
                 pool, future = self._submit(task)
@@ -78,6 +78,11 @@ class InferencePool:
         except CancelledError as error:
             raise UnavailableError("The service is shutting down.") from error
 
+    def process_ids(self) -> list[int]:
+        """Of the process, where it runs."""
+        with self._lock:
+            return list(getattr(self._pool, "_processes", None) or {})
+
     def close(self) -> None:
         """End the process; calls that wait, and all later ones, raise `UnavailableError`."""
         with self._lock:
@@ -95,7 +100,7 @@ class InferencePool:
                     max_workers=1,
                     mp_context=multiprocessing.get_context("spawn"),
                     initializer=_initialise,
-                    initargs=(self._settings.log_level, self._warm_up),
+                    initargs=(self._settings, self._warm_up),
                 )
             pool = self._pool
         try:
@@ -124,9 +129,9 @@ def _stop(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
-def _initialise(log_level: str, warm_up: Callable[[], None]) -> None:
+def _initialise(settings: Settings, warm_up: Callable[[], None]) -> None:
     stay_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_native_libraries()
-    configure_logging(log_level)
+    configure_logging(settings.log_level, log_format=settings.log_format)
     warm_quietly(warm_up)

@@ -58,12 +58,17 @@ class JsonLinesFormatter(JsonFormatter):
             del log_data[name]
 
 
-def configure_logging(level: str, *, log_format: LogFormat = "text") -> None:
-    """Send everything from `level` on to standard error; call once in each process, at its start."""
+def make_handler(log_format: LogFormat) -> logging.Handler:
+    """Writes lines of that form to standard error."""
     handler = logging.StreamHandler()
     handler.addFilter(_name_the_work)
     handler.setFormatter(JsonLinesFormatter() if log_format == "json" else KeyValueFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    return handler
+
+
+def configure_logging(level: str, *, log_format: LogFormat = "text") -> None:
+    """Send everything from `level` on to standard error; call once in each process, at its start."""
+    logging.basicConfig(level=level.upper(), handlers=[make_handler(log_format)], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plug-ins at every start
 
 

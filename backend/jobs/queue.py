@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Select, and_, func, insert, or_, select, upda
 
 from backend.contracts import FINAL_STATES, Job, JobState, Progress, utc_now
 from backend.errors import ConflictError, NotFoundError
+from backend.execution.trace import request_id
 from backend.jobs.events import EventType, append_event
 from backend.jobs.lanes import EVERY_KIND, Lane
 from backend.jobs.rows import to_job, to_row, with_candidates_closed, with_progress
@@ -40,7 +41,12 @@ class JobQueue:
     def enqueue(self, kind: str, payload: dict[str, Any], *, dataset_id: str | None = None) -> Job:
         """Add a job at the end of the queue."""
         job = Job(
-            job_id=new_id("job"), kind=kind, payload=payload, dataset_id=dataset_id, message="Waiting for a worker."
+            job_id=new_id("job"),
+            kind=kind,
+            payload=payload,
+            dataset_id=dataset_id,
+            message="Waiting for a worker.",
+            request_id=request_id(),
         )
         with self.database.writing() as connection:
             connection.execute(insert(jobs).values(**to_row(job)))
@@ -74,6 +80,12 @@ class JobQueue:
         with self.database.reading() as connection:
             found: dict[str, int] = {row[0]: row[1] for row in connection.execute(query)}
         return {"queued": found.get("queued", 0), "running": found.get("running", 0)}
+
+    def census(self) -> dict[str, int]:
+        """How many jobs there are in each state, those of the past among them."""
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        with self.database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def position(self, job_id: str) -> int | None:
         """The job's place among those waiting in its lane, 1 is next; None where it does not wait."""

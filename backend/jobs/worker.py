@@ -18,6 +18,7 @@ from typing import TypeVar
 from backend.contracts import Job
 from backend.errors import UnavailableError
 from backend.execution.protocol import Executor, Handler, Outcome, Watch
+from backend.execution.trace import traced
 from backend.jobs.events import EventLog
 from backend.jobs.lanes import EVERY_KIND, Lane
 from backend.jobs.presence import Presence, worker_prefix
@@ -125,6 +126,11 @@ class Worker:
             self._pruned_at = now
 
     def _work(self, job: Job) -> None:
+        # A thread of its own works on one job at a time: what it logs belongs to the request that started that.
+        with traced(job.request_id):
+            self._carry_out(job)
+
+    def _carry_out(self, job: Job) -> None:
         logger.info("job starts", extra={"job_id": job.job_id, "kind": job.kind, "attempt": job.attempts})
         handler = self._handlers.get(job.kind)
         if handler is None:

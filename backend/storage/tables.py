@@ -191,6 +191,7 @@ jobs = Table(
     Column("ended_at", UtcTime, nullable=True),
     Column("heartbeat_at", UtcTime, nullable=True),
     Column("eta_s", Float, nullable=True),
+    Column("request_id", String(64), nullable=False, server_default=""),
     Index(None, "state", "sequence"),
 )
 

@@ -173,6 +173,17 @@ def run_process_id(job, *, control, settings):
     control.report(Progress(stage="where", message=str(os.getpid()), progress=0.5))
 
 
+def run_request_id(job, *, control, settings):
+    """Say on a thread of its own which request this is done for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from backend.execution.trace import fields
+
+    with ThreadPoolExecutor(1) as threads:
+        seen = threads.submit(lambda: dict(fields())).result()
+    control.report(Progress(stage="request", message=f"{seen['job_id']} {seen['request_id']}"))
+
+
 def run_niceness(job, *, control, settings):
     control.report(Progress(stage="nice", message=str(os.nice(0))))
 
@@ -244,6 +255,12 @@ def add(left, *, right):
 
 def own_process_id():
     return os.getpid()
+
+
+def request_of_this_call():
+    from backend.execution.trace import request_id
+
+    return request_id()
 
 
 def fail_with_recipe_error():

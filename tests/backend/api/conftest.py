@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import os
 import zipfile
 
 import pytest
@@ -15,6 +16,9 @@ class InlinePool:
 
     def call(self, function, *args, **kwargs):
         return function(*args, **kwargs)
+
+    def process_ids(self):
+        return [os.getpid()]
 
     def close(self):
         pass

@@ -7,6 +7,7 @@ import service_fakes
 
 from backend.errors import RecipeError, UnavailableError
 from backend.execution.inference_pool import InferencePool
+from backend.execution.trace import traced
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,17 @@ def test_closing_ends_a_waiting_call_and_starts_nothing_new(settings):
 def test_calls_are_answered_by_one_other_process(pool):
     assert pool.call(service_fakes.add, 1, right=2) == 3
     assert pool.call(service_fakes.own_process_id) == pool.call(service_fakes.own_process_id) != os.getpid()
+
+
+def test_a_call_is_made_for_the_request_that_asked(pool):
+    with traced("req-1"):
+        assert pool.call(service_fakes.request_of_this_call) == "req-1"
+    assert pool.call(service_fakes.request_of_this_call) == ""
+
+
+def test_the_process_is_known_by_its_number(pool):
+    assert pool.process_ids() == [pool.call(service_fakes.own_process_id)]
+    assert InferencePool(pool._settings, warm_up=service_fakes.do_nothing).process_ids() == []
 
 
 def test_errors_arrive_as_they_were_raised(pool):

@@ -48,6 +48,13 @@ def test_training_yields_to_the_api(executor):
     assert int(watched.reports[0].message) >= os.nice(0) + 10 or os.nice(0) > 9
 
 
+def test_all_that_a_job_does_is_done_for_the_request_that_started_it(executor):
+    watched = Watched()
+    job = Job(job_id="job-1", kind="test", request_id="req-1")
+    executor.run(service_fakes.run_request_id, job, watch=watched.watch)
+    assert watched.reports[0].message == "job-1 req-1"
+
+
 def test_an_error_of_our_tree_ends_as_its_detail(executor):
     outcome = run(executor, service_fakes.run_recipe_error)
     assert (outcome.state, outcome.detail) == ("failed", "There is no network 'resnt18'. Did you mean 'resnet18'?")

@@ -6,6 +6,7 @@ from sqlalchemy import update
 
 from backend.contracts import CandidateProgress, Progress, utc_now
 from backend.errors import ConflictError, NotFoundError
+from backend.execution.trace import traced
 from backend.jobs import events
 from backend.jobs.events import EventLog
 from backend.jobs.queue import JobQueue
@@ -28,6 +29,23 @@ def test_a_job_comes_back_as_it_went_in(queue):
     job = queue.enqueue("train_images", {"seed": 1, "name": "größe"}, dataset_id="ds-1")
     assert queue.get(job.job_id) == job
     assert job.state == "queued"
+
+
+def test_a_job_knows_the_request_that_started_it(queue):
+    with traced("req-1"):
+        job = queue.enqueue("a", {})
+    assert queue.get(job.job_id).request_id == "req-1"
+    assert queue.get(queue.enqueue("a", {}).job_id).request_id == ""
+
+
+def test_the_census_counts_every_state(queue):
+    for _ in range(3):
+        queue.enqueue("a", {})
+    running = queue.claim("w").job_id
+    ended = queue.claim("w").job_id
+    queue.fail(ended, "no", worker_id="w")
+    assert queue.census() == {"queued": 1, "running": 1, "failed": 1}
+    assert queue.get(running).state == "running"
 
 
 def test_jobs_are_claimed_first_come_first_served(queue):

@@ -6,6 +6,7 @@ import pytest
 from backend.contracts import CandidateProgress, Progress
 from backend.errors import UnavailableError
 from backend.execution.protocol import Outcome
+from backend.execution.trace import request_id, traced
 from backend.jobs import worker as worker_module
 from backend.jobs.presence import Presence
 from backend.jobs.worker import Worker
@@ -172,3 +173,19 @@ def test_a_worker_outlives_a_database_that_does_not_answer(queue, start_worker, 
     monkeypatch.setattr(queue, "claim", claim)
     start_worker(train=lambda job, watch: Outcome(state="succeeded"))
     assert wait_for(queue, queue.enqueue("train", {}).job_id, "succeeded")
+
+
+def test_what_a_worker_logs_of_a_job_belongs_to_its_request(queue, start_worker):
+    seen = []
+
+    def work(job, watch):
+        seen.append(request_id())
+        return Outcome(state="succeeded")
+
+    with traced("req-1"):
+        first = queue.enqueue("work", {}).job_id
+    second = queue.enqueue("work", {}).job_id
+    start_worker(work=work)
+    for job_id in (first, second):
+        wait_for(queue, job_id, "succeeded")
+    assert seen == ["req-1", ""]
