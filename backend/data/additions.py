@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from backend.contracts import Dataset, ImageItem, SkippedFile
 from backend.contracts.dataset import Task
+from backend.data.pictures import IMAGES_FOLDER
 from backend.data.versions import labels_of, next_version
 from backend.errors import DatasetError
 
@@ -20,7 +21,7 @@ def with_images(
 ) -> Dataset:
     """The next version, with the images of `found` that are not there yet, excluded ones counted as there.
 
-    Their pictures lie in `folder`, relative to the dataset's folder, under the names that `found` has. Ids that
+    Their pictures lie in `folder`, relative to the dataset's folder, as those of `found` do in `images`. Ids that
     another picture has already are changed. What was left out is listed in `skipped` of the new version.
 
     Raises:
@@ -35,8 +36,8 @@ def with_images(
     for item in fresh:
         image_id = _free_id(item.image_id, taken)
         taken.add(image_id)
-        name = item.path.rsplit("/", maxsplit=1)[-1]
-        added.append(item.model_copy(update={"image_id": image_id, "path": f"{folder}/{name}", "added_in": number}))
+        path = f"{folder}/{item.path.removeprefix(f'{IMAGES_FOLDER}/')}"
+        added.append(item.model_copy(update={"image_id": image_id, "path": path, "added_in": number}))
     return next_version(dataset, (*dataset.items, *added), excluded=dataset.excluded, skipped=(*skipped, *known))
 
 

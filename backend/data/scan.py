@@ -1,7 +1,7 @@
 """An archive or a folder becomes a dataset: every file is read once, checked, hashed and stored under a name of ours.
 
-It does not know who asked. Members are untrusted: `images/<digest><suffix>` is made from the file's own hash, so that
-no name from outside ever reaches the disk; equal pictures are one file.
+It does not know who asked. Members are untrusted: a picture's name is made from its own hash and lies in a pack that is
+called by a number, so that no name from outside ever reaches the disk; equal pictures are one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from backend.contracts.dataset import Task
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.findings import warnings_for
 from backend.data.images import ALLOWED
-from backend.data.ingest import SHORT_DIGEST, Intake, Taken, take_all
+from backend.data.ingest import take_all
 from backend.data.insights import write_insights
 from backend.data.labels import Labelled, Labelling, assign_labels
 from backend.data.manifest import save_dataset
 from backend.data.masks import MASKS_FILE, masks_table
 from backend.data.members import MemberSource
 from backend.data.names import clean_name, shown
+from backend.data.taking import SHORT_DIGEST, Intake, Taken
 from backend.errors import DatasetError, TooLargeError
 from backend.storage.files import atomic_directory, atomic_write, free_bytes, new_id
 
@@ -52,13 +53,14 @@ class Found:
 class ImportPlan:
     """How an import is done. `processes`: that many read the pictures of a large one; 1: only this one.
 
-    `dataset_id`: the new dataset's, where somebody was told already.
+    `dataset_id`: the new dataset's, where somebody was told already. `known`: digests of pictures that are stored.
     """
 
     settings: Settings
     control: RunControl
     processes: int = 1
     dataset_id: str | None = None
+    known: frozenset[str] = frozenset()
 
 
 def import_archive(
@@ -112,18 +114,20 @@ def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Fou
 
 
 def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: ImportPlan) -> Found:
-    intake = Intake(folder=folder, max_pixels=plan.settings.max_image_pixels)
+    intake = Intake(folder=folder, max_pixels=plan.settings.max_image_pixels, known=plan.known)
     members = [picture.member for picture in labelling.pictures]
     all_taken = take_all(source, members, into=intake, processes=plan.processes, control=plan.control)
     items: list[ImageItem] = []
     damaged: list[SkippedFile] = []
     image_ids: dict[str, str] = {}
     repeats: Counter[str] = Counter()
+    paths: dict[str, str] = {}  # the first of equal pictures is the one that is read
     for picture, taken in zip(labelling.pictures, all_taken, strict=True):
         if taken.problem:
             damaged.append(SkippedFile(file=shown(picture.member.name), reason=taken.problem, damaged=True))
             continue
-        items.append(_item(picture, taken, repeats))
+        kept = taken._replace(path=paths.setdefault(taken.digest, taken.path))
+        items.append(_item(picture, kept, repeats))
         image_ids[picture.member.name] = items[-1].image_id
     return Found(
         items=tuple(items),

@@ -29,6 +29,7 @@ from backend.data.manifest import (
     version_folder,
 )
 from backend.data.masks import MASKS_FILE
+from backend.data.pictures import IMAGES_FOLDER, where
 from backend.data.scan import Found, ImportPlan, read_members
 from backend.data.versions import described
 from backend.errors import ConflictError, NotFoundError, VersionConflict
@@ -45,7 +46,6 @@ from backend.storage.version_log import VersionLog
 
 logger = logging.getLogger(__name__)
 
-IMAGES_FOLDER = "images"
 ATTEMPTS = 10  # of a change that names no version, each on top of what came meanwhile
 
 
@@ -111,10 +111,11 @@ def add_images(
         ArchiveError, TooLargeError, DatasetError: the ZIP cannot be used, or holds nothing new.
         VersionConflict: as `correct_dataset`.
     """
-    desk.newest()  # as above, and before a large archive is read
+    there = desk.newest()  # as above, and before a large archive is read
+    known = frozenset(item.digest for item in (*there.items, *there.excluded))
     with staged_directory(desk.root / VERSIONS_FOLDER) as staged:
         with open_archive(upload, limits=ArchiveLimits.from_settings(settings)) as archive:
-            plan = ImportPlan(settings, control or RunControl(), processes=settings.import_processes)
+            plan = ImportPlan(settings, control or RunControl(), processes=settings.import_processes, known=known)
             found = read_members(archive, folder=staged, plan=plan)
         if found.masks:
             atomic_write(staged / MASKS_FILE, found.masks)
@@ -122,11 +123,11 @@ def add_images(
 
 
 def _joined(dataset: Dataset, found: Found, staged: Path) -> Dataset:
-    """The dataset with what is new; files of pictures that it has already are taken away again."""
+    """The dataset with what is new; packs that hold nothing of it are taken away again."""
     folder = f"{VERSIONS_FOLDER}/{dataset.info.version + 1}/{IMAGES_FOLDER}"
     items = fitting(found.items, found.task, dataset)
     made = with_images(dataset, items, skipped=found.skipped, folder=folder)
-    kept = {item.path.rsplit("/", maxsplit=1)[-1] for item in made.items if item.added_in == made.info.version}
+    kept = {Path(where(item.path).file).name for item in made.items if item.added_in == made.info.version}
     for path in (staged / IMAGES_FOLDER).iterdir():
         if path.name not in kept:
             path.unlink()

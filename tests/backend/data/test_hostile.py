@@ -43,7 +43,7 @@ CASES = settings(
     suppress_health_check=list(HealthCheck),
 )
 STORED = re.compile(
-    r"^(dataset\.json|items\.jsonl|insights\.json|masks\.csv|images|images/[0-9a-f]{16}\.[a-z]+|quality.*)$"
+    r"^(dataset\.json|items\.(jsonl|npz)|insights\.json|masks\.csv|images|images/[0-9]{5}\.pack|quality.*)$"
 )
 
 

@@ -62,6 +62,11 @@ def take(path: Path, into: Path, settings, *, processes: int):
         return import_members(archive, into=into, name="x", plan=plan)
 
 
+def plain(item):
+    """Without what depends on the order in the source."""
+    return item.model_copy(update={"file": item.file.removeprefix("source/"), "path": Path(item.path).name})
+
+
 @pytest.fixture
 def always_processes(monkeypatch):
     monkeypatch.setattr(ingest, "SECONDS_FOR_PROCESSES", 0.0)
@@ -87,16 +92,19 @@ def written(members, packed, tmp_path):
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "folder"])
 def test_processes_take_the_same_pictures_as_one(kind, written, settings, into, reference):
     dataset = take(written(kind), into, settings, processes=2)
-    assert dataset.items == reference.items
+    if kind == "folder":  # sorted by name, and with the folder's own in front
+        assert [plain(item) for item in dataset.items] == [plain(item) for item in reference.items]
+    else:
+        assert dataset.items == reference.items
     assert {entry.reason for entry in dataset.info.skipped} == {entry.reason for entry in reference.info.skipped}
-    for item in dataset.items:
-        assert read_picture(dataset.root, item.path) == read_picture(reference.root, item.path)
+    for item, same in zip(dataset.items, reference.items, strict=True):
+        assert read_picture(dataset.root, item.path) == read_picture(reference.root, same.path)
 
 
 def test_what_was_taken_is_what_was_sent(reference, members):
     assert reference.info.class_counts == {"cat": 41, "dog": 41}
     assert len(reference.info.skipped) == 2
-    stored = {path.read_bytes() for path in (reference.root / "images").iterdir()}
+    stored = {read_picture(reference.root, item.path) for item in reference.items}
     assert stored == {data for name, data in members.items() if "broken" not in name and data}
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=SHARED)
 QUICK_ON_DISK = settings(max_examples=40, deadline=None, suppress_health_check=SHARED)
-STORED = re.compile(r"^(dataset\.json|items\.jsonl|insights\.json|images|images/[0-9a-f]{16}(-\d+)?\.[a-z]+)$")
+STORED = re.compile(r"^(dataset\.json|items\.(jsonl|npz)|insights\.json|images|images/[0-9]{5}\.pack)$")
 
 EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6)
 SEPARATORS = st.sampled_from(["/", "\\", "//", "/./", "/../", ":", "\x00/", " / "])
