@@ -21,6 +21,7 @@ def model_card(model: RegisteredModel, services: Services) -> ModelCard:
         test=results.test if results else TestScores.model_validate(stored) if stored else None,
         split=results.split if results else None,
         notes=results.notes if results else (),
+        rollback_to=services.registry.predecessor(model),
         downloads={name: address + name for name in DOWNLOADS},
     )
 

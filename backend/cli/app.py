@@ -20,6 +20,7 @@ from backend.cli.evaluate import evaluate
 from backend.cli.importing import import_data
 from backend.cli.insights import insights
 from backend.cli.jobs import cancel, follow, jobs
+from backend.cli.models import audit, models
 from backend.cli.predict import predict
 from backend.cli.serve import serve
 from backend.cli.train import train
@@ -39,13 +40,14 @@ COMMANDS: list[Callable[..., None]] = [
     jobs,
     follow,
     cancel,
+    audit,
     serve,
     worker,
     ui,
     doctor,
     demo,
 ]
-GROUPS: list[typer.Typer] = [dataset]
+GROUPS: list[typer.Typer] = [dataset, models]
 
 app = typer.Typer(
     name="sightglass",

@@ -57,6 +57,14 @@ class Service:
         except ValueError as error:
             raise UnavailableError(f"What answers at {self.address} is not the Sightglass API.") from error
 
+    def send(self, method: str, path: str, **request: Any) -> None:
+        """A call whose answer holds nothing.
+
+        Raises:
+            SightglassError: the service refused, with its own words, or did not answer.
+        """
+        self._answer(method, path, **request)
+
     def upload(self, archive: Path) -> Plain:
         with archive.open("rb") as file:
             files = {"file": (archive.name, file, "application/zip")}

@@ -31,7 +31,7 @@ LEAST_IN_BIN = 10  # of both sides together; smaller bins are merged (Cochran's 
 REST = "others"
 # The threshold of familiarity is set so that familiar pictures stay below this share.
 NORMAL_UNFAMILIAR, MUCH_UNFAMILIAR = 0.05, 0.2
-ORDER: tuple[DriftVerdict, ...] = ("drifted", "shifting", "too_few", "no_yardstick", "steady")
+ORDER: tuple[DriftVerdict, ...] = ("drifted", "shifting", "no_yardstick", "too_few", "steady")
 
 
 def label_drift(expected: PredictionCounts | None, seen: PredictionCounts) -> DriftMeasure:

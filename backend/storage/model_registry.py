@@ -63,6 +63,14 @@ class ModelRegistry:
             rows = connection.execute(query.order_by(promotions.c.promotion_id.desc())).mappings()
             return [Promotion.model_validate(dict(row)) for row in rows]
 
+    def predecessor(self, model: RegisteredModel) -> str | None:
+        """The model that a rollback of this one would bring back; None: it is not promoted, or nobody was before."""
+        if model.state != "promoted":
+            return None
+        with self._database.reading() as connection:
+            row = _before(connection, model)
+        return None if row is None else str(row["model_id"])
+
     # -- changing
 
     def promote(self, model_id: str, *, caller: Caller = NOBODY_KNOWN) -> RegisteredModel:
@@ -101,13 +109,16 @@ class ModelRegistry:
             current = _promoted(connection, model.dataset_id)
             if current is None or current["model_id"] != model_id:
                 raise ConflictError(_not_promoted(model, current))
-            target, place = _before(connection, model)
+            before = _before(connection, model)
+            if before is None:
+                raise ConflictError(_nobody_before(model))
+            target = _one(connection, before["model_id"])
             _switch(connection, target, moment=current["promoted_at"])
             undone = update(promotions).where(
                 promotions.c.dataset_id == model.dataset_id,
                 promotions.c.kind == "promoted",
                 promotions.c.undone_at.is_(None),
-                promotions.c.promotion_id > place,
+                promotions.c.promotion_id > before["promotion_id"],
             )
             connection.execute(undone.values(undone_at=utc_now()))
             _remember(connection, "rolled_back", target, replaced=model_id, caller=caller)
@@ -231,8 +242,8 @@ def _audit(
     write_entry(connection, action, model.model_id, caller=caller, dataset_id=model.dataset_id, detail=said)
 
 
-def _before(connection: Connection, model: RegisteredModel) -> tuple[RegisteredModel, int]:
-    """Who answered before a model and can do so again, and the promotion that had made it so."""
+def _before(connection: Connection, model: RegisteredModel) -> RowMapping | None:
+    """The latest promotion that still stands, of another model that can answer again."""
     query = (
         select(promotions.c.promotion_id, promotions.c.model_id)
         .join(models, models.c.model_id == promotions.c.model_id)
@@ -246,13 +257,14 @@ def _before(connection: Connection, model: RegisteredModel) -> tuple[RegisteredM
         .order_by(promotions.c.promotion_id.desc())
         .limit(1)
     )
-    row = connection.execute(query).first()
-    if row is None:
-        raise ConflictError(
-            f"No model was promoted before '{model.model_id}' that could take its place; it may be archived or deleted."
-            f" POST /api/cv/models/MODEL/promote chooses one of GET /api/cv/models?dataset_id={model.dataset_id}."
-        )
-    return _one(connection, row.model_id), row.promotion_id
+    return connection.execute(query).mappings().first()
+
+
+def _nobody_before(model: RegisteredModel) -> str:
+    return (
+        f"No model was promoted before '{model.model_id}' that could take its place; it may be archived or deleted. "
+        f"POST /api/cv/models/MODEL/promote chooses one of GET /api/cv/models?dataset_id={model.dataset_id}."
+    )
 
 
 def _not_promoted(model: RegisteredModel, current: RowMapping | None) -> str:

@@ -76,6 +76,9 @@ def test_promoting_and_rolling_back_change_who_answers(client, publish, png):
     assert post(client, "md-1/promote")["state"] == "promoted"
     post(client, "md-2/promote")
 
+    cards = [client.get(f"{MODELS}/{name}").json()["rollback_to"] for name in ("md-2", "md-1")]
+    assert cards == ["md-1", None]
+
     def answers(address="ds-1"):
         return client.post(f"/api/cv/predict/{address}", files={"file": png}).json()["model"]["model_id"]
 
