@@ -18,20 +18,24 @@ from backend.contracts.dataset import (
 from backend.contracts.drift import DriftBin, DriftDay, DriftMeasure, DriftReport, DriftVerdict, UnfamiliarShare
 from backend.contracts.insights import Insights, Quality, thumbnail_url
 from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
+from backend.contracts.losses import LossSettings
 from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
 from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
 from backend.contracts.recipe import (
     ClassBalance,
-    DataSettings,
-    FinetuneSettings,
     OverrideKey,
     Preset,
-    ProbeSettings,
     RankBy,
     Recipe,
-    RefineSettings,
     override_entries,
     override_keys,
+)
+from backend.contracts.recipe_sections import (
+    DataSettings,
+    FinetuneSettings,
+    ModelSettings,
+    ProbeSettings,
+    RefineSettings,
 )
 from backend.contracts.registered import (
     CONFIDENCE_BINS,
@@ -117,9 +121,11 @@ __all__ = [
     "Leak",
     "LeakedScore",
     "LearningCurvePoint",
+    "LossSettings",
     "ModelComparison",
     "ModelInfo",
     "ModelRef",
+    "ModelSettings",
     "ModelState",
     "NodeWork",
     "OverrideKey",

@@ -130,14 +130,15 @@ class Split(Record):
     same: tuple[tuple[int, ...], ...] = Field((), description="Places of equal and nearly equal pictures, by group.")
 
 
-ResizeMode = Literal["squash", "letterbox", "crop"]
+ResizeMode = Literal["squash", "letterbox", "crop", "pad"]
 
 
 class Preprocessing(Record):
     """How an image becomes the network's input; travels in the bundle, so that serving equals training.
 
     squash: stretched to height x width. letterbox: scaled to fit, centred, filled up with the mean colour.
-    crop: scaled to cover, centre kept. `mean` and `std` act on RGB in 0..1.
+    crop: scaled to cover, centre kept. pad: as it is, centred, filled up with the mean colour; scaled down only
+    where it does not fit. `mean` and `std` act on RGB in 0..1.
     """
 
     height: int
@@ -147,3 +148,8 @@ class Preprocessing(Record):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     reason: str = Field("", description="Why this way of resizing was chosen, for people.")
+    smallest_defect_px: int | None = Field(
+        None,
+        description="Pixels of the picture that a feature must measure to still be 4 pixels wide in the network's "
+        "input; unknown of older models.",
+    )

@@ -4,85 +4,28 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from backend.contracts.base import Id, Record
+from backend.contracts.losses import LossSettings
+from backend.contracts.presets import AUGMENT, dotted_words, settled
+from backend.contracts.recipe_sections import (
+    DataSettings,
+    FinetuneSettings,
+    ModelSettings,
+    ProbeSettings,
+    RefineSettings,
+)
 from backend.errors import RecipeError
 from backend.registry import nearest
 
 Strategy = Literal["auto", "probe", "finetune"]
-Preset = Literal["fast", "balanced", "best"]
-HeadStart = Literal["solve", "train"]
+Preset = Literal["fast", "balanced", "best", "defects"]
 ClassBalance = Literal["auto", "balanced", "plain"]
 RankBy = Literal["accuracy", "macro_f1", "mean_average_precision"]
 RankingChoice = Literal["auto", "accuracy", "macro_f1", "mean_average_precision"]
-SplitRule = Literal["by_test_size", "stratified_70_15_15", "stratified_80_10_10"]
-# "folder", "prefix:<characters>" or "before:<what separates>": no regular expression, which could run for hours
-GROUP_RULE = r"^(|folder|prefix:[1-9][0-9]{0,2}|before:.{1,20})$"
-
-
-class FinetuneSettings(Record):
-    """Numbers of the fine-tune. Learning rates are peak values of the schedule."""
-
-    head: HeadStart = Field(
-        "solve",
-        description="solve: the head begins as a regression on the features; train: by head_epochs of small steps.",
-    )
-    head_lr: float = Field(
-        1e-2, gt=0, le=10, description="Peak learning rate of a trained head; a solved one takes at most backbone_lr."
-    )
-    backbone_lr: float = Field(3e-4, gt=0, le=10, description="Peak learning rate of the network below the head.")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW's decoupled weight decay.")
-    warmup_fraction: float = Field(0.1, ge=0, le=0.9, description="Share of the steps in which the rate rises.")
-    head_epochs: int = Field(1, ge=0, le=1000, description="Epochs in which a trained head moves alone.")
-    patience: int = Field(5, ge=1, le=1000, description="Epochs without a better validation score before stopping.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over the other classes.")
-    layer_decay: float = Field(
-        0.8, gt=0, le=1, description="Rate of each stage as a share of the rate of the one above it; 1: all alike."
-    )
-    unfreeze_epochs: int = Field(
-        0, ge=0, le=1000, description="Epochs in which the stages begin to train one by one, the last ones first."
-    )
-    ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="Memory of the weights' moving average, which is what is kept; 0: none."
-    )
-    mixup_alpha: float = Field(0.0, ge=0, le=10, description="How much mixup blends two images; 0: none.")
-    cutmix_alpha: float = Field(0.0, ge=0, le=10, description="How much cutmix pastes of another image; 0: none.")
-    rand_magnitude: int = Field(0, ge=0, le=30, description="Strength of RandAugment's random changes; 0: none.")
-
-
-class RefineSettings(Record):
-    """Numbers of the refinement that follows the probes under strategy auto. Its steps are the fine-tune's."""
-
-    folds: int = Field(3, ge=2, le=20, description="Folds of the cross-validation that judges a refinement.")
-    trained_stages: int = Field(
-        1, ge=0, le=100, description="Last stages that train; earlier ones are computed once. 0: all train."
-    )
-    views: int = Field(4, ge=0, le=100, description="Random views of each image, where early stages are computed once.")
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate where only the last stages train.")
-
-
-class ProbeSettings(Record):
-    """Numbers of the linear head on frozen features."""
-
-    folds: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that chooses the regularisation.")
-
-
-class DataSettings(Record):
-    """How the images are divided into training, validation and test."""
-
-    split: SplitRule = Field(
-        "by_test_size",
-        description="by_test_size: test_size for the test, a fifth of the rest for validation; or fixed shares of "
-        "training, validation and test.",
-    )
-    group_by: str = Field(
-        "",
-        max_length=40,
-        pattern=GROUP_RULE,
-        description="Images of one group never lie on both sides: prefix:5 groups by the first 5 characters of the "
-        "file's name, before:_ by what stands before the first _, folder by the upload's folders. Empty: no groups.",
-    )
+Setting = float | int | str | bool | tuple[float, ...]
 
 
 class Recipe(Record):
@@ -119,9 +62,15 @@ class Recipe(Record):
         "with preset best.",
     )
     seed: int = Field(42, ge=0, le=2**32 - 1, description="Same seed, same machine, same result.")
-    overrides: dict[str, float | int | str | bool] = Field(
+    overrides: dict[str, Setting] = Field(
         default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle(cls, values: Any) -> Any:
+        """Dotted words become the fields that they mean, and the preset says what nobody said."""
+        return settled(values) if isinstance(values, dict) else values
 
     @field_validator("num_epochs", "batch_size", "test_size", "time_budget_s", "seed", "dataset_version", mode="before")
     @classmethod
@@ -138,6 +87,19 @@ class Recipe(Record):
     @property
     def refine(self) -> RefineSettings:
         return RefineSettings.model_validate(self._overridden("refine"))
+
+    @property
+    def loss(self) -> LossSettings:
+        return LossSettings.model_validate(self._overridden("loss"))
+
+    @property
+    def model(self) -> ModelSettings:
+        return ModelSettings.model_validate(self._overridden("model"))
+
+    @property
+    def augmentation_switches(self) -> dict[str, bool]:
+        """Random changes that are switched on or off one by one, by `augment.<name>`."""
+        return {key.removeprefix(AUGMENT): bool(on) for key, on in self.overrides.items() if key.startswith(AUGMENT)}
 
     @property
     def data(self) -> DataSettings:
@@ -159,9 +121,14 @@ class Recipe(Record):
         """
         allowed = override_keys()
         for key, value in self.overrides.items():
+            if key.startswith(AUGMENT):  # which there are, `data.augmentation_catalogue` knows
+                if not isinstance(value, bool):
+                    raise RecipeError(f"'{key}' does not fit: true or false is needed, not {value!r}.")
+                continue
             if key not in allowed:
-                raise RecipeError(f"There is no setting '{key}'.{nearest(key, allowed)} Allowed: {', '.join(allowed)}.")
-            if isinstance(value, bool):
+                known = [*allowed, *dotted_words()]
+                raise RecipeError(f"There is no setting '{key}'.{nearest(key, known)} Allowed: {', '.join(known)}.")
+            if isinstance(value, bool) and _field(key).annotation is not bool:
                 raise RecipeError(f"'{key}' does not fit: a number or a word is needed, not true or false.")
         for section, model in SECTIONS.items():
             try:
@@ -176,7 +143,14 @@ SECTIONS: dict[str, type[Record]] = {
     "refine": RefineSettings,
     "probe": ProbeSettings,
     "data": DataSettings,
+    "loss": LossSettings,
+    "model": ModelSettings,
 }
+
+
+def _field(key: str) -> FieldInfo:
+    section, _, name = key.partition(".")
+    return SECTIONS[section].model_fields[name]
 
 
 def override_keys() -> list[str]:
@@ -185,11 +159,11 @@ def override_keys() -> list[str]:
 
 
 class OverrideKey(Record):
-    """One expert setting, as a form or a table shows it."""
+    """One expert setting, as a form or a table shows it. None: open, which the description explains."""
 
     name: str
     description: str
-    default: float | int | str | bool
+    default: Setting | None
 
 
 def override_entries() -> list[OverrideKey]:

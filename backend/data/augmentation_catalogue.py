@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from backend.contracts import Record
+from backend.contracts import Recipe, Record
 from backend.registry import Registry
 
 
@@ -56,11 +54,16 @@ def default_augmentations() -> tuple[str, ...]:
     return tuple(entry.name for entry in AUGMENTATION_CATALOGUE if entry.default)
 
 
-def check_augmentations(names: Iterable[str]) -> None:
-    """Raise on an unknown name.
+def chosen_augmentations(recipe: Recipe) -> tuple[str, ...]:
+    """Names of those that a recipe uses, in the catalogue's order: its list or the defaults, and its switches on top.
 
     Raises:
-        RecipeError: names the nearest and all allowed ones.
+        RecipeError: an unknown name; the message names the nearest and all allowed ones.
     """
-    for name in names:
+    names = set(default_augmentations() if recipe.augmentations is None else recipe.augmentations)
+    switches = recipe.augmentation_switches
+    for name in (*names, *switches):
         AUGMENTATION_CATALOGUE.get(name)
+    names |= {name for name, on in switches.items() if on}
+    names -= {name for name, on in switches.items() if not on}
+    return tuple(name for name in AUGMENTATION_CATALOGUE.names() if name in names)

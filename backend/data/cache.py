@@ -122,7 +122,7 @@ def _kept(
 
 def cache_key(dataset: Dataset, preprocessing: Preprocessing) -> str:
     """A hash of the pictures in their order, and of how they are prepared."""
-    mean = preprocessing.mean if preprocessing.resize == "letterbox" else None  # the colour of the border
+    mean = preprocessing.mean if preprocessing.resize in {"letterbox", "pad"} else None  # the colour of the border
     how = (preprocessing.height, preprocessing.width, preprocessing.resize, preprocessing.interpolation, mean)
     digest = hashlib.sha256(repr((LAYOUT_VERSION, how)).encode())
     for item in dataset.items:

@@ -9,7 +9,8 @@
 `task` says what the scores are: softmax them for "multiclass", a sigmoid each for "multilabel", where a label is
 present from its entry of `thresholds` on. `model_args` is empty for every network of the catalogue. Of several networks
 that answer together these lines rebuild the leading one; all of them, with weights that add up to 1, stand under
-`members` (`engine.members`). It does not know where models are kept.
+`members` (`engine.members`). A network with attention names under `cbam` where it has it: put the modules of the
+bundle's `predict.py` there before the last line (`engine.cbam.load_with_cbam`). It does not know where models are kept.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ def _checkpoint(network: Network, info: ModelInfo, members: Sequence[Member]) ->
         "state_dict": parts[0]["state_dict"] if parts else state_of(network),
         "timm_name": info.timm_name,
         "model_args": dict(network.model_args),
+        "cbam": list(network.cbam),
         "class_names": list(info.class_names),
         "task": info.task,
         "thresholds": None if info.thresholds is None else list(info.thresholds),
@@ -146,6 +148,7 @@ def _single(checkpoint: dict[str, Any], info: ModelInfo, *, origin: str) -> Netw
         std=info.preprocessing.std,
         input_size=int(checkpoint["input_size"]),
         model_args=dict(checkpoint["model_args"]),
+        cbam=tuple(checkpoint.get("cbam", ())),
         task=info.task,
     )
 

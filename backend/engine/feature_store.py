@@ -32,7 +32,7 @@ from backend.engine.forward import (
 )
 from backend.engine.memory import halving
 from backend.engine.models import ModelSpec
-from backend.engine.network import Network, create_network, resolve_spec
+from backend.engine.network import Network, Pooling, create_network, resolve_spec
 from backend.engine.network_facts import NetworkFacts, StoredFacts, facts_of, read_facts, write_facts
 from backend.engine.weights import fingerprint, locate
 from backend.errors import UnavailableError
@@ -65,6 +65,7 @@ class FeatureRequest:
     preprocessing: Preprocessing
     seed: int
     settings: Settings
+    pooling: Pooling = "average"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,11 +256,17 @@ class FeatureSource:
                 num_classes=self._num_classes,
                 settings=request.settings,
                 seed=request.seed,
-                input_size=request.preprocessing.height,
+                input_size=self._input_size(),
+                pooling=request.pooling,
             )
             self._adopt(network)
             self._own = network
         return self._own
+
+    def _input_size(self) -> int:
+        """Pixels a side where the input is a square; networks that take other shapes need not be told."""
+        fed, spec = self._request.preprocessing, self._request.spec
+        return fed.height if fed.height == fed.width else spec.input_size
 
     def _shard(self, view: str) -> FeatureShards:
         if view not in self._shards:
@@ -285,7 +292,9 @@ class FeatureSource:
         request, fed = self._request, self._request.preprocessing
         if weights == "scratch":  # the draw depends on the head's size too
             weights = f"scratch {request.seed} {self._num_classes} {version('torch')}"
-        self._weights = repr((request.spec.timm_name, version("timm"), weights))
+        built = (request.spec.cbam, request.pooling)
+        known = (request.spec.timm_name, version("timm"), weights)
+        self._weights = repr(known if built == (False, "average") else (*known, *built))
         how = (fed.height, fed.width, fed.resize, fed.interpolation, fed.mean, fed.std)
         name = repr((LAYOUT_VERSION, self._weights, how, planned_kind(self._request.spec, len(self._keys))))
         folder = request.settings.cache_dir / FOLDER / sha256(name.encode()).hexdigest()[:32]

@@ -26,6 +26,7 @@ def keep_network(path: Path, network: Network, preprocessing: Preprocessing) -> 
         "name": network.spec.name,
         "timm_name": network.spec.timm_name,
         "model_args": network.model_args,
+        "cbam": list(network.cbam),
         "weights": network.weights,
         "weights_source": network.weights_source,
         "mean": network.mean,
@@ -53,6 +54,7 @@ def kept_network(path: Path) -> tuple[Network, Preprocessing]:
             known = json.loads((content.metadata() or {})[DESCRIPTION])
             state = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - no mapping
         part = {"timm_name": known["timm_name"], "model_args": known["model_args"], "state_dict": state}
+        part["cbam"] = known.get("cbam", ())
         network = Network(
             module=rebuild(part, known["num_classes"], origin=path.name),
             spec=spec_of(known["name"], known["timm_name"]),
@@ -62,6 +64,7 @@ def kept_network(path: Path) -> tuple[Network, Preprocessing]:
             std=tuple(known["std"]),
             input_size=known["input_size"],
             model_args=known["model_args"],
+            cbam=tuple(known.get("cbam", ())),
             task=known.get("task", "multiclass"),
         )
         return network, Preprocessing.model_validate(known["preprocessing"])

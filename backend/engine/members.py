@@ -19,6 +19,7 @@ from torch import nn
 
 from backend.contracts import EnsembleMember, Preprocessing
 from backend.engine.arithmetic import choose_device, place
+from backend.engine.cbam import load_with_cbam
 from backend.engine.checkpoint import State
 from backend.engine.models import ModelSpec, find_spec
 from backend.engine.network import Network
@@ -43,6 +44,7 @@ class Member:
             "name": self.name,
             "timm_name": network.spec.timm_name,
             "model_args": dict(network.model_args),
+            "cbam": list(network.cbam),
             "state_dict": state_of(network),
             "preprocessing": self.preprocessing.model_dump(mode="json"),
             "input_size": network.input_size,
@@ -97,6 +99,7 @@ def open_member(part: Any, class_names: Sequence[str], *, origin: str) -> Member
         std=preprocessing.std,
         input_size=int(part["input_size"]),
         model_args=dict(part["model_args"]),
+        cbam=tuple(part.get("cbam", ())),
         task=part.get("task", "multiclass"),
     )
     return Member(name=part["name"], network=network, preprocessing=preprocessing, weight=float(part["weight"]))
@@ -110,8 +113,9 @@ def rebuild(part: dict[str, Any], num_classes: int, *, origin: str) -> nn.Module
     """
     module: nn.Module = timm.create_model(part["timm_name"], num_classes=num_classes, **part["model_args"])
     try:
+        load_with_cbam(module, part.get("cbam", ()))
         module.load_state_dict(part["state_dict"])
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError, RecipeError) as error:
         raise InputError(f"'{origin}' does not fit {part['timm_name']}: {error}") from error
     return place(module, choose_device()).eval()
 

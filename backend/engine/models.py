@@ -7,7 +7,7 @@ configurations (timm 1.0.31).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.registry import Registry
 
@@ -33,6 +33,7 @@ class ModelSpec:
         cam_layer: submodule whose output a Grad-CAM reads; None: found from the network's own feature list.
         bundled: pip package that carries the weights, installed with Sightglass.
         mean, std: of RGB in 0..1, as the weights expect.
+        cbam: whether attention follows the last two stages (`engine.cbam`).
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelSpec:
     bundled: str | None = None
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
+    cbam: bool = False
 
 
 MODELS: Registry[ModelSpec] = Registry("network")
@@ -188,10 +190,57 @@ _register(
         description="ViT-Small/16 (Steiner et al. 2021): between ViT-Tiny and ViT-Base.",
     )
 )
+_register(
+    ModelSpec(
+        name="convnext_atto",
+        family="convnext",
+        timm_name="convnext_atto",
+        hub_id="timm/convnext_atto.d2_in1k",
+        parameters=3_695_520,
+        input_size=224,
+        cam_layer="stages.3",
+        description="ConvNeXt-Atto: the smallest of its family, for few cores.",
+    )
+)
+_register(
+    ModelSpec(
+        name="convnext_tiny",
+        family="convnext",
+        timm_name="convnext_tiny",
+        hub_id="timm/convnext_tiny.in12k_ft_in1k",
+        parameters=28_589_128,
+        input_size=224,
+        cam_layer="stages.3",
+        description="ConvNeXt-Tiny (Liu et al. 2022): a modern convolutional network; takes pictures of any size.",
+    )
+)
+_register(
+    ModelSpec(
+        name="convnext_tiny_cbam",
+        family="convnext",
+        timm_name="convnext_tiny",
+        hub_id="timm/convnext_tiny.in12k_ft_in1k",
+        parameters=28_682_708,
+        input_size=224,
+        cam_layer="stages.3",
+        cbam=True,
+        description="ConvNeXt-Tiny with attention over channels and places (CBAM) after stages 3 and 4: for defects.",
+    )
+)
+
+CBAM_SUFFIX = "_cbam"
+
+
+def with_cbam(spec: ModelSpec) -> ModelSpec:
+    """The same network with attention after its last two stages, under the name with `_cbam`."""
+    if spec.cbam:
+        return spec
+    name = f"{spec.name}{CBAM_SUFFIX}"
+    return MODELS.get(name) if name in MODELS else replace(spec, name=name, cbam=True, parameters=None)
 
 
 def find_spec(name: str) -> ModelSpec:
-    """Return the catalogue's entry, or a bare one for `timm:<name>`.
+    """Return the catalogue's entry, or a bare one for `timm:<name>`; either with `_cbam` behind its name.
 
     A bare entry is not checked here, for that would load timm: `network.resolve_spec` checks it and fills in the
     size, mean and hub repository. Where the name carries timm's tag (`timm:resnet50.a1_in1k`), the hub repository
@@ -200,6 +249,9 @@ def find_spec(name: str) -> ModelSpec:
     Raises:
         RecipeError: no such name; the message names the nearest and all allowed ones.
     """
+    plain = name.removesuffix(CBAM_SUFFIX)
+    if plain != name and name not in MODELS and (plain in MODELS or plain.startswith(TIMM_PREFIX)):
+        return with_cbam(find_spec(plain))
     timm_name = name.removeprefix(TIMM_PREFIX)
     if timm_name == name or not timm_name:
         return MODELS.get(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -16,9 +16,13 @@ from torch import nn
 from backend.config import Settings
 from backend.contracts import Task, WeightsKind, WeightsSource
 from backend.engine.arithmetic import choose_device, place
+from backend.engine.cbam import insert_cbam
 from backend.engine.models import TIMM_FAMILY, TIMM_PREFIX, ModelSpec
 from backend.engine.weights import load_weights
 from backend.errors import RecipeError
+
+Pooling = Literal["average", "max"]
+TOKENS = ("vit_", "deit", "beit", "cait", "eva")
 
 
 @dataclass(kw_only=True)
@@ -38,6 +42,7 @@ class Network:
     std: tuple[float, float, float]
     input_size: int
     model_args: dict[str, Any] = field(default_factory=dict)
+    cbam: tuple[str, ...] = ()
     task: Task = "multiclass"
 
     @property
@@ -61,20 +66,26 @@ class Network:
 
 
 def create_network(
-    spec: ModelSpec, *, num_classes: int, settings: Settings, seed: int, input_size: int | None = None
+    spec: ModelSpec,
+    *,
+    num_classes: int,
+    settings: Settings,
+    seed: int,
+    input_size: int | None = None,
+    pooling: Pooling = "average",
 ) -> Network:
     """Build a network with the best weights to be had and a fresh head.
 
     The same seed gives the same fresh weights; the caller's random state is left alone. `input_size` differs from the
-    spec's only where asked for.
+    spec's only where asked for. `pooling` is how a map of features becomes the row that the head reads.
 
     Raises:
-        RecipeError: timm has no such network, or it has no linear classifier.
+        RecipeError: timm has no such network, it has no linear classifier, or no stages that a CBAM could follow.
         InputError: the file in the user's weights folder does not fit.
     """
     spec = resolve_spec(spec)
     size = input_size or spec.input_size
-    model_args = _size_argument(spec, size)
+    model_args = _size_argument(spec, size) | _pooling_argument(spec, pooling)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = timm.create_model(spec.timm_name, num_classes=num_classes, **model_args)
@@ -90,6 +101,10 @@ def create_network(
     )
     _ = network.head  # raises where there is none that can be replaced
     network.weights, network.weights_source = load_weights(spec, module, settings)
+    if spec.cbam:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network.cbam = insert_cbam(module)
     network.module = place(module, choose_device()).eval()
     return network
 
@@ -127,6 +142,32 @@ def _size_argument(spec: ModelSpec, size: int) -> dict[str, Any]:
     if config is None or size == config.input_size[-1] or not config.fixed_input_size:
         return {}
     return {"img_size": size}
+
+
+def require_any_size(spec: ModelSpec) -> None:
+    """Refuse a network that takes one size only.
+
+    Raises:
+        RecipeError: its weights are tied to the places of a square.
+    """
+    config = timm.get_pretrained_cfg(spec.timm_name)
+    if config is not None and config.fixed_input_size:
+        raise RecipeError(
+            f"'{spec.name}' takes squares of {spec.input_size} pixels only, for its weights know each place by itself. "
+            "Leave data.resolution at 'network', or choose a convolutional network (convnext_tiny, efficientnet_lite0, "
+            "resnet18, ...)."
+        )
+
+
+def _pooling_argument(spec: ModelSpec, pooling: Pooling) -> dict[str, Any]:
+    if pooling == "average":
+        return {}
+    if spec.family == "vit" or spec.timm_name.startswith(TOKENS):
+        raise RecipeError(
+            f"'{spec.name}' reads tokens, not a map of features, so model.pooling '{pooling}' does not fit it. "
+            "Leave it at 'average', or choose a convolutional network."
+        )
+    return {"global_pool": pooling}
 
 
 def count_parameters(network: Network) -> int:

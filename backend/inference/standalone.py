@@ -61,8 +61,37 @@ def load(path: str | Path) -> Model:
 def rebuild(part: dict[str, Any], num_classes: int) -> Member:
     """Build one network from its part of the file."""
     network = timm.create_model(part["timm_name"], num_classes=num_classes, **part["model_args"])
+    for name in part.get("cbam", ()):  # where attention follows a stage; older files have none
+        add_cbam(network, name)
     network.load_state_dict(part["state_dict"])
     return Member(network.eval(), part["preprocessing"], part["weight"])
+
+
+class Cbam(torch.nn.Module):
+    """Attention over channels, then over places (Woo et al. 2018), each gate twice a sigmoid."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(8, channels // 16)
+        self.squeeze = torch.nn.Linear(channels, hidden)
+        self.expand = torch.nn.Linear(hidden, channels)
+        self.places = torch.nn.Conv2d(2, 1, 7, padding=3, bias=False)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [N, C, H, W] in, the same with weighted channels and places out."""
+        shared = [self.expand(self.squeeze(pooled).relu()) for pooled in (features.mean((2, 3)), features.amax((2, 3)))]
+        features = features * (2 * (shared[0] + shared[1]).sigmoid())[:, :, None, None]
+        seen = torch.cat([features.mean(1, keepdim=True), features.amax(1, keepdim=True)], 1)
+        gate: torch.Tensor = 2 * self.places(seen).sigmoid()
+        return features * gate
+
+
+def add_cbam(network: Any, name: str) -> None:
+    """Append attention to the sequence of blocks that `name` ends, such as blocks.6.cbam."""
+    path = name.rpartition(".")[0]
+    stages = {entry["module"]: entry["num_chs"] for entry in network.feature_info}
+    channels = stages.get(path) or stages[path.removesuffix(".blocks")]
+    network.get_submodule(path).add_module("cbam", Cbam(channels))
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -86,13 +115,18 @@ def prepare(image: Image.Image, how: dict[str, Any]) -> torch.Tensor:
 
 
 def fit(image: Image.Image, how: dict[str, Any]) -> Image.Image:
-    """Resize to width x height: squash stretches, letterbox fills up with the mean colour, crop keeps the centre."""
+    """Resize to width x height: squash stretches, letterbox fills up with the mean colour, crop keeps the centre.
+
+    pad leaves the picture as it is and fills up with the mean colour; one that is too large is scaled down to fit.
+    """
     target = (how["width"], how["height"])
     method = RESAMPLING[how["interpolation"]]
     if how["resize"] == "squash":
         return image.resize(target, method)
     ratios = (target[0] / image.width, target[1] / image.height)
-    scale = min(ratios) if how["resize"] == "letterbox" else max(ratios)
+    scale = max(ratios) if how["resize"] == "crop" else min(ratios)
+    if how["resize"] == "pad":
+        scale = min(1.0, scale)
     scaled = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     left, top = (target[0] - scaled[0]) // 2, (target[1] - scaled[1]) // 2
     if how["resize"] == "crop":

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from backend.config import Settings
 from backend.contracts import Candidate, Recipe
-from backend.engine.models import MODELS, ModelSpec, find_spec
+from backend.engine.models import MODELS, ModelSpec, find_spec, with_cbam
 from backend.engine.weights import locate
+
+DEFECTS_CHOICE, DEFECTS_FALLBACK = "convnext_tiny_cbam", "efficientnet_lite0_cbam"
 
 
 def describe(spec: ModelSpec, settings: Settings, *, default: bool = False) -> Candidate:
@@ -36,6 +38,14 @@ def default_names(settings: Settings) -> list[str]:
     return [spec.name for spec in chosen]
 
 
+def defect_names(settings: Settings) -> list[str]:
+    """The network of preset defects: ConvNeXt-Tiny where its weights are to be had, else EfficientNet-Lite0, bundled.
+
+    Both with attention. From scratch a ConvNeXt learns nothing from a few hundred strips, so it is not tried then.
+    """
+    return [DEFECTS_CHOICE if locate(find_spec(DEFECTS_CHOICE), settings) is not None else DEFECTS_FALLBACK]
+
+
 def list_candidates(settings: Settings) -> list[Candidate]:
     """The whole registry, `default` marking what a run compares when nothing is chosen."""
     defaults = set(default_names(settings))
@@ -50,8 +60,10 @@ def plan(recipe: Recipe, settings: Settings) -> list[Candidate]:
     Raises:
         RecipeError: a name that the registry does not know; the message suggests the nearest.
     """
-    names = recipe.models or default_names(settings)
+    names = recipe.models or (defect_names(settings) if recipe.preset == "defects" else default_names(settings))
     specs = [find_spec(name) for name in dict.fromkeys(names)]
+    if recipe.model.cbam:
+        specs = list({spec.name: spec for spec in map(with_cbam, specs)}.values())
     known = [describe(spec, settings, default=spec.default) for spec in specs]
     return sorted(known, key=lambda candidate: (candidate.weights == "scratch", cost(candidate)))
 

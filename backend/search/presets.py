@@ -34,14 +34,16 @@ DEPTHS: dict[Preset, Depth] = {
     "fast": Depth(refined=0, epochs=0, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=10 * MINUTE),
     "balanced": Depth(refined=1, epochs=6, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=30 * MINUTE),
     "best": Depth(refined=3, epochs=12, tuning_trials=8, mixing=True, ensemble=True, time_budget_s=120 * MINUTE),
+    # one network, trained as a whole: `contracts.presets` says how, for its recipe has strategy finetune
+    "defects": Depth(refined=1, epochs=15, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=120 * MINUTE),
 }
 
 PLAIN = Depth(refined=0, epochs=0, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=float("inf"))
 
 
 def depth_of(recipe: Recipe) -> Depth:
-    """The preset's depth under strategy "auto"; the plain strategies do what they say and take the time it takes."""
-    return DEPTHS[recipe.preset] if recipe.strategy == "auto" else PLAIN
+    """The preset's depth under strategy "auto", and that of defects; the plain strategies do what they say."""
+    return DEPTHS[recipe.preset] if recipe.strategy == "auto" or recipe.preset == "defects" else PLAIN
 
 
 def time_budget(recipe: Recipe) -> float | None:

@@ -109,6 +109,7 @@ def enter(study: Study, candidate: Candidate) -> Entrant:
         preprocessing=preprocessing,
         seed=study.recipe.seed,
         settings=study.settings,
+        pooling=study.recipe.model.pooling,
     )
     source = FeatureSource(
         request, images=lambda: study.images(preprocessing), num_classes=study.num_classes, control=study.control

@@ -17,7 +17,7 @@ import torch
 
 from backend.contracts import EpochRecord, FinetuneSettings
 from backend.contracts.journal import decided
-from backend.data.augmentation_catalogue import default_augmentations
+from backend.data.augmentation_catalogue import chosen_augmentations
 from backend.engine.batches import Pixels
 from backend.engine.features import predict_probabilities
 from backend.engine.memory import halving
@@ -77,7 +77,13 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
     """
     started = time.perf_counter()
     watch.stage("loading")
-    network = create_network(watch.spec, num_classes=study.num_classes, settings=study.settings, seed=study.recipe.seed)
+    network = create_network(
+        watch.spec,
+        num_classes=study.num_classes,
+        settings=study.settings,
+        seed=study.recipe.seed,
+        pooling=study.recipe.model.pooling,
+    )
     places = study.ranking if probe.places is None else probe.places
     work = _Refinement(study=study, network=network, places=places, depth=depth, watch=watch)
     plan = work.prepare(probe)
@@ -210,7 +216,7 @@ class _Refinement:
             preprocessing=self.preprocessing,
             device=self.network.device,
             rows=self.places,
-            augmentations=default_augmentations() if recipe.augmentations is None else recipe.augmentations,
+            augmentations=chosen_augmentations(recipe),
             rand_magnitude=settings.rand_magnitude,
         )
         if cut is None:

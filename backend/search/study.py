@@ -13,6 +13,8 @@ from backend.data.cache import decoded_images
 from backend.data.imbalance import is_imbalanced
 from backend.data.split import stratified_split
 from backend.data.transforms import choose_preprocessing
+from backend.engine.models import ModelSpec
+from backend.engine.network import require_any_size
 from backend.engine.probe import HeadPlan
 from backend.search.leaderboard import ranking_metric
 from backend.search.presets import Depth, depth_of
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from backend.config import Settings
-    from backend.engine.models import ModelSpec
     from backend.engine.network import Network
 
     Ints = npt.NDArray[np.integer]
@@ -112,7 +113,17 @@ class Study:
         return ranking_metric(list(self.dataset.info.class_counts.values()))
 
     def preprocessing(self, network: Network | ModelSpec) -> Preprocessing:
-        return choose_preprocessing(self.dataset, size=network.input_size, mean=network.mean, std=network.std)
+        """How the images become the network's input, at the recipe's resolution.
+
+        Raises:
+            RecipeError: the network takes one size only, and the recipe asks for another.
+        """
+        resolution = self.recipe.data.resolution
+        if resolution != "network":
+            require_any_size(network if isinstance(network, ModelSpec) else network.spec)
+        return choose_preprocessing(
+            self.dataset, size=network.input_size, mean=network.mean, std=network.std, resolution=resolution
+        )
 
     def images(self, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
         """All images as the networks see them, [N, H, W, 3]; decoded once for each input size."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from backend.contracts import Candidate, EpochRecord, Preprocessing
-from backend.data.augmentation_catalogue import default_augmentations
+from backend.data.augmentation_catalogue import chosen_augmentations
 from backend.engine.batches import Pixels, TrainingData
 from backend.engine.features import predict_probabilities
 from backend.engine.network import Network, count_parameters, create_network
@@ -26,7 +26,13 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
     """Train the whole network; the best epoch on validation is kept."""
     started = time.perf_counter()
     watch.stage("loading")
-    network = create_network(watch.spec, num_classes=study.num_classes, settings=study.settings, seed=study.recipe.seed)
+    network = create_network(
+        watch.spec,
+        num_classes=study.num_classes,
+        settings=study.settings,
+        seed=study.recipe.seed,
+        pooling=study.recipe.model.pooling,
+    )
     preprocessing = study.preprocessing(network)
     images = study.images(preprocessing)
     watch.stage("fine-tuning", epochs=epochs)
@@ -58,7 +64,7 @@ def _train(
         images=study.images(preprocessing),
         preprocessing=preprocessing,
         device=network.device,
-        augmentations=default_augmentations() if recipe.augmentations is None else recipe.augmentations,
+        augmentations=chosen_augmentations(recipe),
         rand_magnitude=settings.rand_magnitude,
     )
     data = TrainingData(inputs=inputs, targets=study.targets, train=study.train, val=study.val, balanced=study.balanced)

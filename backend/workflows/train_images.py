@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from backend.config import Settings
 from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
 from backend.contracts.journal import Journal
-from backend.data.augmentation_catalogue import check_augmentations
+from backend.data.augmentation_catalogue import chosen_augmentations
 from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
 from backend.engine.models import TIMM_PREFIX
@@ -49,7 +49,7 @@ def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) ->
     if recipe.classes:
         require_classes(dataset, recipe.classes)
     require_enough(dataset, recipe.classes)
-    check_augmentations(recipe.augmentations or ())
+    chosen_augmentations(recipe)
     return plan(recipe, settings)
 
 

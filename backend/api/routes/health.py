@@ -31,6 +31,10 @@ PRESET_TEXTS: dict[PresetName, tuple[str, str]] = {
         "Best",
         "The fast comparison first, then several networks are trained further and may answer together.",
     ),
+    "defects": (
+        "Defects",
+        "For small flaws on large or long pictures, several kinds on one: one network, trained at their full size.",
+    ),
 }
 
 

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from backend.config import Settings
+from backend.contracts import Recipe
 from backend.data import open_dataset
-from backend.data.augmentation_catalogue import check_augmentations, default_augmentations
+from backend.data.augmentation_catalogue import chosen_augmentations, default_augmentations
 from backend.data.names import clean_name, shown
 from backend.errors import ArchiveError, DatasetError, RecipeError, TooLargeError
 
@@ -104,6 +105,8 @@ def test_long_names_are_shortened_in_the_middle():
 
 def test_augmentations_have_defaults_and_unknown_ones_are_refused():
     assert set(default_augmentations()) == {"horizontal_flip", "random_resized_crop"}
-    check_augmentations(default_augmentations())
-    with pytest.raises(RecipeError, match="Did you mean 'rotation'"):
-        check_augmentations(["rotatin"])
+    recipe = Recipe(dataset_id="ds-1", overrides={"augment.horizontal_flip": False, "augment.rotation": True})
+    assert chosen_augmentations(recipe) == ("random_resized_crop", "rotation")
+    for wrong in ({"augmentations": ["rotatin"]}, {"overrides": {"augment.rotatin": True}}):
+        with pytest.raises(RecipeError, match="Did you mean 'rotation'"):
+            chosen_augmentations(Recipe.model_validate({"dataset_id": "ds-1", **wrong}))

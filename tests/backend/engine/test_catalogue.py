@@ -98,6 +98,7 @@ def test_it_trains_and_comes_back_from_its_bundle_in_plain_timm(network, images,
     expected = predict_probabilities(network, images[:1], preprocessing=fed)
     checkpoint = torch.load(folder / "model.pth", weights_only=True)
     plain = timm.create_model(checkpoint["timm_name"], num_classes=len(checkpoint["class_names"]))
+    assert checkpoint["cbam"] == []
     plain.load_state_dict(checkpoint["state_dict"])
     assert checkpoint["model_args"] == {}
     assert load_bundle(folder, settings=settings).network.spec == network.spec
