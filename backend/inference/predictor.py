@@ -23,7 +23,7 @@ from backend.data.transforms import normalise
 from backend.engine.bundle import Bundle, load_bundle
 from backend.engine.members import Member
 from backend.errors import ImageError, InputError
-from backend.inference.familiarity import assess, similar_images
+from backend.inference.familiarity import compare_many
 from backend.inference.serving import Answer, ServedNetwork
 
 BATCH_SIZE = 32
@@ -70,13 +70,9 @@ class Predictor:
         if top_k < 1:
             raise InputError(f"top_k is {top_k}; it must be at least 1. Ask for 3 to see the three likeliest labels.")
         begun = time.perf_counter()
-        answers = [
-            (row, feature)
-            for answer in self._answers(images)
-            for row, feature in zip(answer.probabilities, answer.features, strict=True)
-        ]
-        latency = 1000 * (time.perf_counter() - begun) / max(1, len(answers))
-        return [self._prediction(row, feature, top_k=top_k, latency_ms=latency) for row, feature in answers]
+        answers = list(self._answers(images))
+        latency = 1000 * (time.perf_counter() - begun) / max(1, sum(len(answer.features) for answer in answers))
+        return [one for answer in answers for one in self._predictions(answer, top_k=top_k, latency_ms=latency)]
 
     def probabilities(self, images: Sequence[Picture]) -> npt.NDArray[np.float64]:
         """Class probabilities [N, C] in the order of `class_names`; each row sums to 1."""
@@ -104,21 +100,32 @@ class Predictor:
         prepared = _prepared([as_picture(image) for image in images], member)
         return normalise(torch.from_numpy(prepared).to(member.network.device), member.preprocessing)
 
-    def _prediction(
-        self, row: npt.NDArray[np.float64], feature: npt.NDArray[np.float32], *, top_k: int, latency_ms: float
-    ) -> Prediction:
-        info, reference = self.bundle.info, self.bundle.reference
-        # Without a reference there is no yardstick; then nothing is called unfamiliar.
-        unfamiliarity, unfamiliar = (0.0, False) if reference is None else assess(reference, feature)
-        similar = () if reference is None else tuple(similar_images(reference, feature, SIMILAR_SHOWN))
+    def _predictions(self, answer: Answer, *, top_k: int, latency_ms: float) -> list[Prediction]:
+        reference = self.bundle.reference
+        known = None if reference is None else compare_many(reference, answer.features, SIMILAR_SHOWN)
+        found = []
+        for place, row in enumerate(answer.probabilities):
+            prediction = self._prediction(row, top_k=top_k, latency_ms=latency_ms)
+            if known is not None:
+                update = {
+                    "unfamiliar": bool(known.familiarity.unfamiliar[place]),
+                    "unfamiliarity": float(known.familiarity.scores[place]),
+                    "similar": tuple(known.similar[place]),
+                }
+                prediction = prediction.model_copy(update=update)
+            found.append(prediction)
+        return found
+
+    def _prediction(self, row: npt.NDArray[np.float64], *, top_k: int, latency_ms: float) -> Prediction:
+        info = self.bundle.info
         best = np.argsort(-row, kind="stable")[:top_k]
         return Prediction(
             predictions=tuple(LabelConfidence(label=info.class_names[i], confidence=float(row[i])) for i in best),
             model=ModelRef(model_id=info.model_id, name=info.name, accuracy=info.accuracy),
-            unfamiliar=unfamiliar,
-            unfamiliarity=unfamiliarity,
+            # Without a reference there is no yardstick; then nothing is called unfamiliar.
+            unfamiliar=False,
+            unfamiliarity=0.0,
             latency_ms=latency_ms,
-            similar=similar,
         )
 
 

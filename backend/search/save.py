@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from backend.contracts import ModelInfo, utc_now
 from backend.engine.bundle import save_bundle
 from backend.engine.environment import versions
-from backend.engine.features import extract_features
 from backend.engine.members import Member
-from backend.engine.reference import Reference, build_reference
 from backend.search.report import TestReading, answers
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
+from backend.search.yardstick import yardstick
 from backend.storage.files import remove_tree
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from backend.search.study import Ints
 
 
 def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReading, ids: tuple[str, str]) -> ModelInfo:
@@ -37,7 +28,7 @@ def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReadi
     )
     info = _describe(study, winner, leader, reading=reading, ids=ids)
     info = info.model_copy(update={"members": tuple(member.described() for member in members)})
-    reference = _reference(study, leader)
+    reference = yardstick(study, winner, leader)
     if folder.exists():
         remove_tree(folder)
     save_bundle(folder, leader.network, info=info, reference=reference, answers=answers(study, winner), members=members)
@@ -79,25 +70,4 @@ def _describe(
         size_mb=winner.size_mb or 0.0,
         versions=versions(),
         created_at=utc_now().isoformat(),
-    )
-
-
-def _reference(study: Study, model: TrainedModel) -> Reference:
-    places = np.arange(len(study.dataset.items)) if model.places is None else model.places
-    features = model.features if model.features is not None else _features(study, model, places)
-    training = np.isin(places, study.train)
-    items = study.dataset.items
-    return build_reference(
-        features[training],
-        features[np.isin(places, study.val)],
-        image_ids=[items[place].image_id for place in places[training]],
-        labels=[items[place].label for place in places[training]],
-        seed=study.recipe.seed,
-    )
-
-
-def _features(study: Study, model: TrainedModel, places: Ints) -> npt.NDArray[np.float32]:
-    images = study.images(model.preprocessing)
-    return extract_features(
-        model.network, images, preprocessing=model.preprocessing, places=places, control=study.control
     )
