@@ -104,9 +104,12 @@ class DatasetShelf:
 
 
 def thumbnail(content: bytes, *, size: int, max_pixels: int) -> bytes:
-    """Return a JPEG of the picture whose longer side is at most `size` pixels; it is never enlarged."""
+    """Return a JPEG of the picture whose longer side is at most `size` pixels; it is never enlarged.
+
+    Drawn anew from its pixels: nothing else that the file held, such as its comment or place, is in it.
+    """
     image = open_image(content, max_pixels=max_pixels)
     image.thumbnail((size, size))
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, comment=b"")  # without the word Pillow copies the file's own
     return buffer.getvalue()

@@ -116,7 +116,7 @@ def _kept(
         temporary.unlink(missing_ok=True)
     if limit_mb is not None:
         prune(cache_dir, limit_mb=limit_mb)
-    built: Pixels = np.load(path, mmap_mode="r")
+    built: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     return built
 
 
@@ -132,7 +132,7 @@ def cache_key(dataset: Dataset, preprocessing: Preprocessing) -> str:
 
 def _stored(path: Path, shape: tuple[int, ...]) -> Pixels | None:
     try:
-        array: Pixels = np.load(path, mmap_mode="r")
+        array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):  # absent, or cut short by a full disk: built anew
         return None
     return array if array.shape == shape and array.dtype == np.uint8 else None

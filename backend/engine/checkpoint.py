@@ -60,12 +60,20 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _torch_load(path)
     except READ_ERRORS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"'{path.name}' cannot be read as weights: {reason} Save the network's state_dict with torch.save or "
-            "safetensors."
+            f"'{path.name}' cannot be read as weights: {_reason(error)} Save the network's state_dict with torch.save "
+            "or safetensors."
         ) from error
     return content if isinstance(content, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    """Why, in words. torch's own for a pickle that is not let in tell how to let it in, which nobody should."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds Python objects that are no tensors, which could run code, or it is damaged. Nothing was run."
+    if isinstance(error, LookupError | AttributeError | AssertionError | EOFError):  # a key or a place, if any text
+        return "it is damaged, or something else than weights."
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _torch_load(path: Path) -> Any:
