@@ -4,6 +4,7 @@ SightglassError                 500
 ├── InputError                  422  what was sent cannot be used
 │   ├── ArchiveError            422  the ZIP itself: not a ZIP, hostile, truncated, empty
 │   ├── DatasetError            422  a readable archive that is no dataset (one class, too few images)
+│   ├── TableError              422  a file that is no table, or a table that nothing can be learned from
 │   ├── ImageError              422  a picture that cannot be opened safely
 │   ├── RecipeError             422  training options that do not fit the dataset or the catalogue
 │   └── TooLargeError           413  over a stated limit
@@ -68,6 +69,12 @@ class RecipeError(InputError):
     """The training options do not fit the dataset or the catalogue."""
 
     title = "Unusable training options"
+
+
+class TableError(InputError):
+    """The file is no table, or nothing can be learned from it."""
+
+    title = "Unusable table"
 
 
 class TooLargeError(InputError):

@@ -1,0 +1,62 @@
+"""A table and a recipe become what models are given: columns used and left out, rows, features, the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from backend.contracts.table import LEARNED_KINDS, LeftOutColumn, TableColumn, TableInfo, TableRecipe
+from backend.errors import TableError
+from backend.tabular.features import features_of
+from backend.tabular.scoring import Truth
+from backend.tabular.target import Target, check_target, make_target
+
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table made ready. `cells`, `features` and `truth` are of the same rows, those with a usable target."""
+
+    columns: tuple[TableColumn, ...]
+    left_out: tuple[LeftOutColumn, ...]
+    target: Target
+    cells: pd.DataFrame
+    features: pd.DataFrame
+    truth: Truth
+
+
+def prepare(frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe) -> Prepared:
+    """Choose columns and rows.
+
+    Raises:
+        RecipeError: no such column, or the task does not fit it.
+        TableError: nothing to learn from, or too few rows.
+    """
+    column = check_target(info, recipe)
+    target = make_target(frame[column.name], column, task=recipe.task, decimal=info.decimal)
+    used, left_out = divide_columns(info, recipe)
+    if not used:
+        reasons = "; ".join(f"'{one.column}': {one.reason}" for one in left_out[:NAMED])
+        raise TableError(f"No column is left to learn from. {reasons}")
+    cells = frame.iloc[target.rows].reset_index(drop=True)
+    features = features_of(cells, used, decimal=info.decimal)
+    truth = Truth(target.task, target.values, len(target.class_names))
+    return Prepared(tuple(used), tuple(left_out), target, cells, features, truth)
+
+
+def divide_columns(info: TableInfo, recipe: TableRecipe) -> tuple[list[TableColumn], list[LeftOutColumn]]:
+    """Which columns are learned from, and why the others are not. The target is neither."""
+    used: list[TableColumn] = []
+    left_out: list[LeftOutColumn] = []
+    for column in info.columns:
+        if column.name == recipe.target:
+            continue
+        if column.name in recipe.exclude:
+            left_out.append(LeftOutColumn(column=column.name, reason="It was excluded by hand."))
+        elif column.kind not in LEARNED_KINDS:
+            left_out.append(LeftOutColumn(column=column.name, reason=column.note))
+        else:
+            used.append(column)
+    return used, left_out
