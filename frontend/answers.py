@@ -312,6 +312,7 @@ class ModelAnswer(TypedDict):
     created_at: str
     job_id: NotRequired[str | None]
     promoted: NotRequired[bool]
+    state: NotRequired[str]
     members: NotRequired[list[EnsembleMember]]
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from frontend import state
 from frontend.client import ApiError, Client, connect
 from frontend.i18n import LANGUAGES, t
-from frontend.tabs import insights, predictions, results, train, upload
+from frontend.tabs import insights, models, predictions, results, train, upload
 from frontend.widgets import banner, brand
 from frontend.widgets.problems import show_tab_problem
 
@@ -35,6 +35,7 @@ TABS = [
     Tab(state.TRAIN, "model_training", train.render),
     Tab(state.RESULTS, "leaderboard", results.render),
     Tab(state.PREDICTIONS, "image_search", predictions.render),
+    Tab(state.MODELS, "deployed_code_history", models.render),
 ]
 
 

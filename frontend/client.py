@@ -30,6 +30,7 @@ from frontend.answers import (
     ResultsAnswer,
 )
 from frontend.insight_answers import InsightsAnswer
+from frontend.registry_answers import AuditAnswer, CardAnswer, DriftAnswer, PromotionAnswer, RegisteredAnswer
 from frontend.version_answers import ComparisonAnswer, CorrectionsBody, DifferenceAnswer, ImagePage
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -209,6 +210,37 @@ class Client:
 
     def promote(self, model_id: str) -> None:
         self._send("POST", f"/api/cv/models/{_segment(model_id)}/promote")
+
+    # --- the registry
+    def registered_models(self, *, dataset_id: str | None) -> list[RegisteredAnswer]:
+        """Models with their states, newest first; of one dataset, or of all."""
+        params = {} if dataset_id is None else {"dataset_id": dataset_id}
+        return cast(list[RegisteredAnswer], self._json("GET", "/api/cv/models", params=params))
+
+    def model_card(self, model_id: str) -> CardAnswer:
+        return cast(CardAnswer, self._json("GET", f"/api/cv/models/{_segment(model_id)}"))
+
+    def change_model(self, model_id: str, verb: str) -> RegisteredAnswer:
+        """`promote`, `rollback`, `archive` or `restore`; returns the model that this concerns, after a rollback the
+        one that answers again.
+        """
+        return cast(RegisteredAnswer, self._json("POST", f"/api/cv/models/{_segment(model_id)}/{_segment(verb)}"))
+
+    def delete_model(self, model_id: str) -> None:
+        self._send("DELETE", f"/api/cv/models/{_segment(model_id)}")
+
+    def promotions(self, model_id: str) -> list[PromotionAnswer]:
+        """Which models have answered for a model's dataset, newest first."""
+        return cast(list[PromotionAnswer], self._json("GET", f"/api/cv/models/{_segment(model_id)}/history"))
+
+    def drift(self, model_id: str) -> DriftAnswer:
+        return cast(DriftAnswer, self._json("GET", f"/api/cv/models/{_segment(model_id)}/drift"))
+
+    def audit(self, *, limit: int, subject: str | None) -> AuditAnswer:
+        """The newest entries of the audit log; with `subject`, those about one dataset, job or model."""
+        wanted = {"limit": limit, "subject": subject}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return cast(AuditAnswer, self._json("GET", "/api/audit", params=params))
 
     def download(self, model: str, file_format: str) -> bytes:
         path = f"/api/cv/models/{_segment(model)}/download"

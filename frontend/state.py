@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 UPLOAD, INSIGHTS, TRAIN, RESULTS, PREDICTIONS = "upload", "insights", "train", "results", "predictions"
+MODELS = "models"
 TAB_CONTROL = "tab-control"
 _ROUND = "upload-round"
 _OUTCOMES = "upload-outcomes"
@@ -21,6 +22,8 @@ _PICTURES = "pictures"
 _SEEN = "candidates-seen"
 _CORRECTIONS = "corrections"
 _CHANGED = "version-made"
+_ASKED = "model-asked"
+_TOLD = "model-told"
 
 
 # --- the URL
@@ -177,6 +180,28 @@ def remember_change(dataset: str, version: int | None) -> None:
 def version_made(dataset: str) -> int | None:
     made: int | None = st.session_state.get(_CHANGED, {}).get(dataset)
     return made
+
+
+# --- the registry: what was asked for and not yet confirmed, what has just been done
+def ask_for(verb: str | None, model_id: str) -> None:
+    """Remember what a person wants to do to a model until they confirm it; None: nothing any more."""
+    st.session_state[_ASKED] = (verb, model_id)
+
+
+def asked_for(model_id: str) -> str | None:
+    verb, model = st.session_state.get(_ASKED, (None, ""))
+    return verb if model == model_id else None
+
+
+def tell_later(text: str) -> None:
+    """Keep a sentence for the next drawing of the page."""
+    st.session_state[_TOLD] = text
+
+
+def told() -> str | None:
+    """That sentence, once."""
+    text: str | None = st.session_state.pop(_TOLD, None)
+    return text
 
 
 # --- drawing again

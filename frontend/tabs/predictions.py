@@ -44,7 +44,8 @@ def render(api: Client) -> None:
 
 def choose_model(api: Client) -> ModelAnswer | None:
     """The model of the URL's job, else the dataset's promoted or newest one; several can be told apart by a list."""
-    models = [model for model in api.models() if model["dataset_id"] == state.dataset_id()]
+    in_use = [model for model in api.models() if model.get("state") != "archived"]
+    models = [model for model in in_use if model["dataset_id"] == state.dataset_id()]
     if not models:
         return None
     models.sort(key=lambda model: (bool(model.get("promoted")), model["created_at"]), reverse=True)

@@ -31,22 +31,27 @@ def show_downloads(api: Client, results: ResultsAnswer) -> None:
     """A button a format, and the one that makes this model the service's default."""
     model_id = results["model_id"]
     with st.container(horizontal=True):
-        for file_format in FORMATS:
-            st.download_button(
-                t(f"download.{file_format.name}"),
-                data=partial(api.download, model_id, file_format.name),
-                file_name=f"{results['best_model']['name'].replace(':', '_')}-{model_id}{file_format.suffix}",
-                mime=file_format.media_type,
-                key=f"download-{file_format.name}",
-                help=t(f"download.{file_format.name}_help"),
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        download_buttons(api, model_id, results["best_model"]["name"])
         promoted = st.button(
             t("download.promote"), key="promote", help=t("download.promote_help"), icon=":material/star:"
         )
     if promoted:
         promote(api, model_id)
+
+
+def download_buttons(api: Client, model_id: str, name: str) -> None:
+    """A button a format."""
+    for file_format in FORMATS:
+        st.download_button(
+            t(f"download.{file_format.name}"),
+            data=partial(api.download, model_id, file_format.name),
+            file_name=f"{name.replace(':', '_')}-{model_id}{file_format.suffix}",
+            mime=file_format.media_type,
+            key=f"download-{file_format.name}",
+            help=t(f"download.{file_format.name}_help"),
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 def promote(api: Client, model_id: str) -> None:

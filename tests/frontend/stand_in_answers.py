@@ -293,6 +293,14 @@ def model_of(job: dict[str, Any], dataset: dict[str, Any], *, promoted: bool) ->
         "class_names": results["class_names"],
         "created_at": job["ended_at"] or now(),
         "promoted": promoted,
+        "dataset_version": 1,
+        "macro_f1": results["best_model"]["macro_f1"],
+        "metrics": {"test": results["test"]},
+        "size_mb": 9.8,
+        "state": "promoted" if promoted else "candidate",
+        "promoted_at": now() if promoted else None,
+        "promoted_by": "ada" if promoted else None,
+        "archived_at": None,
     }
 
 

@@ -26,7 +26,6 @@ from stand_in_answers import (
     candidates_at,
     drawing,
     heat,
-    model_of,
     now,
     results_of,
 )
@@ -49,6 +48,11 @@ class Service:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.recipes: list[dict[str, Any]] = []
         self.promoted: list[str] = []
+        self.archived: set[str] = set()
+        self.deleted: set[str] = set()
+        self.held_by = ""
+        self.drift: dict[str, Any] = {}
+        self.entries: list[dict[str, Any]] = []
         self.predictions_asked: list[dict[str, Any]] = []
         self.uploads = 0
         self.step = 0.25
@@ -148,6 +152,9 @@ def create_stand_in(service: Service) -> FastAPI:
     from stand_in_insights import router as insights  # it imports this file
 
     app.include_router(insights)
+    from stand_in_registry import router as registry  # it imports this file
+
+    app.include_router(registry)
     return app
 
 
@@ -179,7 +186,7 @@ def health(service: ServiceDep, request: Request) -> Any:
         "device": "cpu",
         "torch_threads": 2,
         "jobs": jobs,
-        "default_model": None,
+        "default_model": service.promoted[-1] if service.promoted else None,
     }
 
 
@@ -297,19 +304,6 @@ def results(service: ServiceDep, dataset_id: str) -> Any:
         if found["dataset_id"] == dataset_id and found["state"] == "succeeded":
             return results_of(found, dataset_of(service, dataset_id))
     raise Problem(404, f"Nothing has been trained on dataset '{dataset_id}' yet. Start with POST train/start.")
-
-
-@router.get("/api/cv/models")
-def models(service: ServiceDep) -> Any:
-    return [
-        model_of(
-            found,
-            service.datasets[found["dataset_id"]],
-            promoted=service.promoted[-1:] == [f"model-{found['job_id'][4:]}"],
-        )
-        for found in service.jobs.values()
-        if found["state"] == "succeeded"
-    ]
 
 
 @router.post("/api/cv/predict/{model_id}")

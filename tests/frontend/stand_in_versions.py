@@ -95,12 +95,6 @@ def compare(service: ServiceDep, model_id: str) -> Any:
     return service.add_job(next(iter(service.datasets)), kind="compare_models")
 
 
-@router.post("/api/cv/models/{model_id}/promote")
-def promote(service: ServiceDep, model_id: str) -> Any:
-    service.promoted.append(model_id)
-    return {"model_id": model_id}
-
-
 @router.get("/api/cv/models/{model_id}/download")
 def download(service: ServiceDep, model_id: str, format: str = "pth") -> Response:  # noqa: A002
     return Response(f"{model_id} as {format}".encode(), media_type="application/octet-stream")

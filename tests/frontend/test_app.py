@@ -18,7 +18,7 @@ def everything(page):
 
 
 def test_the_tabs_stand_in_the_order_of_the_work():
-    assert NAMES == ["upload", "insights", "train", "results", "predictions"]
+    assert NAMES == ["upload", "insights", "train", "results", "predictions", "models"]
 
 
 @pytest.mark.parametrize("name", NAMES)

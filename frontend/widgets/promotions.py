@@ -1,0 +1,30 @@
+"""Who has answered for a dataset, as a table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from frontend.client import Client
+from frontend.i18n import t
+from frontend.registry_answers import CardAnswer
+from frontend.widgets.wording import NOTHING, name_of, when
+
+
+def show(api: Client, model: CardAnswer) -> None:
+    """Draw the promotions of a model's dataset, newest first."""
+    history = api.promotions(model["model_id"])
+    if not history:
+        st.caption(t("promotions.none"))
+        return
+    rows = [
+        {
+            t("promotions.when"): when(one["created_at"]),
+            t("promotions.what"): name_of("promotions.kind", one["kind"]),
+            t("promotions.model"): one["model_id"],
+            t("promotions.instead_of"): one["replaced_id"] or NOTHING,
+            t("promotions.who"): one["actor"] or NOTHING,
+            t("promotions.undone"): when(one["undone_at"]),
+        }
+        for one in history
+    ]
+    st.dataframe(rows, hide_index=True, alt=t("models.history"))
