@@ -40,6 +40,7 @@ class EpochRecord(Record):
     train_loss: float | None
     val_loss: float | None
     val_accuracy: float | None
+    val_macro_f1: float | None = Field(None, description="Where it chooses the epoch: with several labels, always.")
 
 
 class ClassScore(Record):

@@ -25,7 +25,7 @@ def activate(scores: torch.Tensor, task: Task) -> torch.Tensor:
     return torch.sigmoid(scores) if task == "multilabel" else torch.softmax(scores, dim=1)
 
 
-def activate_array(scores: Floats, task: Task) -> Floats:
+def activate_array(scores: Floats, task: Task) -> npt.NDArray[np.float64]:
     """The same for an array, without torch's own rounding: float64 [N, C]."""
     scores = np.asarray(scores, dtype=np.float64)
     if task == "multilabel":

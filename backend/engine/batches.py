@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from backend.contracts import Preprocessing
+from backend.data.targets import Targets, is_multilabel
 from backend.data.transforms import augment, normalise, rand_augment
 
 if TYPE_CHECKING:
@@ -68,14 +69,14 @@ class TrainingData:
 
     Attributes:
         inputs: what the network reads at each place.
-        targets: class index of each place [N].
+        targets: class index of each place [N], or its labels [N, C] of 0 and 1.
         train, val: places of the two parts; `val` may be empty, where nothing is left to be judged.
         features: what the head reads at each place [N, D], where that is known already.
         balanced: whether every class has the same say in the loss.
     """
 
     inputs: Inputs
-    targets: npt.NDArray[np.integer]
+    targets: Targets
     train: npt.NDArray[np.integer]
     val: npt.NDArray[np.integer]
     features: npt.NDArray[np.floating] | None = None
@@ -105,11 +106,12 @@ class TrainingBatches:
         return len(self._cut(np.arange(len(self._data.train))))
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Inputs [N, ...] and targets [N], on the device."""
+        """Inputs [N, ...] and targets, int64 [N] or float32 [N, C], on the device."""
         order = torch.randperm(len(self._data.train), generator=self._generator).numpy()
         for places in self._cut(self._data.train[order]):
-            targets = torch.from_numpy(self._data.targets[places].astype(np.int64)).to(self._device)
-            yield self._data.inputs.training(places, self._generator), targets
+            kind = np.float32 if is_multilabel(self._data.targets) else np.int64
+            targets = torch.from_numpy(self._data.targets[places].astype(kind))
+            yield self._data.inputs.training(places, self._generator), targets.to(self._device)
 
     def _cut(self, order: npt.NDArray[np.integer]) -> list[npt.NDArray[np.integer]]:
         """Pieces of `batch_size`; a last piece of one joins its neighbour, for BatchNorm cannot train on one image."""
@@ -117,12 +119,3 @@ class TrainingBatches:
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [np.concatenate(batches[-2:])]
         return batches
-
-
-def loss_weights(data: TrainingData, num_classes: int) -> torch.Tensor | None:
-    """Weights [C] that give every class the same say, or None where that is not asked for."""
-    if not data.balanced:
-        return None
-    counts = np.bincount(data.targets[data.train], minlength=num_classes)
-    weights = len(data.train) / (num_classes * np.maximum(counts, 1))
-    return torch.tensor(weights, dtype=torch.float32)

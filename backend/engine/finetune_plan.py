@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.contracts import EpochRecord
+from backend.contracts import EpochRecord, LossSettings
 from backend.contracts.journal import Note
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ class FinetunePlan:
 
     `stop_after`: end after so many epochs of a schedule laid out for `num_epochs`; None: run through.
     `blends`: shares of the training, 0..1, that are judged on validation too: 0.5 is half way from the weights that a
-    solved head began with to the trained ones. `share`: the one that stays.
+    solved head began with to the trained ones. `share`: the one that stays. `loss`: what the steps make smaller.
+    `judged_by`: what chooses the best epoch of one class an image; with several labels it is always the macro-F1.
+    `keep_in`: folder for the best epoch's weights, under a name with epoch and score.
     """
 
     num_epochs: int
@@ -32,6 +35,9 @@ class FinetunePlan:
     stop_after: int | None = None
     blends: tuple[float, ...] = ()
     share: float = 1.0
+    loss: LossSettings = field(default_factory=LossSettings)
+    judged_by: Literal["accuracy", "macro_f1"] = "accuracy"
+    keep_in: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

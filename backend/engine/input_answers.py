@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from backend.contracts import RunControl
+from backend.engine.activation import activate_array
 from backend.engine.arithmetic import autocast
 from backend.engine.batches import Inputs
 from backend.engine.network import Network
@@ -26,7 +27,7 @@ def predict_inputs(
         JobCancelled: through `control`, between batches.
     """
     rows = forward(network, inputs, places, control=control, part=network.module)
-    return np.exp(rows - np.logaddexp.reduce(rows, axis=1, keepdims=True)) if len(rows) else rows
+    return activate_array(rows, network.task) if len(rows) else rows
 
 
 def features_before_head(

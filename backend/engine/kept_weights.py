@@ -12,9 +12,9 @@ from torch import nn
 
 @dataclass(frozen=True, slots=True, order=True)
 class Score:
-    """Accuracy first; among equals, common on few images, the smaller loss. Without validation later is better."""
+    """Accuracy or macro-F1 first; among equals, common on few images, the smaller loss."""
 
-    accuracy: float
+    quality: float
     negative_loss: float
 
 

@@ -1,4 +1,4 @@
-"""What a network is told about its scores: cross-entropy, binary cross-entropy, focal loss. It knows no network.
+"""What a network is told about its scores: cross-entropy, binary cross-entropy, focal loss. It trains nothing.
 
 Every loss takes scores [N, C] and targets, and gives one number in nats. Targets are class indices int64 [N], or floats
 [N, C]: with one class a picture the shares of a mixed image, with many labels 0, 1 or between. Scores in bfloat16 or
@@ -22,6 +22,8 @@ from torch.nn import functional
 from backend.contracts import Task
 from backend.contracts.losses import LOSS_CATALOGUE, BceParams, CrossEntropyParams, FocalParams, LossSettings
 from backend.data.targets import images_by_class
+from backend.engine.batches import TrainingData
+from backend.engine.network import Network
 from backend.errors import RecipeError
 from backend.registry import Registry
 
@@ -83,6 +85,23 @@ def make_loss(settings: LossSettings, context: LossContext) -> Loss:
     """
     entry = settings.entry(context.task)
     return LOSSES.get(entry.name)(settings.checked_params(context.task), context)
+
+
+def loss_for(network: Network, data: TrainingData, *, said: LossSettings, smoothing: float) -> Loss:
+    """The loss of a fine-tune; a cross-entropy that says nothing of `smoothing` takes the fine-tune's.
+
+    Raises:
+        RecipeError: as `make_loss`.
+    """
+    if said.entry(network.task).name == "cross_entropy" and said.label_smoothing is None:
+        said = said.model_copy(update={"label_smoothing": smoothing})
+    context = LossContext(
+        task=network.task,
+        num_classes=network.num_classes,
+        counts=ClassCounts.of(data.targets[data.train], num_classes=network.num_classes),
+        balanced=data.balanced,
+    )
+    return make_loss(said, context)
 
 
 def _cross_entropy(params: CrossEntropyParams, context: LossContext) -> Loss:

@@ -102,6 +102,11 @@ def find_cut(network: Network, *, trained: int) -> Cut | None:
     return None
 
 
+def count_stages(network: Network) -> int:
+    """How many stages a cut may leave on either side."""
+    return len(stage_ends(network.module))
+
+
 def stage_ends(module: nn.Module) -> list[str]:
     """The last module of each stage, by timm's own account; of many blocks, five at even distances."""
     known = {name for name, _ in module.named_modules()}

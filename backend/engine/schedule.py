@@ -10,6 +10,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from backend.contracts import FinetuneSettings
+from backend.engine.cbam import Cbam
 from backend.engine.network import Network
 
 
@@ -31,12 +32,33 @@ def plan_phases(num_epochs: int, *, head_epochs: int) -> list[Phase]:
     return [phase for phase in (Phase(head, False), Phase(num_epochs - head, True)) if phase.epochs]
 
 
-def freeze_below_head(network: Network, *, frozen: bool) -> None:
-    """Let gradients reach the head alone, or every weight."""
+def freeze_below_head(network: Network, *, frozen: bool, but_attention: bool = False) -> None:
+    """Let gradients reach the head alone, with `but_attention` what CBAM has added too, or every weight."""
     for parameter in network.module.parameters():
         parameter.requires_grad_(not frozen)
-    for parameter in network.head.parameters():
-        parameter.requires_grad_(True)
+    attention = [part for part in network.module.modules() if but_attention and isinstance(part, Cbam)]
+    for part in (network.head, *attention):
+        for parameter in part.parameters():
+            parameter.requires_grad_(True)
+
+
+def set_training_mode(network: Network, *, follow: bool) -> None:
+    """Train mode, but pretrained BatchNorm statistics stay: small batches would only blur them.
+
+    Where they are to `follow` the pictures, those of frozen layers still stay.
+    """
+    network.module.train()
+    if network.weights == "scratch":
+        return
+    for part in network.module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the common base of all BatchNorms
+            learns = part.weight is not None and part.weight.requires_grad
+            part.train(follow and learns)
+
+
+def count_trainable(network: Network) -> int:
+    """Weights that gradients reach now."""
+    return sum(parameter.numel() for parameter in network.module.parameters() if parameter.requires_grad)
 
 
 def thaw(network: Network, *, share: float) -> None:

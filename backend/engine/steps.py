@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from timm.utils import ModelEmaV3
 from torch import nn
-from torch.nn import functional
 from torchvision.transforms import v2
 
 from backend.contracts import FinetuneSettings
 from backend.engine.arithmetic import autocast
 from backend.engine.depthwise import QuickDepthwise
+from backend.engine.losses import Loss
 from backend.engine.network import Network
 
 GRADIENT_NORM = 5.0  # longer gradients are cut: one odd batch must not undo an epoch
@@ -24,14 +24,15 @@ class LossExplodedError(Exception):
     """The loss is no number any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Stepper:
     """Takes the steps of one phase.
 
     Attributes:
         mixing: blends the images of a batch and their targets, or None.
         average: a moving average of the weights, which lags behind them, or None.
-        class_weights: what each class counts in the loss [C], or None: all alike.
+        loss: from scores [N, C] and targets to what is made smaller.
+        accumulate: batches whose gradients are added up before a step.
     """
 
     network: Network
@@ -40,10 +41,12 @@ class Stepper:
     settings: FinetuneSettings
     mixing: v2.Transform | None
     average: Average | None
-    class_weights: torch.Tensor | None
+    loss: Loss
+    accumulate: int = 1
+    _pending: int = field(default=0, init=False)
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
-        """Learn from one batch; the loss before, in nats.
+        """Learn from one batch; the loss before, in nats. The weights move with every `accumulate`-th batch.
 
         Raises:
             LossExplodedError: the loss is no number any more; the weights are as before.
@@ -57,20 +60,34 @@ class Stepper:
             if network.device.type == "cpu":
                 stack.enter_context(QuickDepthwise())
             scores = network.module(inputs)
-        loss = functional.cross_entropy(
-            scores.float(), wanted, weight=self.class_weights, label_smoothing=self.settings.label_smoothing
-        )
+        loss = self.loss(scores, wanted)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise LossExplodedError
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.module.parameters(), GRADIENT_NORM)
+        if not self._pending:
+            self.optimiser.zero_grad(set_to_none=True)
+        (loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
+        self._pending += 1
+        if self._pending == self.accumulate:
+            self._move()
+        return value
+
+    def end_epoch(self) -> None:
+        """Step with what the last batches left over, weighed as a whole step is."""
+        if not self._pending:
+            return
+        for parameter in self.network.module.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(self.accumulate / self._pending)
+        self._move()
+
+    def _move(self) -> None:
+        nn.utils.clip_grad_norm_(self.network.module.parameters(), GRADIENT_NORM)
         self.optimiser.step()
         self.scheduler.step()
+        self._pending = 0
         if self.average is not None:
-            self.average.follow(network.module)
-        return value
+            self.average.follow(self.network.module)
 
 
 class Average:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,7 +22,11 @@ import torch
 from torch import nn
 
 from backend.contracts import EpochRecord, FinetuneSettings, RunControl
-from backend.engine.batches import Pixels, TrainingBatches, TrainingData, loss_weights
+from backend.data.targets import images_by_class
+from backend.engine.activation import activate_array
+from backend.engine.batch_memory import fitting_batch
+from backend.engine.batches import Pixels, TrainingBatches, TrainingData
+from backend.engine.best_checkpoint import keep_best
 from backend.engine.epoch_checkpoint import (
     EpochCheckpoints,
     Standing,
@@ -32,12 +37,21 @@ from backend.engine.epoch_checkpoint import (
 )
 from backend.engine.finetune_plan import FinetuneOutcome, FinetunePlan
 from backend.engine.input_answers import features_before_head, forward, predict_inputs
+from backend.engine.judging import judge, unjudged
 from backend.engine.kept_weights import Best, Score, between, copy_of
+from backend.engine.losses import loss_for
 from backend.engine.memory import halving
-from backend.engine.metrics import accuracy, log_loss
 from backend.engine.network import Network
 from backend.engine.probe import HeadPlan, solve_head
-from backend.engine.schedule import Phase, freeze_below_head, make_optimiser, make_scheduler, plan_phases, thaw
+from backend.engine.schedule import (
+    Phase,
+    freeze_below_head,
+    make_optimiser,
+    make_scheduler,
+    plan_phases,
+    set_training_mode,
+    thaw,
+)
 from backend.engine.steps import Average, LossExplodedError, Stepper, make_mixing
 from backend.errors import DeadlineExceeded, RecipeError
 
@@ -83,7 +97,10 @@ def finetune(
             torch.manual_seed(plan.seed)
             return run.run(batch_size, on_epoch or (lambda _: None))
 
-    batch_size = plan.batch_size if standing is None else standing.batch_size
+    if standing is None:
+        batch_size = fitting_batch(network, data.inputs, min(plan.batch_size, max(1, len(data.train))))
+    else:
+        batch_size = standing.batch_size
     return halving(attempt, batch_size, what=f"training {network.spec.name}")
 
 
@@ -92,7 +109,7 @@ def _identity(network: Network, data: TrainingData, *, settings: FinetuneSetting
     known = (network.spec.timm_name, network.weights, network.num_classes, settings.model_dump_json(), plan)
     digest = hashlib.sha256(repr(known).encode())
     for places in (data.train, data.val, data.targets):
-        digest.update(np.asarray(places, dtype=np.int64).tobytes())
+        digest.update(np.ascontiguousarray(places).astype(np.int64).tobytes())
     return digest.hexdigest()
 
 
@@ -117,8 +134,6 @@ class _Finetune:
         self._settings = settings
         self._plan = plan
         self._control = control
-        weights = loss_weights(data, network.num_classes)
-        self._loss_weights = None if weights is None else weights.to(network.device)
         self._history: list[EpochRecord] = []
         self._by_epoch: list[npt.NDArray[np.float64]] = []
         self.checkpoints: EpochCheckpoints | None = None
@@ -210,7 +225,7 @@ class _Finetune:
 
     def _head_is_solved(self) -> bool:
         """A network from scratch has no features to solve a head on; a class of one image cannot be held out."""
-        counts = np.bincount(self._data.targets[self._data.train], minlength=self._network.num_classes)
+        counts = images_by_class(self._data.targets[self._data.train], self._network.num_classes)
         return self._settings.head == "solve" and self._pretrained and bool(counts.min() >= 2)
 
     @property
@@ -224,16 +239,19 @@ class _Finetune:
     def _run_phase(self, number: int, phase: Phase, batches: TrainingBatches, on_epoch: OnEpoch) -> None:
         settings, network = self._settings, self._network
         optimiser = make_optimiser(network, settings)
-        steps = phase.epochs * len(batches)
+        accumulate = settings.accumulate * math.ceil(self._plan.batch_size / batches.batch_size)
+        accumulate = max(1, min(accumulate, len(batches)))
+        steps = phase.epochs * math.ceil(len(batches) / accumulate)
         averaged = settings.ema_decay > 0 and phase.whole_network
         stepper = Stepper(
             network=network,
             optimiser=optimiser,
-            scheduler=make_scheduler(optimiser, steps=steps, warmup_fraction=settings.warmup_fraction),
+            scheduler=make_scheduler(optimiser, steps=steps, warmup_fraction=self._warmup(phase)),
             settings=settings,
             mixing=make_mixing(settings, num_classes=network.num_classes),
             average=Average(network.module, decay=settings.ema_decay) if averaged else None,
-            class_weights=self._loss_weights,
+            loss=loss_for(network, self._data, said=self._plan.loss, smoothing=settings.label_smoothing),
+            accumulate=accumulate,
         )
         log.debug("phase begins", extra={"phase": phase.name, "epochs": phase.epochs, "steps": steps})
         for index in range(self._epochs_done(number, stepper, batches), phase.epochs):
@@ -280,7 +298,7 @@ class _Finetune:
             "steps": stepper.scheduler.last_epoch,
             "averaged": average.steps if average is not None else 0,
             "best_epoch": best.epoch,
-            "best_score": (best.score.accuracy, best.score.negative_loss),
+            "best_score": (best.score.quality, best.score.negative_loss),
         }
         standing = Standing(
             batch_size=batches.batch_size,
@@ -293,17 +311,22 @@ class _Finetune:
         )
         self.checkpoints.write(standing)
 
+    def _warmup(self, phase: Phase) -> float:
+        """The share of a phase's steps in which the rate rises."""
+        epochs = self._settings.warmup_epochs
+        return self._settings.warmup_fraction if epochs is None else min(1.0, epochs / phase.epochs)
+
     def _unfreeze(self, phase: Phase, index: int) -> None:
         """The head alone, or the last stages first, one more each epoch until all are free."""
-        if not phase.whole_network:
-            freeze_below_head(self._network, frozen=True)
+        if not phase.whole_network or self._settings.freeze_backbone:
+            freeze_below_head(self._network, frozen=True, but_attention=self._settings.freeze_backbone)
             return
         slow = self._settings.unfreeze_epochs if self._pretrained else 0
         thaw(self._network, share=min(1.0, (index + 1) / (slow + 1)))
 
     def _run_epoch(self, batches: TrainingBatches, stepper: Stepper) -> float:
         """One pass over the training images; the mean loss in nats."""
-        self._training_mode()
+        set_training_mode(self._network, follow=self._settings.batch_norm == "train")
         total, seen = 0.0, 0
         for inputs, targets in batches:
             self._control.check()
@@ -316,16 +339,8 @@ class _Finetune:
                     "The loss was no longer a number; a lower finetune.backbone_lr or finetune.head_lr may help."
                 ) from None
             total, seen = total + loss * len(targets), seen + len(targets)
+        stepper.end_epoch()
         return total / seen
-
-    def _training_mode(self) -> None:
-        """Train mode, but pretrained BatchNorm statistics stay: small batches would only blur them."""
-        self._network.module.train()
-        if not self._pretrained:
-            return
-        for part in self._network.module.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the common base of all BatchNorms
-                part.eval()
 
     def _validate(
         self, epoch: int, train_loss: float | None, on_epoch: OnEpoch, *, judged: nn.Module | None = None
@@ -334,18 +349,25 @@ class _Finetune:
         module = judged or self._network.module
         data = self._data
         record = EpochRecord(epoch=epoch, train_loss=train_loss, val_loss=None, val_accuracy=None)
-        score, probabilities = Score(0.0, float(epoch)), np.zeros((0, self._network.num_classes))
+        score, probabilities = unjudged(epoch), np.zeros((0, self._network.num_classes))
         if len(data.val):
             rows = forward(self._network, data.inputs, data.val, control=self._control, part=module)
-            probabilities = np.exp(rows - np.logaddexp.reduce(rows, axis=1, keepdims=True))
-            targets = data.targets[data.val]
-            score = Score(accuracy(probabilities, targets), -log_loss(probabilities, targets))
-            record = record.model_copy(update={"val_loss": -score.negative_loss, "val_accuracy": score.accuracy})
+            probabilities = activate_array(rows, self._network.task)
+            score, found = judge(probabilities, data.targets[data.val], by=self._plan.judged_by)
+            record = record.model_copy(update=found)
         if self._plan.keep == "last" or self._best is None or score > self._best.score:
             self._best = Best(epoch, score, probabilities, copy_of(module))
+            self._write_best(record)
         self._history.append(record)
         self._by_epoch.append(probabilities)
         on_epoch(record)
+
+    def _write_best(self, record: EpochRecord) -> None:
+        """The best epoch's weights as a file, where they are wanted."""
+        best, folder = self._best, self._plan.keep_in
+        if folder is not None and best is not None:
+            by = "accuracy" if record.val_macro_f1 is None else "macro_f1"
+            keep_best(folder, best.state, epoch=best.epoch, score=best.score.quality, by=by)
 
     def _check_enough(self, epoch: int) -> None:
         if self._plan.stop_after is not None and epoch >= self._plan.stop_after:

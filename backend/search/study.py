@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """The fixed part of a comparison. Places are rows of `dataset.items`."""
+    """The fixed part of a comparison. Places are rows of `dataset.items`.
+
+    `checkpoints`: folder for the weights of a fine-tune's best epoch, where somebody wants them as files.
+    """
 
     dataset: Dataset
     recipe: Recipe
     settings: Settings
     control: RunControl
     split: Split
+    checkpoints: Path | None = None
     _images: dict[tuple[object, ...], npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     @cached_property

@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import time
 
-from backend.contracts import Candidate, EpochRecord, Preprocessing
+import numpy as np
+
+from backend.contracts import Candidate, EpochRecord, Preprocessing, RunControl
 from backend.data.augmentation_catalogue import chosen_augmentations
-from backend.engine.batches import Pixels, TrainingData
+from backend.engine.batches import Inputs, Pixels, TrainingData
 from backend.engine.features import predict_probabilities
+from backend.engine.memory import halving
 from backend.engine.network import Network, count_parameters, create_network
+from backend.engine.partial import (
+    BATCH_SIZE,
+    Cut,
+    FrozenBelow,
+    ViewsSize,
+    bytes_per_view,
+    compute_activations,
+    count_stages,
+    find_cut,
+)
 from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
 from backend.search.probing import actual, size_mb
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
 from backend.search.watch import TrialWatch
 
+MOST_MEMORY = 1_500_000_000  # bytes of kept activations; beyond, the early stages see every batch anew
+LEAST_VIEWS = 3  # beside the plain one; fewer would be learned by heart
 HEAD_KEPT = "No epoch of training the whole network beat the solved head that it began with, so that was kept."
 
 
@@ -35,7 +50,6 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
     )
     preprocessing = study.preprocessing(network)
     images = study.images(preprocessing)
-    watch.stage("fine-tuning", epochs=epochs)
     outcome = _train(study, network, preprocessing, epochs=epochs, watch=watch)
     seconds = time.perf_counter() - started
     watch.stage("predicting the test images")
@@ -64,13 +78,53 @@ def _train(
         images=study.images(preprocessing),
         preprocessing=preprocessing,
         device=network.device,
+        rows=study.learnable,
         augmentations=chosen_augmentations(recipe),
         rand_magnitude=settings.rand_magnitude,
     )
-    data = TrainingData(inputs=inputs, targets=study.targets, train=study.train, val=study.val, balanced=study.balanced)
-    plan = FinetunePlan(num_epochs=epochs, batch_size=recipe.batch_size, seed=recipe.seed)
+    cut = find_cut(network, trained=count_stages(network) - settings.frozen_stages) if settings.frozen_stages else None
+    if cut is not None:
+        watch.stage("computing early stages")
+    data = TrainingData(
+        inputs=inputs if cut is None else _through_early_stages(study, cut, inputs, control=watch.control),
+        targets=study.targets[study.learnable],
+        train=np.arange(len(study.train)),
+        val=np.arange(len(study.train), len(study.learnable)),
+        balanced=study.balanced,
+    )
+    plan = FinetunePlan(
+        num_epochs=epochs,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        loss=recipe.loss,
+        judged_by="macro_f1" if study.ranked_by == "macro_f1" else "accuracy",
+        keep_in=study.checkpoints,
+    )
+    watch.stage("fine-tuning", epochs=epochs)
 
     def on_epoch(record: EpochRecord) -> None:
         watch.epoch(record, epochs=epochs)
 
-    return finetune(network, data, settings=settings, plan=plan, control=watch.control, on_epoch=on_epoch)
+    trained = network if cut is None else cut.trained_part()
+    outcome = finetune(trained, data, settings=settings, plan=plan, control=watch.control, on_epoch=on_epoch)
+    if cut is not None:
+        cut.take_back(trained)
+    return outcome
+
+
+def _through_early_stages(study: Study, cut: Cut, pixels: Pixels, *, control: RunControl) -> Inputs:
+    """What the frozen stages make of the images: kept in memory where it fits, with as many random views as fit.
+
+    With flips alone there are four views of an image, so five kept ones (the plain one first) lose nothing to chance.
+    """
+    count = len(study.learnable)
+    most = MOST_MEMORY // (count * bytes_per_view(cut, pixels)) - 1
+    if most < LEAST_VIEWS:
+        return FrozenBelow(pixels, cut)
+    views = min(study.recipe.refine.views, most) if pixels.augmentations or pixels.rand_magnitude else 0
+
+    def compute(batch_size: int) -> Inputs:
+        size = ViewsSize(count=count, views=views, batch_size=batch_size)
+        return compute_activations(pixels, cut, size=size, seed=study.recipe.seed, control=control)
+
+    return halving(compute, BATCH_SIZE, what=f"the early stages of {cut.network.spec.name}")

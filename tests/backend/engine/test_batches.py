@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.engine.batches import Pixels, TrainingBatches, TrainingData, loss_weights
+from backend.engine.batches import Pixels, TrainingBatches, TrainingData
 
 
 @pytest.fixture
@@ -34,10 +34,15 @@ def test_every_training_image_comes_once_an_epoch(data):
     assert len(batches) == 4
 
 
-def test_rare_classes_weigh_more_where_that_is_asked_for(data):
-    assert loss_weights(data, 3) is None
-    skewed = dataclasses.replace(data, targets=np.array([0] * 20 + [1] * 2 + [2] * 2 + [0] * 12), balanced=True)
-    np.testing.assert_allclose(loss_weights(skewed, 3).numpy(), [0.4, 4.0, 4.0])
+def test_labels_come_as_a_matrix_of_floats(data):
+    labels = np.eye(3, dtype=np.float64)[data.targets]
+    batches = TrainingBatches(
+        dataclasses.replace(data, targets=labels), batch_size=8, seed=1, device=torch.device("cpu")
+    )
+    plain = TrainingBatches(data, batch_size=8, seed=1, device=torch.device("cpu"))
+    for (_, matrix), (_, index) in zip(batches, plain, strict=True):
+        assert matrix.dtype == torch.float32
+        assert torch.equal(matrix.argmax(dim=1), index)
 
 
 def test_rand_augment_changes_training_images_by_the_seed(data):

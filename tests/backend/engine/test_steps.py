@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from backend.contracts import FinetuneSettings
-from backend.engine import steps as steps_module
+from backend.contracts import FinetuneSettings, LossSettings
+from backend.engine.losses import LossContext, make_loss
 from backend.engine.schedule import make_optimiser, make_scheduler
 from backend.engine.steps import Average, LossExplodedError, Stepper, make_mixing
 
@@ -20,7 +20,7 @@ def stepper(network, **changes):
         "settings": settings,
         "mixing": make_mixing(settings, num_classes=3),
         "average": None,
-        "class_weights": None,
+        "loss": make_loss(LossSettings(), LossContext(task="multiclass", num_classes=3)),
     }
     return Stepper(**{**parts, **changes})
 
@@ -72,16 +72,15 @@ def test_without_alphas_nothing_is_mixed_and_with_both_either_is():
     assert [type(one).__name__ for one in mixing.transforms] == ["MixUp", "CutMix"]
 
 
-def test_a_step_learns_from_mixed_targets(tiny, monkeypatch):
+def test_a_step_learns_from_mixed_targets(tiny):
     seen = []
-    cross_entropy = steps_module.functional.cross_entropy
+    cross_entropy = make_loss(LossSettings(), LossContext(task="multiclass", num_classes=3))
 
-    def spy(scores, targets, **options):
+    def spy(scores, targets):
         seen.append(targets)
-        return cross_entropy(scores, targets, **options)
+        return cross_entropy(scores, targets)
 
-    monkeypatch.setattr(steps_module.functional, "cross_entropy", spy)
-    own = stepper(tiny, settings={"mixup_alpha": 1.0})
+    own = stepper(tiny, settings={"mixup_alpha": 1.0}, loss=spy)
     own.step(*batch())
     own.step(*batch(1))  # one image alone has nothing to be mixed with
     assert seen[0].shape == (6, 3)
@@ -105,3 +104,39 @@ def test_the_rate_moves_with_every_step(tiny):
         rates.append(own.scheduler.get_last_lr()[0])
     assert rates == sorted(rates, reverse=True)
     assert len(set(rates)) == 3
+
+
+def stepped(network, parts, *, accumulate):
+    """Weights after one epoch over a batch of 6 that comes in equal parts."""
+    twin = copy.deepcopy(network)
+    twin.module.eval()  # statistics of a batch would differ by its size
+    descent = torch.optim.SGD(twin.module.parameters(), lr=0.1)  # moves by the gradient itself
+    schedule = make_scheduler(descent, steps=10, warmup_fraction=0.0)
+    own = stepper(twin, accumulate=accumulate, optimiser=descent, scheduler=schedule)
+    images, targets = batch()
+    for part in range(parts):
+        own.step(images[part::parts], targets[part::parts])
+    own.end_epoch()
+    return twin.module.state_dict(), own.scheduler.last_epoch
+
+
+def test_gradients_that_are_added_up_move_the_weights_as_one_large_batch_does(tiny):
+    whole, steps = stepped(tiny, 1, accumulate=1)
+    parts, same_steps = stepped(tiny, 3, accumulate=3)
+    short, _ = stepped(tiny, 3, accumulate=8)  # the epoch ends before the step is full
+    assert steps == same_steps == 1
+    before = tiny.module.state_dict()["classifier.weight"]
+    assert not torch.equal(whole["classifier.weight"], before)
+    moved = (whole["classifier.weight"] - before).norm()
+    for other in (parts, short):  # bfloat16 rounds each part by itself
+        assert (other["classifier.weight"] - whole["classifier.weight"]).norm() < 0.02 * moved
+
+
+def test_the_weights_wait_for_the_last_part(tiny):
+    before = copy.deepcopy(tiny.module.state_dict())
+    own = stepper(tiny, accumulate=2)
+    tiny.module.eval()
+    own.step(*batch(2))
+    assert torch.equal(tiny.module.state_dict()["classifier.weight"], before["classifier.weight"])
+    own.step(*batch(2))
+    assert not torch.equal(tiny.module.state_dict()["classifier.weight"], before["classifier.weight"])

@@ -9,7 +9,7 @@ import torch
 
 from backend.contracts import Deadline, FinetuneSettings, RunControl
 from backend.engine import batches as batches_module
-from backend.engine import trainer
+from backend.engine import judging, trainer
 from backend.engine.batches import Pixels
 from backend.engine.metrics import log_loss
 from backend.engine.steps import GRADIENT_NORM
@@ -42,8 +42,8 @@ def plan(epochs=2, **kwargs):
 def scripted(monkeypatch, accuracies):
     """Let validation see these accuracies in turn, whatever the network learned."""
     wanted = iter(accuracies)
-    monkeypatch.setattr(trainer, "accuracy", lambda probabilities, targets: next(wanted))
-    monkeypatch.setattr(trainer, "log_loss", lambda probabilities, targets: 1.0)
+    monkeypatch.setattr(judging, "accuracy", lambda probabilities, targets: next(wanted))
+    monkeypatch.setattr(judging, "log_loss", lambda probabilities, targets: 1.0)
 
 
 def states_by_epoch(network, states):
@@ -134,7 +134,7 @@ def test_it_stops_when_validation_no_longer_improves(tiny, data, monkeypatch):
 def test_among_equal_accuracies_the_smaller_loss_wins(tiny, data, monkeypatch):
     scripted(monkeypatch, [0.5, 0.5])
     losses = iter([1.0, 0.8])
-    monkeypatch.setattr(trainer, "log_loss", lambda probabilities, targets: next(losses))
+    monkeypatch.setattr(judging, "log_loss", lambda probabilities, targets: next(losses))
     assert finetune(tiny, data, settings=SETTINGS, plan=plan(2)).best_epoch == 2
 
 
@@ -352,7 +352,7 @@ def test_where_the_memory_is_too_small_all_begins_again_with_half_the_batch(tiny
     assert tried == [8] + [4] * 6
     assert [record.epoch for record in outcome.history] == [1]
     small = FinetunePlan(num_epochs=1, batch_size=4, seed=3)
-    finetune(twin, data, settings=SETTINGS, plan=small)
+    finetune(twin, data, settings=SETTINGS.model_copy(update={"accumulate": 2}), plan=small)
     assert same(tiny.module.state_dict(), twin.module.state_dict())
 
 
