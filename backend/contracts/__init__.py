@@ -16,6 +16,7 @@ from backend.contracts.dataset import (
     Task,
 )
 from backend.contracts.drift import DriftBin, DriftDay, DriftMeasure, DriftReport, DriftVerdict, UnfamiliarShare
+from backend.contracts.export import ModelExport, ParityReport
 from backend.contracts.insights import Insights, Quality, thumbnail_url
 from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
 from backend.contracts.losses import LossSettings
@@ -123,12 +124,14 @@ __all__ = [
     "LearningCurvePoint",
     "LossSettings",
     "ModelComparison",
+    "ModelExport",
     "ModelInfo",
     "ModelRef",
     "ModelSettings",
     "ModelState",
     "NodeWork",
     "OverrideKey",
+    "ParityReport",
     "PoolAnswer",
     "PoolTask",
     "Prediction",

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
+import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +17,8 @@ from PIL import Image
 
 from backend.contracts import Preprocessing
 from backend.data.images import open_image, prepare_image
-from backend.errors import InputError, NotFoundError
-from backend.inference.exporters import FORMATS, export
+from backend.errors import ConflictError, InputError, NotFoundError
+from backend.inference.exporters import FORMATS, export, exports_of
 
 # A stranger's machine: the script may import torch, timm and Pillow, and neither our code nor what only we need.
 STRANGER = """
@@ -22,7 +27,7 @@ from pathlib import Path
 
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"backend", "frontend", "pydantic", "pytorch_grad_cam", "mlflow"}:
+        if name.split(".")[0] in {"backend", "onnxruntime", "frontend", "pydantic", "pytorch_grad_cam", "mlflow"}:
             raise ModuleNotFoundError(f"{name} is not on this machine")
 
 sys.meta_path.insert(0, Absent())
@@ -92,7 +97,7 @@ def test_a_stranger_with_torch_timm_and_pillow_gets_the_answers_of_the_service(u
 @pytest.mark.parametrize("resize", ["squash", "letterbox", "crop"])
 @pytest.mark.parametrize("size", [(40, 40), (97, 33), (31, 200), (640, 11), (1, 1)])
 def test_the_script_prepares_pictures_to_the_very_pixel(resize, size) -> None:
-    from backend.inference import standalone
+    from backend.inference.exporters import standalone
 
     how = Preprocessing(height=48, width=64, resize=resize, mean=(0.5, 0.4, 0.3), std=(0.2,) * 3)
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
@@ -104,7 +109,7 @@ def test_the_script_prepares_pictures_to_the_very_pixel(resize, size) -> None:
 
 @pytest.mark.parametrize("mode", ["I;16", "1", "P", "LA", "RGBA", "CMYK", "L"])
 def test_the_script_reads_every_kind_of_pixel_as_the_service_does(mode, tmp_path) -> None:
-    from backend.inference import standalone
+    from backend.inference.exporters import standalone
 
     values = np.random.default_rng(1).integers(0, 256, (20, 30, 4), dtype=np.uint8)
     if mode == "I;16":
@@ -115,6 +120,42 @@ def test_the_script_reads_every_kind_of_pixel_as_the_service_does(mode, tmp_path
     image.save(path)
     theirs = standalone.upright_rgb(Image.open(path))
     np.testing.assert_array_equal(np.asarray(theirs), np.asarray(open_image(path, max_pixels=10**6)))
+
+
+CLEAN = """
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"backend", "frontend", "pydantic", "torch", "timm", "onnx", "torchvision"}:
+            raise ModuleNotFoundError(f"{name} is not on this machine")
+sys.meta_path.insert(0, Absent())
+import runpy
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.acceptance
+def test_a_stranger_with_onnxruntime_alone_gets_the_answers_of_the_service(unpacked, pictures, predictor) -> None:
+    # -I: no environment variables, no user's packages, nothing of the folder that it is started from
+    script = [sys.executable, "-I", "-c", CLEAN, str(unpacked / "predict_onnx.py"), "--json", *map(str, pictures)]
+    ran = subprocess.run(script, cwd=pictures[0].parent, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    theirs = [json.loads(line)["predictions"] for line in ran.stdout.splitlines()]
+    ours = predictor.predict([open_image(path, max_pixels=10**7) for path in pictures])
+    assert [best[0][0] for best in theirs] == [answer.predictions[0].label for answer in ours]
+    confidences = [best[0][1] for best in theirs]
+    assert confidences == pytest.approx([answer.predictions[0].confidence for answer in ours], abs=0.01)
+
+
+@pytest.mark.acceptance
+def test_predict_py_runs_from_the_command_line(unpacked, pictures, predictor) -> None:
+    script = [sys.executable, "-I", str(unpacked / "predict.py"), "--json", str(pictures[0])]
+    ran = subprocess.run(script, cwd=pictures[0].parent, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    best = json.loads(ran.stdout)["predictions"][0]
+    ours = predictor.predict([open_image(pictures[0], max_pixels=10**7)])[0].predictions[0]
+    assert best == [ours.label, pytest.approx(ours.confidence, abs=1e-4)]
 
 
 def test_the_pth_is_the_saved_file_under_a_telling_name(saved) -> None:
@@ -136,19 +177,89 @@ def test_the_bundle_is_made_once(saved) -> None:
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
-def test_every_format_gives_a_file_with_a_safe_name(name, tmp_path, info) -> None:
+def test_every_format_gives_a_file_with_a_safe_name(name, saved, tmp_path, info) -> None:
     folder = tmp_path / "model-2"
     folder.mkdir()
     (folder / "model.json").write_text(info(name="timm:resnet10t", model_id="model-2").model_dump_json())
-    (folder / "model.pth").write_bytes(b"weights")
+    (folder / "model.pth").symlink_to(saved / "model.pth")
     exported = export(folder, name)
     assert exported.path.is_file()
     assert exported.filename.startswith("timm-resnet10t-model-2.")
     assert "/" in exported.media_type
+    assert [one.ready for one in exports_of(folder, info()) if one.format == name] == [True]
+
+
+def test_what_lies_there_is_told_without_making_it(tmp_path, info) -> None:
+    found = {one.format: one for one in exports_of(tmp_path, info())}
+    assert set(found) == set(FORMATS)
+    assert not any(one.ready for one in found.values())
+    assert found["onnx"].report is None
+
+
+def test_the_report_of_the_onnx_file_is_told(saved, info) -> None:
+    export(saved, "onnx")
+    onnx = next(one for one in exports_of(saved, info()) if one.format == "onnx")
+    assert onnx.report is not None
+    assert onnx.report.agreement == 1.0
+    assert onnx.size_bytes == export(saved, "onnx").path.stat().st_size
+
+
+def test_two_at_once_make_one_file(saved, info, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "model-1"
+    shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("export-*"))
+    begun, made = threading.Barrier(2, timeout=30), []
+
+    def write(target, subject) -> None:
+        made.append(target)
+        (target / "card.html").write_text("once")
+
+    monkeypatch.setitem(FORMATS, "card", dataclasses.replace(FORMATS["card"], write=write))
+
+    def ask() -> Path:
+        begun.wait()
+        return export(folder, "card").path
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(ask) for _ in range(2))
+    assert first.result() == second.result()
+    assert len(made) == 1
+
+
+def test_a_full_disk_leaves_nothing_half_made(saved, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "model-1"
+    shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("export-*"))
+
+    def write(target, subject) -> None:
+        (target / "card.html").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    whole = FORMATS["card"]
+    monkeypatch.setitem(FORMATS, "card", dataclasses.replace(whole, write=write))
+    with pytest.raises(OSError, match="No space"):
+        export(folder, "card")
+    assert not list(folder.glob("export-*"))
+    monkeypatch.setitem(FORMATS, "card", whole)
+    assert export(folder, "card").path.is_file()  # the lock was let go
+
+
+def test_a_bundle_without_onnx_says_why(saved, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "model-1"
+    shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("export-*"))
+
+    def refuse(target, subject) -> None:
+        raise ConflictError("It did not agree.")
+
+    monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], write=refuse))
+    with zipfile.ZipFile(export(folder, "bundle").path) as archive:
+        assert {"predict.py", "model.pth", "card.html"} <= set(archive.namelist())
+        assert not {"model.onnx", "predict_onnx.py", "parity.json"} & set(archive.namelist())
+        assert "It did not agree." in archive.read("README.md").decode()
+    with pytest.raises(ConflictError, match="did not agree"):
+        export(folder, "onnx")
 
 
 def test_an_unknown_format_is_refused_with_the_allowed_ones(saved) -> None:
-    with pytest.raises(InputError, match="Allowed: pth, bundle"):
+    with pytest.raises(InputError, match="Allowed: pth, onnx, bundle, card"):
         export(saved, "bundel")
 
 

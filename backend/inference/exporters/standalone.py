@@ -33,21 +33,36 @@ class Member:
 
 @dataclass(frozen=True)
 class Model:
-    """Class names, and the networks that answer: mostly one, several in an ensemble."""
+    """Class names, and the networks that answer: mostly one, several in an ensemble.
+
+    `thresholds` are for pictures that may have several labels: from which confidence on each is present.
+    """
 
     members: list[Member]
     class_names: list[str]
+    thresholds: list[float] | None = None
 
     def predict(self, source: str | Path | Image.Image, top_k: int = 3) -> list[tuple[str, float]]:
         """Labels with confidence 0..1, likeliest first."""
+        confidences, places = self.probabilities(source).topk(min(top_k, len(self.class_names)))
+        return [(self.class_names[place], value) for place, value in zip(places.tolist(), confidences.tolist())]  # noqa: B905 - equally long
+
+    def present(self, source: str | Path | Image.Image) -> list[str]:
+        """The labels that a picture has, where it may have several."""
+        limits = torch.tensor(self.thresholds or [0.5] * len(self.class_names), dtype=torch.float64)
+        return [
+            self.class_names[place] for place in (self.probabilities(source) >= limits).nonzero().flatten().tolist()
+        ]
+
+    def probabilities(self, source: str | Path | Image.Image) -> torch.Tensor:
+        """Of every class, in the order of `class_names`."""
         image = upright_rgb(source if isinstance(source, Image.Image) else Image.open(source))
-        probabilities = torch.zeros(len(self.class_names), dtype=torch.float64)
+        together = torch.zeros(len(self.class_names), dtype=torch.float64)
         with torch.inference_mode():
             for member in self.members:
-                scores = member.network(prepare(image, member.preprocessing))
-                probabilities += member.weight * scores[0].double().softmax(0)
-        confidences, places = probabilities.topk(min(top_k, len(self.class_names)))
-        return [(self.class_names[place], value) for place, value in zip(places.tolist(), confidences.tolist())]  # noqa: B905 - equally long
+                scores = member.network(prepare(image, member.preprocessing))[0].double()
+                together += member.weight * (scores.softmax(0) if self.thresholds is None else scores.sigmoid())
+        return together
 
 
 def load(path: str | Path) -> Model:
@@ -55,7 +70,9 @@ def load(path: str | Path) -> Model:
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     names = checkpoint["class_names"]
     members = checkpoint.get("members") or [{**checkpoint, "weight": 1.0}]
-    return Model([rebuild(member, len(names)) for member in members], names)
+    several = checkpoint.get("task") == "multilabel"
+    thresholds = (checkpoint.get("thresholds") or [0.5] * len(names)) if several else None
+    return Model([rebuild(member, len(names)) for member in members], names, thresholds)
 
 
 def rebuild(part: dict[str, Any], num_classes: int) -> Member:
@@ -149,10 +166,18 @@ def main() -> None:
     options = parser.parse_args()
     model = load(options.model)
     for path in options.pictures:
-        answer = model.predict(path, options.top_k)
-        words = ", ".join(f"{label} {confidence:.1%}" for label, confidence in answer)
-        line = json.dumps({"file": str(path), "predictions": answer}) if options.json else f"{path}: {words}"
-        print(line)  # noqa: T201 - a script's answer
+        print(line_of(model, path, options))  # noqa: T201 - a script's answer
+
+
+def line_of(model: Model, path: Path, options: argparse.Namespace) -> str:
+    """What is printed of one picture."""
+    answer = model.predict(path, options.top_k)
+    present = None if model.thresholds is None else model.present(path)
+    if options.json:
+        line = {"file": str(path), "predictions": answer}
+        return json.dumps(line if present is None else {**line, "present": present})
+    words = ", ".join(f"{label} {confidence:.1%}" for label, confidence in answer)
+    return f"{path}: {words}" if present is None else f"{path}: {', '.join(present) or 'nothing'} ({words})"
 
 
 if __name__ == "__main__":
