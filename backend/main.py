@@ -70,6 +70,7 @@ VERBS = Verbs(
     queue_check=check_quality.queue_check,
     check_recipe=train_images.check_recipe,
     list_candidates=candidates.list_candidates,
+    list_exports=export_model.list_exports,
     check_timm_names=candidates.check_timm_names,
     predict_image=predict.predict_image,
     predict_probabilities=predict.predict_probabilities,

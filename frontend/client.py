@@ -242,6 +242,10 @@ class Client:
         params = {name: value for name, value in wanted.items() if value is not None}
         return cast(AuditAnswer, self._json("GET", "/api/audit", params=params))
 
+    def exports(self, model: str) -> list[dict[str, Any]]:
+        """The formats of a model, and how well its ONNX file agrees with it."""
+        return cast(list[dict[str, Any]], self._json("GET", f"/api/cv/models/{_segment(model)}/exports"))
+
     def download(self, model: str, file_format: str) -> bytes:
         path = f"/api/cv/models/{_segment(model)}/download"
         return self._send("GET", path, params={"format": file_format}).content

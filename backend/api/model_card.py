@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from backend.api.schemas import ModelCard
 from backend.api.services import Services
-from backend.contracts import RegisteredModel, Results, TestScores
+from backend.contracts import ModelInfo, RegisteredModel, Results, TestScores
 from backend.errors import NotFoundError
 
-DOWNLOADS = ("pth", "bundle")
+DOWNLOADS = ("pth", "onnx", "bundle", "card")
 
 
 def model_card(model: RegisteredModel, services: Services) -> ModelCard:
     """Add to a model the name of its dataset, its test scores, its split and the addresses of its files."""
-    results = _results(model, services)
+    results = results_of(model, services)
     stored = model.metrics.get("test")
     address = f"/api/cv/models/{model.model_id}/download?format="
     return ModelCard(
@@ -26,7 +26,8 @@ def model_card(model: RegisteredModel, services: Services) -> ModelCard:
     )
 
 
-def _results(model: RegisteredModel, services: Services) -> Results | None:
+def results_of(model: ModelInfo, services: Services) -> Results | None:
+    """The results of the training that made a model; None where they are gone, or are another model's."""
     if model.job_id is None:
         return None
     try:

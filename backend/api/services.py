@@ -15,7 +15,7 @@ from backend.api.shelf import DatasetShelf
 from backend.api.tally import PredictionTally
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
-from backend.contracts import Candidate, Dataset, Job, Prediction, VersionChange
+from backend.contracts import Candidate, Dataset, Job, ModelExport, ModelInfo, Prediction, VersionChange
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
@@ -71,6 +71,7 @@ class Verbs:
     queue_check: Callable[..., Job]
     check_recipe: Callable[..., object]
     list_candidates: Callable[[Settings], Sequence[Candidate]]
+    list_exports: Callable[[Settings, ModelInfo], list[ModelExport]]
     # -- in the pool
     check_timm_names: Callable[[Sequence[str]], None]
     predict_image: Callable[..., Prediction]

@@ -17,6 +17,7 @@ from backend.cli.dataset import dataset
 from backend.cli.demo import demo
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
+from backend.cli.export import export
 from backend.cli.importing import import_data
 from backend.cli.insights import insights
 from backend.cli.jobs import cancel, follow, jobs
@@ -35,6 +36,7 @@ COMMANDS: list[Callable[..., None]] = [
     evaluate,
     compare,
     predict,
+    export,
     insights,
     import_data,
     jobs,

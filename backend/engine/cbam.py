@@ -6,7 +6,7 @@ and throw the pretrained weights out of balance; the constant factor of 4 betwee
 weights absorb. So whatever was known of the network without attention (its features, its head) holds at the start, and
 what attention adds is learned.
 
-It knows timm's way of naming stages, no data and no training. `inference.standalone` carries a copy of the two modules,
+It knows timm's way of naming stages, no data and no training. `exporters.standalone` carries a copy of the two modules,
 so that a saved network opens without Sightglass; a test compares the two.
 """
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from backend.config import Settings
 from backend.contracts import Dataset, ModelExport, ModelInfo, Results
 from backend.data.images import open_image
 from backend.data.manifest import load_dataset, require_stored
+from backend.engine.model_folder import load_info
 from backend.errors import ImageError, InputError, NotFoundError
 from backend.storage.answers import read_answers
+from backend.storage.files import atomic_file
 from backend.storage.folders import folders_of
+from backend.workflows.evaluate import find_model
 from backend.workflows.mishaps import in_plain_words
+from backend.workflows.rivals_on_disk import dataset_places
 
 if TYPE_CHECKING:
     from backend.inference.exporters import ExportedFile
@@ -84,3 +91,41 @@ def _tested(folder: Path) -> frozenset[str]:
         return frozenset(one.image_id for one in read_answers(folder).images)
     except (NotFoundError, InputError):
         return frozenset()
+
+
+def export_folder(model: str, *, format: str, target: Path, settings: Settings) -> tuple[Path, Path]:  # noqa: A002
+    """Write one format of a model on this disk to `target`, a file's name or a folder.
+
+    Returns what was written, and the file in the model's folder that it is a copy of.
+
+    `model` is its folder, the folder of the run that made it, or its id in the service's data folder.
+
+    Raises:
+        InputError: an unknown format.
+        NotFoundError: there is no such model.
+        ConflictError: as `export_model`.
+    """
+    from backend.inference.exporters import Surroundings, export
+
+    path = Path(model).expanduser()
+    folder = find_model(settings.models_dir / model if not path.exists() and str(path) == path.name else path)
+    run = folder.resolve().parents[1]
+    info = load_info(folder)
+    root = next((place for place in dataset_places(run, info.dataset_id, settings) if place.is_dir()), None)
+    around = Surroundings(
+        results=_results_of(run, info), pictures=partial(pictures_of, settings, info, folder, root=root)
+    )
+    made = export(folder, format, around=around)
+    wanted = target / made.filename if target.is_dir() else target
+    with atomic_file(wanted) as temporary:
+        shutil.copyfile(made.path, temporary)
+    return wanted, made.path
+
+
+def _results_of(run: Path, info: ModelInfo) -> Results | None:
+    """The results that a run on the command line leaves beside its models."""
+    try:
+        results = Results.model_validate_json((run / "results.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return results if results.model_id == info.model_id else None

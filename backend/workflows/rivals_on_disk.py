@@ -35,9 +35,14 @@ def _dataset_root(folder: Path, dataset_id: str, *, data: str | None, settings: 
     if data is not None:
         return find_dataset(data, settings=settings)
     run = folder.resolve().parents[1]
-    for place in (run / "dataset" / dataset_id, run / "datasets" / dataset_id, settings.datasets_dir / dataset_id):
+    for place in dataset_places(run, dataset_id, settings):
         if place.is_dir():
             return place
     raise NotFoundError(
         f"The dataset '{dataset_id}' of model '{folder.name}' is not beside it. Name its folder with --data."
     )
+
+
+def dataset_places(run: Path, dataset_id: str, settings: Settings) -> tuple[Path, ...]:
+    """Where the dataset of a run's model may lie: beside the run, or in the service's data folder."""
+    return run / "dataset" / dataset_id, run / "datasets" / dataset_id, settings.datasets_dir / dataset_id

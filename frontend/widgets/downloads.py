@@ -11,6 +11,7 @@ from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.widgets import problems
+from frontend.widgets.wording import percent
 
 
 class Format(NamedTuple):
@@ -22,8 +23,10 @@ class Format(NamedTuple):
 
 
 FORMATS = [
-    Format("pth", ".pth", "application/octet-stream"),
     Format("bundle", ".zip", "application/zip"),
+    Format("pth", ".pth", "application/octet-stream"),
+    Format("onnx", ".onnx", "application/octet-stream"),
+    Format("card", ".html", "text/html"),
 ]
 
 
@@ -37,10 +40,11 @@ def show_downloads(api: Client, results: ResultsAnswer) -> None:
         )
     if promoted:
         promote(api, model_id)
+    agreement(api, model_id)
 
 
 def download_buttons(api: Client, model_id: str, name: str) -> None:
-    """A button a format."""
+    """A button a format; what is not there yet the service makes when it is pressed."""
     for file_format in FORMATS:
         st.download_button(
             t(f"download.{file_format.name}"),
@@ -51,6 +55,24 @@ def download_buttons(api: Client, model_id: str, name: str) -> None:
             help=t(f"download.{file_format.name}_help"),
             icon=":material/download:",
             on_click="ignore",
+        )
+
+
+def agreement(api: Client, model_id: str) -> None:
+    """How well the ONNX file agrees with the model, once it was made. An older service does not say."""
+    try:
+        made = api.exports(model_id)
+    except ApiError:
+        return
+    report = next((one["report"] for one in made if one["format"] == "onnx" and one.get("report")), None)
+    if report is not None:
+        st.caption(
+            t(
+                "download.agreement",
+                images=report["images"],
+                agreement=percent(report["agreement"]),
+                difference=f"{report['max_difference']:.2g}",
+            )
         )
 
 

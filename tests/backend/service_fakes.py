@@ -324,7 +324,7 @@ def explain_image(settings, model_folder, image, *, class_name=None):
     return b"\x89PNG fake"
 
 
-def export_model(settings, model, *, format):  # noqa: A002
+def export_model(settings, model, *, format, results=None):  # noqa: A002
     from backend.errors import InputError
 
     if format != "pth":

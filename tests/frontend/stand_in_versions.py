@@ -95,6 +95,12 @@ def compare(service: ServiceDep, model_id: str) -> Any:
     return service.add_job(next(iter(service.datasets)), kind="compare_models")
 
 
+@router.get("/api/cv/models/{model_id}/exports")
+def exports(model_id: str) -> Any:
+    report = {"images": 64, "agreement": 1.0, "max_difference": 0.0004}
+    return [{"format": "pth", "report": None}, {"format": "onnx", "report": report}]
+
+
 @router.get("/api/cv/models/{model_id}/download")
 def download(service: ServiceDep, model_id: str, format: str = "pth") -> Response:  # noqa: A002
     return Response(f"{model_id} as {format}".encode(), media_type="application/octet-stream")

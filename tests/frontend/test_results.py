@@ -119,9 +119,13 @@ def test_promoting_reaches_the_service(page, service):
     assert page.success[0].value == "This model is now the service's default."
 
 
-def test_both_files_can_be_downloaded(page):
+def test_every_file_can_be_downloaded(page):
     labels = [button.label for button in page.download_button]
-    assert labels == ["Download .pth", "Download bundle"]
+    assert labels == ["Download bundle", "Download .pth", "Download ONNX", "Download model card"]
+
+
+def test_how_well_the_onnx_file_agrees_is_said(page):
+    assert any("compared with the model on 64 pictures: 100.0%" in caption.value for caption in page.caption)
 
 
 def test_without_a_run_the_tab_offers_to_train(open_page, dataset):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "timm", "sklearn", "mlflow", "ray", "pytorch_grad_cam")
+HEAVY = ("torch", "torchvision", "timm", "sklearn", "mlflow", "ray", "pytorch_grad_cam", "onnx", "onnxruntime")
 # What is imported together in one fresh process -> what must not come along.
 LIGHT = {
     "backend.main, backend.workflows.train_images, backend.workflows.predict, backend.data": HEAVY,

@@ -4,7 +4,7 @@ A file is made once, in a folder of its own inside the model's, which appears wh
 of torch until a format needs it: `formats` is what the API's process reads, too.
 """
 
-from backend.inference.exporters.formats import FORMATS, export, exports_of
-from backend.inference.exporters.request import ExportedFile, Surroundings
+from backend.inference.exporters.formats import FORMATS, export, exports_of, require_format
+from backend.inference.exporters.request import ExportedFile, Surroundings, read_report
 
-__all__ = ["FORMATS", "ExportedFile", "Surroundings", "export", "exports_of"]
+__all__ = ["FORMATS", "ExportedFile", "Surroundings", "export", "exports_of", "read_report", "require_format"]

@@ -7,8 +7,9 @@ from onnx import numpy_helper
 from backend.config import Settings
 from backend.engine.bundle import load_bundle
 from backend.errors import ConflictError
+from backend.inference.exporters import parity
 from backend.inference.exporters.onnx_graph import build_graph
-from backend.inference.exporters.parity import MOST_PICTURES, run_parity
+from backend.inference.exporters.parity import run_parity
 from backend.inference.exporters.request import Surroundings
 
 
@@ -22,11 +23,18 @@ def graph(bundle):
     return build_graph(bundle)
 
 
+@pytest.fixture(autouse=True)
+def _few_pictures(monkeypatch) -> None:
+    """64 pictures take seconds; `test_onnx_file` has them all."""
+    monkeypatch.setattr(parity, "PICTURES", 8)
+    monkeypatch.setattr(parity, "MOST_PICTURES", 12)
+
+
 @pytest.fixture
 def around(picture) -> Surroundings:
     """As many small pictures as anybody asks for."""
     labels = ("disc", "square", "stripes")
-    return Surroundings(pictures=lambda: (picture(labels[n % 3], seed=n) for n in range(MOST_PICTURES)))
+    return Surroundings(pictures=lambda: (picture(labels[n % 3], seed=n) for n in range(400)))
 
 
 def broken(graph, *, by: float) -> bytes:
@@ -41,24 +49,18 @@ def broken(graph, *, by: float) -> bytes:
 
 def test_the_same_model_agrees_with_itself(graph, bundle, around) -> None:
     report = run_parity(graph.SerializeToString(), bundle, around)
-    assert report.images == report.from_dataset == 64
+    assert report.images == report.from_dataset == 8
     assert report.agreement == 1.0
     assert report.max_difference < 0.01
 
 
-def test_a_graph_that_answers_otherwise_is_refused_with_both_numbers(graph, bundle, around, monkeypatch) -> None:
-    from backend.inference.exporters import parity
-
-    monkeypatch.setattr(parity, "MOST_PICTURES", 80)
-    with pytest.raises(ConflictError, match=r"99\.5%.*On 80 pictures") as refused:
+def test_a_graph_that_answers_otherwise_is_refused_with_both_numbers(graph, bundle, around) -> None:
+    with pytest.raises(ConflictError, match=r"99\.5%.*On 12 pictures") as refused:
         run_parity(broken(graph, by=50.0), bundle, around)
     assert refused.value.status == 409
 
 
-def test_a_graph_that_answers_nothing_sound_is_refused(graph, bundle, around, monkeypatch) -> None:
-    from backend.inference.exporters import parity
-
-    monkeypatch.setattr(parity, "MOST_PICTURES", 64)
+def test_a_graph_that_answers_nothing_sound_is_refused(graph, bundle, around) -> None:
     with pytest.raises(ConflictError):
         run_parity(broken(graph, by=float("nan")), bundle, around)
 
@@ -70,5 +72,5 @@ def test_confidence_that_moves_shows_in_the_report(graph, bundle, around) -> Non
 
 def test_without_pictures_of_the_dataset_others_are_drawn(graph, bundle) -> None:
     report = run_parity(graph.SerializeToString(), bundle, Surroundings())
-    assert (report.images, report.generated) == (64, 64)
+    assert (report.images, report.generated) == (8, 8)
     assert "drawn by chance" in report.in_words()
