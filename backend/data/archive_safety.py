@@ -54,14 +54,15 @@ def refuse_unsafe(entries: Sequence[zipfile.ZipInfo], *, size: int, limits: Arch
 
 def _refuse_unsafe_entry(entry: zipfile.ZipInfo) -> None:
     name = decoded_name(entry)
-    quoted = f"'{shown(name)}'"
     refuse_unsafe_name(name)
     kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind in {0, stat.S_IFREG, stat.S_IFDIR} and not entry.flag_bits & ENCRYPTED_FLAGS:
+        return
+    quoted = f"'{shown(name)}'"
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         noun = "a symbolic link" if kind == stat.S_IFLNK else "a device or another special file"
         raise ArchiveError(f"The archive holds {noun}, {quoted}. Pack the files themselves (zip -r follows links).")
-    if entry.flag_bits & ENCRYPTED_FLAGS:
-        raise ArchiveError(f"The archive is encrypted ({quoted} needs a password). Pack it again without a password.")
+    raise ArchiveError(f"The archive is encrypted ({quoted} needs a password). Pack it again without a password.")
 
 
 def refuse_unsafe_name(name: str) -> None:
@@ -70,12 +71,17 @@ def refuse_unsafe_name(name: str) -> None:
     Raises:
         ArchiveError: it is one.
     """
-    quoted = f"'{shown(name)}'"
     slashed = name.replace("\\", "/")
     if slashed.startswith("/") or DRIVE.match(slashed):
-        raise ArchiveError(f"The archive holds the absolute path {quoted}. Pack the folders with relative paths.")
+        raise ArchiveError(
+            f"The archive holds the absolute path '{shown(name)}'. Pack the folders with relative paths."
+        )
+    if ".." not in slashed and slashed.isascii() and slashed.isprintable():  # nothing that cleaning would take away
+        return
     if any(clean_name(part) == ".." for part in slashed.split("/")):
-        raise ArchiveError(f"The archive holds {quoted}, which leads out of its folder. Pack it again without '..'.")
+        raise ArchiveError(
+            f"The archive holds '{shown(name)}', which leads out of its folder. Pack it again without '..'."
+        )
 
 
 def refuse_bomb(unpacked: int, *, size: int, limits: ArchiveLimits) -> None:

@@ -80,7 +80,7 @@ def _not_a_picture(member: Member) -> SkippedFile:
 
 def _with_subsets(pictures: Sequence[Labelled]) -> Sequence[Labelled]:
     """Keep the subsets only where there are two: all pictures in one would leave nothing to test on."""
-    if len({one.subset for one in pictures} - {None}) >= 2:
+    if len({one.subset for one in pictures} - {None}) != 1:
         return pictures
     return [replace(one, subset=None) for one in pictures]
 
@@ -94,13 +94,22 @@ def _by_folder(pictures: Sequence[Member]) -> Labelling:
     folders = {member.parts[:-1] for member in pictures}
     outer = common_folder(folders)
     class_first = _split_below_class(folders)
+    meant: dict[str, tuple[str, Subset | None, str | None]] = {}  # by folder: thousands of pictures lie in few
     for member in pictures:
-        if class_first:
-            kept.append(Labelled(member, member.parts[-3], subset=subset_of(member.parts[-2])))
-        elif reason := _why_no_class(member, folders=folders, outer=outer):
-            skipped.append(SkippedFile(file=shown(member.name), reason=reason))
+        name = member.name.rpartition("/")[0]
+        if name not in meant:
+            folder = member.parts[:-1]
+            if class_first:
+                meant[name] = (folder[-2], subset_of(folder[-1]), None)
+            elif reason := _why_no_class(folder, folders=folders, outer=outer):
+                meant[name] = ("", None, reason)
+            else:
+                meant[name] = (folder[-1], outer_split(folder[:-1]), None)
+        label, subset, why_not = meant[name]
+        if why_not:
+            skipped.append(SkippedFile(file=shown(member.name), reason=why_not))
         else:
-            kept.append(Labelled(member, member.parts[-2], subset=outer_split(member.parts[:-2])))
+            kept.append(Labelled(member, label, subset=subset))
     return Labelling(tuple(kept), tuple(skipped))
 
 
@@ -114,8 +123,7 @@ def _split_below_class(folders: set[tuple[str, ...]]) -> bool:
     )
 
 
-def _why_no_class(member: Member, *, folders: set[tuple[str, ...]], outer: tuple[str, ...]) -> str | None:
-    folder = member.parts[:-1]
+def _why_no_class(folder: tuple[str, ...], *, folders: set[tuple[str, ...]], outer: tuple[str, ...]) -> str | None:
     if not folder or (folder == outer and len(folders) > 1):
         return "lies beside the class folders, not in one of them"
     if folder[-1].lower() in SPLIT_FOLDERS and _has_split_with_classes(folders, depth=len(folder)):

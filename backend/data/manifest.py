@@ -1,12 +1,12 @@
 """A dataset's folder, and its versions in it. Written once, read often, never changed in place.
 
 ```
-<dataset_id>/dataset.json items.jsonl images/           version 1, as it came
-<dataset_id>/versions/<n>/dataset.json items.jsonl      a later one, with all its items
-                          excluded.jsonl images/        what it leaves out; the pictures that came with it
+<dataset_id>/dataset.json items.npz images/             version 1, as it came
+<dataset_id>/versions/<n>/dataset.json items.npz        a later one, with all its items
+                          excluded.npz images/          what it leaves out; the pictures that came with it
 ```
-A version's folder appears by one rename. Items name their picture relative to the dataset's folder, so that no picture
-lies there twice.
+Older datasets have `.jsonl` for `.npz`, a line for each item. A version's folder appears by one rename. Items name
+their picture relative to the dataset's folder, so that no picture lies there twice.
 """
 
 from __future__ import annotations
@@ -17,23 +17,31 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl
+from backend.data.item_table import DamagedTable, read_items, read_lines, write_items
 from backend.errors import DatasetError, NotFoundError, RecipeError
 from backend.registry import nearest
-from backend.storage.files import atomic_write
+from backend.storage.files import atomic_file, atomic_write
 from backend.storage.folders import LOCAL, Folders
 
 INFO_FILE = "dataset.json"
-ITEMS_FILE = "items.jsonl"
-EXCLUDED_FILE = "excluded.jsonl"
+ITEMS_FILE = "items.npz"
+EXCLUDED_FILE = "excluded.npz"
+LINES_SUFFIX = ".jsonl"
 VERSIONS_FOLDER = "versions"
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write a version's files into `folder`, the info last: where it stands, the version is whole."""
-    atomic_write(folder / ITEMS_FILE, "".join(item.model_dump_json() + "\n" for item in dataset.items))
+    _save_items(dataset.items, folder / ITEMS_FILE)
     if dataset.excluded:
-        atomic_write(folder / EXCLUDED_FILE, "".join(item.model_dump_json() + "\n" for item in dataset.excluded))
+        _save_items(dataset.excluded, folder / EXCLUDED_FILE)
     atomic_write(folder / INFO_FILE, dataset.info.model_dump_json(indent=2) + "\n")
+
+
+def _save_items(items: Sequence[ImageItem], path: Path) -> None:
+    with atomic_file(path) as temporary:
+        write_items(items, temporary)
+    path.with_suffix(LINES_SUFFIX).unlink(missing_ok=True)  # of an older dataset, whose facts were made up for
 
 
 def version_folder(root: Path, version: int) -> Path:
@@ -65,10 +73,9 @@ def load_dataset(folder: Path, *, version: int | None = None) -> Dataset:
         excluded = _read_items(own / EXCLUDED_FILE) if info.excluded_images else ()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(_nothing_there(folder, version)) from error
-    except ValidationError as error:
-        raise DatasetError(
-            f"The dataset in '{folder}' is damaged ({error.errors()[0]['msg']}). Delete it and import it again."
-        ) from error
+    except (ValidationError, DamagedTable) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise DatasetError(f"The dataset in '{folder}' is damaged ({why}). Delete it and import it again.") from error
     if len(items) != info.total_images or len(excluded) != info.excluded_images:
         raise DatasetError(
             f"The dataset in '{folder}' is damaged: it lists {len(items) + len(excluded)} of "
@@ -78,8 +85,10 @@ def load_dataset(folder: Path, *, version: int | None = None) -> Dataset:
 
 
 def _read_items(path: Path) -> tuple[ImageItem, ...]:
-    with path.open("rb") as lines:
-        return tuple(ImageItem.model_validate_json(line) for line in lines)
+    try:
+        return read_items(path)
+    except FileNotFoundError:
+        return read_lines(path.with_suffix(LINES_SUFFIX))
 
 
 def _nothing_there(folder: Path, version: int | None) -> str:

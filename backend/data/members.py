@@ -5,10 +5,9 @@ A member's name is text for people and labels. It is never used as a path: see `
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from backend.contracts import SkippedFile
 from backend.data.names import clean_name
@@ -20,13 +19,12 @@ LITTER_FOLDERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A file of the source. `name` is cleaned, with forward slashes; `handle` is what the source reads it by."""
 
     name: str
     size: int
-    handle: Any = field(repr=False, compare=False)
+    handle: Any
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -35,7 +33,8 @@ class Member:
     @property
     def suffix(self) -> str:
         """The suffix in lower case, with its dot."""
-        return posixpath.splitext(self.name.rpartition("/")[2])[1].lower()
+        stem, dot, end = self.name.rpartition("/")[2].rpartition(".")
+        return f".{end}".lower() if dot and stem.strip(".") else ""
 
 
 class Reader(Protocol):
@@ -84,11 +83,25 @@ def why_not_member(member: Member, *, max_bytes: int) -> str | None:
 
 def clean_path(raw: str) -> str:
     """Return a member's path for people: cleaned parts, forward slashes, no empty parts and no '.'."""
-    parts = [part for part in raw.replace("\\", "/").split("/") if part not in {"", "."}]
-    return "/".join(clean_name(part) or "unnamed" for part in parts)
+    folder, _, base = raw.replace("\\", "/").rpartition("/")
+    cleaned = _clean_folder(folder) if folder else ""
+    if base in {"", "."}:
+        return cleaned
+    name = clean_name(base) or "unnamed"
+    return f"{cleaned}/{name}" if cleaned else name
+
+
+@lru_cache(maxsize=256)  # thousands of files lie in few folders
+def _clean_folder(raw: str) -> str:
+    return "/".join(clean_name(part) or "unnamed" for part in raw.split("/") if part not in {"", "."})
 
 
 def is_litter(name: str) -> bool:
     """Whether macOS, Windows or a file server left the file; nobody misses these, so they are not even listed."""
-    *folders, base = (part.lower() for part in name.split("/"))
-    return base in LITTER_FILES or base.startswith("._") or any(folder in LITTER_FOLDERS for folder in folders)
+    folder, _, base = name.lower().rpartition("/")
+    return base in LITTER_FILES or base.startswith("._") or _holds_litter(folder)
+
+
+@lru_cache(maxsize=256)
+def _holds_litter(folder: str) -> bool:
+    return not LITTER_FOLDERS.isdisjoint(folder.split("/"))

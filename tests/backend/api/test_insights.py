@@ -4,6 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from pydantic_core import to_json
 from starlette.testclient import TestClient
 
 from backend.contracts import Job, RunControl
@@ -136,8 +137,9 @@ def test_a_dataset_without_facts_gets_them_by_a_check(checked_client, settings, 
     folder = settings.datasets_dir / flawed_id
     (folder / "insights.json").unlink()
     dataset = checked_client.app.state.services.shelf.get(flawed_id).dataset
-    bare = [item.model_copy(update={"facts": None}).model_dump_json() + "\n" for item in dataset.items]
-    (folder / "items.jsonl").write_text("".join(bare))
+    bare = [to_json(item.model_copy(update={"facts": None})) + b"\n" for item in dataset.items]
+    (folder / "items.jsonl").write_bytes(b"".join(bare))
+    (folder / "items.npz").unlink()
     assert insights_of(checked_client, flawed_id)["quality"] == "unavailable"
     assert checked_client.post(f"/api/cv/datasets/{flawed_id}/check").status_code == 202
     run_checks(checked_client, settings)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from backend.data.item_table import write_items
 from backend.data.manifest import load_dataset, restrict_classes, save_dataset, stored_versions, version_folder
 from backend.errors import DatasetError, NotFoundError, RecipeError
 
@@ -19,7 +20,7 @@ def test_a_folder_without_a_dataset_is_not_found(tmp_path):
             load_dataset(folder)
 
 
-@pytest.mark.parametrize(("name", "content"), [("dataset.json", "{"), ("items.jsonl", "{}\n"), ("items.jsonl", "")])
+@pytest.mark.parametrize(("name", "content"), [("dataset.json", "{"), ("items.npz", "{}\n"), ("items.npz", "")])
 def test_damaged_files_are_said_to_be_damaged(listed, tmp_path, name, content):
     save_dataset(listed(("a", "a"), ("b", "b")), tmp_path)
     (tmp_path / name).write_text(content)
@@ -88,6 +89,6 @@ def test_a_version_whose_excluded_images_are_gone_is_damaged(listed, tmp_path):
     save_dataset(later(listed(("a", "1"), ("b", "2")), version=2, excluded_images=2), version_folder(tmp_path, 2))
     with pytest.raises(NotFoundError):
         load_dataset(tmp_path, version=2)
-    (version_folder(tmp_path, 2) / "excluded.jsonl").write_text("")
+    write_items((), version_folder(tmp_path, 2) / "excluded.npz")
     with pytest.raises(DatasetError, match="lists 2 of 4"):
         load_dataset(tmp_path, version=2)
