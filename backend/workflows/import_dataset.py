@@ -10,6 +10,7 @@ from backend.config import Settings
 from backend.contracts import Dataset, Job, RunControl
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.folder import Folder
+from backend.data.ingest import get_ready
 from backend.data.members import MemberSource
 from backend.data.names import plain_stem, shown
 from backend.data.scan import ImportPlan, import_members
@@ -46,6 +47,8 @@ def import_dataset(
     limits = ArchiveLimits.from_settings(settings)
     if isinstance(upload, Path) and upload.is_dir():
         return _import(Folder(upload, limits=limits), name=name, plan=plan, catalog=catalog)
+    if isinstance(upload, Path) and upload.is_file():
+        get_ready(upload.stat().st_size, processes=settings.import_processes)
     with open_archive(upload, limits=limits) as archive:
         return _import(archive, name=name, plan=plan, catalog=catalog)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
@@ -42,6 +42,7 @@ ITEMS = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(items=st.lists(ITEMS, max_size=6))
 def test_any_items_come_back_as_they_were(items, tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "items.npz"
