@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -90,11 +91,17 @@ _build = Gauge("sightglass_build_info", "Always 1; the labels say what runs.", (
 # --- requests
 
 
+@cache
+def _series(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Looking labels up takes half of counting; as many are kept as there are series, which are bounded."""
+    return _requests.labels(route, method, str(status)), _request_seconds.labels(route, method)
+
+
 def observe_request(route: str, method: str, *, status: int, seconds: float) -> None:
     """One answered request. `route` is the template, such as `/api/cv/jobs/{job_id}`."""
-    verb = method if method in METHODS else "other"
-    _requests.labels(route, verb, str(status)).inc()
-    _request_seconds.labels(route, verb).observe(seconds)
+    counter, histogram = _series(route, method if method in METHODS else "other", status)
+    counter.inc()
+    histogram.observe(seconds)
 
 
 def count_refusal(reason: str) -> None:

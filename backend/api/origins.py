@@ -8,16 +8,17 @@ The first is told by the headers that browsers add, the second by the name in `H
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api.metrics import count_refusal
 from backend.api.problems import problem
+from backend.api.raw_headers import header_values
 from backend.data.names import shown
 
+_ASKED = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 MISDIRECTED = 421
 
@@ -44,7 +45,7 @@ class OriginGuard:
             await refusal(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        headers = Headers(scope=scope)
+        headers = {name.decode(): value.decode("latin-1") for name, value in header_values(scope, _ASKED).items()}
         host = host_name(headers.get("host", ""))
         if not self._answers_to(host):
             count_refusal("host")
@@ -69,7 +70,7 @@ class OriginGuard:
             return True
         return self._keyed and not self._hosts
 
-    def _foreign(self, method: str, headers: Headers) -> bool:
+    def _foreign(self, method: str, headers: Mapping[str, str]) -> bool:
         """Whether a browser says that a page of another origin asks, other than by being led here to read."""
         origin = headers.get("origin")
         if origin in self._origins:

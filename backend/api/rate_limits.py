@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.metrics import count_refusal
@@ -107,14 +106,15 @@ class RateLimit:
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(limits)
+                added = ((name.lower().encode(), value.encode()) for name, value in limits.items())
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
         await self._app(scope, receive, send_with_limits)
 
     def _caller(self, scope: Scope) -> str:
         """The key's name, or the address: a wrong key is counted for whoever tries it."""
-        name = self._keys.name_of(offered_key(Headers(scope=scope))) if self._keys else None
+        name = self._keys.name_of(offered_key(scope)) if self._keys else None
         return f"key:{name}" if name is not None else f"address:{network_of((scope.get('client') or ('',))[0])}"
 
 

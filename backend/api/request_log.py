@@ -10,16 +10,18 @@ import re
 import secrets
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.metrics import UNKNOWN_ROUTE, observe_request
+from backend.api.raw_headers import header_values
 from backend.execution.trace import traced
 
 logger = logging.getLogger(__name__)
 
 HEADER = "X-Request-ID"
-_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_RAW_HEADER = HEADER.lower().encode()
+_ASKED = frozenset({_RAW_HEADER})
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestLog:
@@ -32,8 +34,9 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        offered = Headers(scope=scope).get(HEADER, "")
-        request_id = offered if _SAFE_ID.fullmatch(offered) else secrets.token_hex(8)
+        offered = header_values(scope, _ASKED).get(_RAW_HEADER, b"")
+        request_id = (offered if _SAFE_ID.fullmatch(offered) else secrets.token_hex(8).encode()).decode()
+        own = (_RAW_HEADER, request_id.encode())
         scope.setdefault("state", {})["request_id"] = request_id
         # An error that nobody foresaw is answered outside of here, with 500.
         started, status = time.perf_counter(), 500
@@ -42,7 +45,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message = {**message, "headers": [*message.get("headers", ()), own]}
             await send(message)
 
         with traced(request_id):

@@ -12,11 +12,11 @@ import re
 from collections.abc import Sequence
 
 from fastapi.security import APIKeyHeader, HTTPBearer
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api.problems import problem
+from backend.api.raw_headers import header_values
 from backend.contracts import Caller
 from backend.errors import AuthenticationError
 
@@ -32,6 +32,7 @@ _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}):(.+)", re.DOTALL)
 # Who asks a service without keys: only this machine can reach it.
 LOCAL = "local"
 CALLER = "caller"  # where `KeyGuard` leaves it, in the request's state
+_ASKED = frozenset({b"authorization", b"x-api-key"})
 POLICY_VIOLATION = 1008  # the close code of a WebSocket
 
 
@@ -64,7 +65,7 @@ class KeyGuard:
         if scope["type"] == "lifespan" or not self._keys:
             await self._app(scope, receive, send)
             return
-        offered = offered_key(Headers(scope=scope))
+        offered = offered_key(scope)
         name = self._keys.name_of(offered)
         if name is not None:
             scope.setdefault("state", {})[CALLER] = name
@@ -85,11 +86,12 @@ def caller_of(request: HTTPConnection) -> Caller:
     )
 
 
-def offered_key(headers: Headers) -> bytes | None:
-    """The key that a request carries, or None. Headers are Latin-1 by standard; keys are compared as UTF-8 bytes."""
-    scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    key = bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
-    return key.encode("latin-1") if key else None
+def offered_key(scope: Scope) -> bytes | None:
+    """The key that a request carries, or None. Clients send UTF-8, whatever the standard says of headers."""
+    headers = header_values(scope, _ASKED)
+    scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+    key = bearer.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"").strip()
+    return key or None
 
 
 def _named(entry: str) -> tuple[str, bytes]:
