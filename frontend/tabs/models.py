@@ -19,11 +19,11 @@ OF_DATASET, ALL = "dataset", "all"
 def render(api: Client) -> None:
     """Draw the tab: the models of the chosen dataset or of all, one of them in full."""
     chosen = state.dataset_id()
-    if chosen is not None:
-        api.dataset(chosen)  # a stale link is said, not shown as a dataset without models
     dataset_id = chosen if chosen is not None and _scope() == OF_DATASET else None
     models = api.registered_models(dataset_id=dataset_id)
     if not models:
+        if dataset_id is not None:
+            api.dataset(dataset_id)  # a stale link is said; models of a dataset that was deleted are still shown
         _nothing_yet(dataset_id)
         return
     names = {dataset["dataset_id"]: dataset["name"] for dataset in api.datasets()}
