@@ -28,6 +28,7 @@ from backend.api.services import Pool, Services, Verbs, build_services
 from backend.config import Settings
 from backend.errors import InputError, SightglassError
 from backend.execution.child import stay_with_parent
+from backend.execution.errands import Errands
 from backend.execution.inference_pool import InferencePool
 from backend.execution.local import LocalExecutor
 from backend.execution.logs import configure_logging
@@ -53,6 +54,7 @@ from backend.workflows import (
     export_model,
     import_dataset,
     leftovers,
+    mirror_models,
     predict,
     train_images,
 )
@@ -98,8 +100,13 @@ SHUTDOWN_S = 3
 def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: Pool | None = None) -> FastAPI:
     """Build the API. Files and the database are touched when it starts, not here."""
     settings = settings or Settings()
+    errands = Errands(mirror_models.mirror_models, settings)
     services = build_services(
-        settings, verbs, pool=pool or InferencePool(settings, warm_up=verbs.warm_up), make_queue=make_queue
+        settings,
+        verbs,
+        pool=pool or InferencePool(settings, warm_up=verbs.warm_up),
+        make_queue=make_queue,
+        mirror=_tell_nobody if settings.resolved_mlflow_uri is None else errands.send,
     )
     app = FastAPI(
         title="Sightglass",
@@ -110,6 +117,7 @@ def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: 
         redoc_url=None,
     )
     app.state.services = services
+    app.state.errands = errands
     add_door(app, settings)
     add_error_handlers(app)
     app.include_router(documentation)
@@ -258,9 +266,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         services.pool.close()
+        await anyio.to_thread.run_sync(app.state.errands.close)
         await anyio.to_thread.run_sync(services.tally.close)
         services.folders.close()
         services.database.close()
+
+
+def _tell_nobody(_: str) -> None:
+    """Tracking is off: no process is started to find that out."""
 
 
 def _learn_environment(services: Services) -> None:

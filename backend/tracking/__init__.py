@@ -3,7 +3,7 @@
 It is told what happened, and does not know how networks are trained or ranked.
 """
 
-from backend.tracking.mlflow_tracker import create_tracker, prepare_store
+from backend.tracking.mlflow_tracker import create_tracker, mirror_registry, prepare_store
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
 
-__all__ = ["NullTracker", "Tracker", "TrackingInfo", "create_tracker", "prepare_store"]
+__all__ = ["NullTracker", "Tracker", "TrackingInfo", "create_tracker", "mirror_registry", "prepare_store"]

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from backend.contracts import EpochRecord, LeaderboardRow, Results
+from backend.contracts import EpochRecord, LeaderboardRow, RegisteredModel, Results
 from backend.tracking.background import BackgroundSteps
 from backend.tracking.earlier_runs import KIND, earlier_run, end_orphans
 from backend.tracking.plots import draw_confusion_matrix, draw_label_confusion, draw_training_curves
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
+from backend.tracking.registry_mirror import mirror_dataset
 from backend.tracking.wording import explain_failure, flatten, without_password
 
 if TYPE_CHECKING:
@@ -72,6 +73,20 @@ def prepare_store(settings: Settings, *, over: Callable[[str], bool] = lambda _:
         steps.submit(record.lay_tables)
         steps.submit(lambda: record.end_orphans(over))
         steps.close(timeout_s=0)
+
+
+def mirror_registry(settings: Settings, dataset_id: str, models: Sequence[RegisteredModel]) -> None:
+    """Make MLflow's model registry say what ours says of a dataset's models, newest first; with tracking off, nothing.
+
+    It takes seconds where MLflow is not loaded yet, and raises whatever a store raises.
+    """
+    uri = settings.resolved_mlflow_uri
+    if uri is None:
+        return
+    with _OPENING:
+        client = _connect(uri)
+        experiment_id = _experiment(client, uri, settings.data_dir.resolve() / "mlflow-artifacts")
+        mirror_dataset(client, experiment_id, dataset_id, models=models, models_dir=settings.models_dir)
 
 
 class MlflowTracker:

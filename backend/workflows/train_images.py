@@ -32,6 +32,7 @@ from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_names
 from backend.workflows.compare_models import compare_with_champion
 from backend.workflows.leftovers import is_over, remove_old_journals
+from backend.workflows.mirror_models import mirror_in_background
 from backend.workflows.mishaps import in_plain_words
 
 JOB_KIND = "train_images"
@@ -105,6 +106,7 @@ def _train(job: Job, *, control: RunControl, settings: Settings, journal: Journa
     outcome = compare(dataset, recipe, run=run)
     folders.publish(outcome.folder, control=control)  # the files first, then the row that makes them visible
     catalog.publish(outcome.results, outcome.model)
+    mirror_in_background(settings, recipe.dataset_id)
 
 
 def model_id_of(job_id: str) -> str:

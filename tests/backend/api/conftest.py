@@ -47,7 +47,13 @@ def make_app():
 
 @pytest.fixture
 def settings(tmp_path, database_url):
-    return Settings(data_dir=tmp_path / "data", database_url=database_url, max_upload_mb=1, offline=True)
+    return Settings(
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        max_upload_mb=1,
+        offline=True,
+        mlflow_tracking_uri="off",  # else a promotion starts a process that loads MLflow
+    )
 
 
 @pytest.fixture
