@@ -23,7 +23,7 @@ OTHER_NAMES: Final[dict[str, str]] = {
     "training.early_stopping_patience": "finetune.patience",
     "training.accumulate": "finetune.accumulate",
     "model.freeze_backbone": "finetune.freeze_backbone",
-    "model.frozen_stages": "finetune.frozen_stages",
+    "model.frozen_stride": "finetune.frozen_stride",
 }
 AUGMENT: Final = "augment."  # augment.<name>=true or false: one random change more, or less
 
@@ -32,7 +32,7 @@ AUGMENT: Final = "augment."  # augment.<name>=true or false: one random change m
 PRESET_VALUES: Final[dict[str, dict[str, Any]]] = {
     "defects": {
         "strategy": "finetune",
-        "num_epochs": 15,
+        "num_epochs": 12,
         "augmentations": ("horizontal_flip", "vertical_flip"),
         "overrides": {
             "data.resolution": "full",
@@ -47,6 +47,7 @@ PRESET_VALUES: Final[dict[str, dict[str, Any]]] = {
             "finetune.layer_decay": 1.0,
             "finetune.weight_decay": 0.02,
             "finetune.batch_norm": "train",
+            "finetune.frozen_stride": 8,
         },
     }
 }

@@ -54,8 +54,10 @@ class FinetuneSettings(Record):
         description="Statistics of pretrained BatchNorm layers; keep: as they were; train: they follow the pictures.",
     )
     freeze_backbone: bool = Field(False, description="Only the head trains, and attention where there is any.")
-    frozen_stages: int = Field(
-        0, ge=0, le=100, description="First stages that stay as they are; what they see is computed once where it fits."
+    frozen_stride: Literal[0, 2, 4, 8, 16] = Field(
+        0,
+        description="Stages whose maps are at most so many times smaller than the picture stay as they are; what they "
+        "see is computed once where memory holds it. 0: all train.",
     )
 
 

@@ -102,9 +102,10 @@ def find_cut(network: Network, *, trained: int) -> Cut | None:
     return None
 
 
-def count_stages(network: Network) -> int:
-    """How many stages a cut may leave on either side."""
-    return len(stage_ends(network.module))
+def stages_beyond(network: Network, stride: int) -> int:
+    """How many of the last stages have maps that are more than `stride` times smaller than the picture."""
+    known = {entry["module"]: entry["reduction"] for entry in getattr(network.module, "feature_info", ())}
+    return sum(known[name] > stride for name in stage_ends(network.module))
 
 
 def stage_ends(module: nn.Module) -> list[str]:

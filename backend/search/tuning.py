@@ -23,8 +23,8 @@ from backend.engine.partial import (
     ViewsSize,
     bytes_per_view,
     compute_activations,
-    count_stages,
     find_cut,
+    stages_beyond,
 )
 from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
 from backend.search.probing import actual, size_mb
@@ -82,7 +82,7 @@ def _train(
         augmentations=chosen_augmentations(recipe),
         rand_magnitude=settings.rand_magnitude,
     )
-    cut = find_cut(network, trained=count_stages(network) - settings.frozen_stages) if settings.frozen_stages else None
+    cut = find_cut(network, trained=stages_beyond(network, settings.frozen_stride)) if settings.frozen_stride else None
     if cut is not None:
         watch.stage("computing early stages")
     data = TrainingData(

@@ -188,6 +188,8 @@ def how_it_was_done(results: ResultsAnswer) -> None:
     ]
     if preprocessing:
         lines.append(plain(preprocessing.get("reason") or _size_line(preprocessing)))
+        if preprocessing.get("smallest_defect_px"):
+            lines.append(t("results.smallest_defect", count=preprocessing["smallest_defect_px"]))
     if results.get("total_seconds"):
         lines.append(t("results.time", time=seconds(results["total_seconds"])))
     lines.append(_tracking_line(results))

@@ -18,6 +18,7 @@ from backend.engine.partial import (
     compute_activations,
     find_cut,
     stage_ends,
+    stages_beyond,
 )
 from backend.engine.trainer import FinetunePlan, finetune
 from backend.errors import JobCancelled
@@ -163,3 +164,7 @@ def test_a_cut_leaves_the_network_as_it_was(tiny):
     assert names == [name for name, _ in tiny.module.named_modules()]
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.module.state_dict().items())
     assert tiny.module(torch.zeros(1, 3, 64, 64)).shape == (1, 3)  # no hook stayed behind
+
+
+def test_stages_are_counted_by_how_much_smaller_their_maps_are(lite0):
+    assert [stages_beyond(lite0, stride) for stride in (2, 4, 8, 16, 32)] == [4, 3, 2, 1, 0]
