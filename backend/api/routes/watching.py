@@ -16,6 +16,7 @@ from backend.api.services import Services
 from backend.contracts.job import JobState
 from backend.errors import UnavailableError
 from backend.execution.figures import figures_of
+from backend.workflows.watch_drift import drift_report
 
 router = APIRouter(tags=["service"])
 
@@ -37,6 +38,7 @@ def _look(services: Services) -> None:
     try:
         metrics.set_jobs(services.queue.census(), states=get_args(JobState))
         silence = services.presence.silence_s()
+        _look_at_drift(services)
     except UnavailableError:
         metrics.set_database(reachable=False)
     else:
@@ -47,3 +49,14 @@ def _look(services: Services) -> None:
         resident_bytes=sum(figures.resident_bytes for figures in found),
         cpu_seconds=sum(figures.cpu_seconds for figures in found),
     )
+
+
+def _look_at_drift(services: Services) -> None:
+    """How far the answers of the default model have moved; of others, `GET /api/cv/models/{model_id}/drift` says it."""
+    model = services.catalog.default_model()
+    if model is None:
+        metrics.set_drift(labels=None, confidence=None, unfamiliar=None)
+        return
+    folder = services.settings.models_dir / model.model_id  # not fetched: a scrape waits for no object storage
+    report = drift_report(model.model_id, folder, services.answered)
+    metrics.set_drift(labels=report.labels.psi, confidence=report.confidence.psi, unfamiliar=report.unfamiliar.share)

@@ -233,3 +233,24 @@ def test_a_model_without_answers_has_no_yardstick(client, services, publish):
 def test_drift_of_nothing_is_refused(client, publish, path, status):
     publish(1)
     assert client.get(f"{MODELS}/{path}").status_code == status
+
+
+def test_the_default_model_s_drift_is_a_figure_for_prometheus(client, services, publish):
+    def figures():
+        lines = client.get("/metrics").text.splitlines()
+        return {
+            line.rpartition(" ")[0]: line.rpartition(" ")[2]
+            for line in lines
+            if "drift" in line or "unfamiliar" in line
+        }
+
+    assert figures()['sightglass_drift_index{of="labels"}'] == "NaN"
+    publish(1)
+    write_answers(services.settings.models_dir / "md-1", answers_of(["circle"] * 30 + ["square"] * 30))
+    for _ in range(80):
+        services.tally.add("md-1", labels=["circle"], confidence=0.95, unfamiliar=False)
+    services.tally.write()
+    told = figures()
+    assert float(told['sightglass_drift_index{of="labels"}']) > 0.25
+    assert float(told['sightglass_drift_index{of="confidence"}']) < 0.1
+    assert told["sightglass_unfamiliar_ratio"] == "0.0"
