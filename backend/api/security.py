@@ -15,6 +15,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.api.metrics import count_refusal
 from backend.api.problems import problem
 from backend.api.raw_headers import header_values
 from backend.contracts import Caller
@@ -71,7 +72,9 @@ class KeyGuard:
             scope.setdefault("state", {})[CALLER] = name
         if name is not None or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
+            return
+        count_refusal("key")
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
             await _refusal(offered)(scope, receive, send)

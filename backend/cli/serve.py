@@ -8,6 +8,8 @@ import typer
 
 from backend.cli.console import FAILED, answers, complain, read_settings
 from backend.cli.processes import ROOT, Processes, backend_command, reachable, ui_command
+from backend.config import Settings
+from backend.errors import InputError
 from backend.execution.pools import check_executor
 
 
@@ -29,6 +31,8 @@ def serve(
     check_exposure(settings.model_copy(update={"host": host}))  # here, where it is one sentence and exit code 2
     if not no_worker:
         check_executor(settings)
+    if ui:
+        _check_own_key(settings)
     api, browser = f"http://{reachable(host)}:{port}", f"http://{reachable(host)}:{ui_port}"
     console = answers()
     with Processes() as processes:
@@ -37,7 +41,7 @@ def serve(
             if ui:
                 # Streamlit reads .streamlit/config.toml from the folder it is started in.
                 command = ui_command(host=host, port=ui_port)
-                processes.start("browser half", command, env={"SIGHTGLASS_API_URL": api}, cwd=ROOT)
+                processes.start("browser half", command, env=_for_the_page(api), cwd=ROOT)
             processes.wait_for(f"{api}/health")
             if ui:
                 processes.wait_for(f"{browser}/_stcore/health")
@@ -49,3 +53,24 @@ def serve(
             return
         complain(f"{processes.ended()} ended; stopping the rest.")
     raise typer.Exit(FAILED)
+
+
+def _check_own_key(settings: Settings) -> None:
+    """Refuse to start a browser half that could not talk to the API.
+
+    Raises:
+        InputError: keys are asked for, and the one that the browser half would send is none of them.
+    """
+    from backend.api.security import Keys
+
+    keys = Keys(settings.api_keys)
+    if keys and keys.name_of((settings.api_key or "").encode()) is None:
+        raise InputError(
+            "The browser half needs a key: set SIGHTGLASS_API_KEY to one of SIGHTGLASS_API_KEYS, without its name. "
+            "Whoever reaches the page works with that key."
+        )
+
+
+def _for_the_page(api: str) -> dict[str, str]:
+    """The browser half's environment: its own key and no others."""
+    return {"SIGHTGLASS_API_URL": api, "SIGHTGLASS_API_KEYS": ""}

@@ -70,6 +70,8 @@ def configure_logging(level: str, *, log_format: LogFormat = "text") -> None:
     """Send everything from `level` on to standard error; call once in each process, at its start."""
     logging.basicConfig(level=level.upper(), handlers=[make_handler(log_format)], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plug-ins at every start
+    for name in ("httpx", "httpx2"):  # log whole addresses, and a download's may hold what opens it
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _name_the_work(record: logging.LogRecord) -> bool:

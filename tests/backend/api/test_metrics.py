@@ -1,3 +1,7 @@
+import re
+from pathlib import Path
+
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend.api import metrics
@@ -45,3 +49,22 @@ def test_the_exposition_is_what_prometheus_reads():
     names = {family.name for family in text_string_to_metric_families(metrics.exposition().decode())}
     assert {"sightglass_http_requests", "sightglass_upload_bytes", "sightglass_prediction_queue_length"} <= names
     assert all(name.startswith("sightglass_") for name in names)
+
+
+def test_the_guide_names_every_figure_and_no_other():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "deployment.md").read_text(encoding="utf-8")
+    families = {family.name for family in metrics.REGISTRY.collect()}
+    ends = ("_total", "_bucket", "_sum", "_count")
+    named = {
+        next((name.removesuffix(end) for end in ends if name.endswith(end)), name)
+        for name in re.findall(r"\bsightglass_[a-z_]*[a-z]\b", page)
+    } - {"sightglass_process"}
+    assert named - families == set()
+    assert {name for name in families if not name.startswith("sightglass_process_")} - named == set()
+
+
+def test_the_guide_s_rules_and_scrape_are_yaml():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "guide" / "deployment.md").read_text(encoding="utf-8")
+    scrape, rules = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    assert scrape["scrape_configs"][0]["metrics_path"] == "/metrics"
+    assert all({"alert", "expr", "for"} == set(rule) for rule in rules["groups"][0]["rules"])

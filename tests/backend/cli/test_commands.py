@@ -139,6 +139,14 @@ def test_serving_others_without_a_key_is_refused_before_anything_starts(capsys):
     assert "SIGHTGLASS_API_KEYS" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("key", ["", "other", "ada:s3cret"])
+def test_a_page_that_could_not_talk_to_the_api_is_not_started(monkeypatch, capsys, key):
+    monkeypatch.setenv("SIGHTGLASS_API_KEYS", "ada:s3cret,second")
+    monkeypatch.setenv("SIGHTGLASS_API_KEY", key)
+    assert run(["serve", "--ui"]) == 2
+    assert "SIGHTGLASS_API_KEY" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_an_executor_that_cannot_work_is_refused_before_anything_starts(command, refused, monkeypatch):
     monkeypatch.setenv("SIGHTGLASS_EXECUTOR", "ray")
