@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backend.contracts import ModelInfo
 from backend.engine.model_folder import INFO_FILE, WEIGHTS_FILE
+from backend.engine.models import CBAM_SUFFIX
 from backend.inference.exporters.licences import licence_notes
 from backend.inference.exporters.request import ONNX_FILE, REPORT_FILE, Subject, read_report
 
@@ -52,7 +53,7 @@ def _readme(info: ModelInfo, converted: Path | str) -> str:
 
     ckpt = torch.load("model.pth", weights_only=True)
     net = timm.create_model(ckpt["timm_name"], num_classes=len(ckpt["class_names"]), **ckpt["model_args"])
-    net.load_state_dict(ckpt["state_dict"])
+{_attention(info)}    net.load_state_dict(ckpt["state_dict"])
 
 Call `net.eval()` before use, and prepare pictures as `prepare` in `predict.py` does: {how.resize} to
 {how.width} x {how.height} pixels ({how.interpolation}), divided by 255, then mean {list(how.mean)} and
@@ -69,6 +70,16 @@ std {list(how.std)}.{reason} {_activation(info)}
 ## Classes
 
 {classes}
+"""
+
+
+def _attention(info: ModelInfo) -> str:
+    """The line that puts CBAM where a network has it, before its weights are loaded."""
+    if not info.name.partition(":")[0].endswith(CBAM_SUFFIX):
+        return ""
+    return """    from predict import add_cbam  # attention after two stages, which timm does not know
+    for place in ckpt["cbam"]:
+        add_cbam(net, place)
 """
 
 

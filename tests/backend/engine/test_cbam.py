@@ -11,7 +11,7 @@ from backend.engine.cbam import Cbam, cbam_names, insert_cbam, load_with_cbam
 from backend.engine.models import MODELS, find_spec
 from backend.engine.network import count_parameters, create_network
 from backend.errors import RecipeError
-from backend.inference import standalone
+from backend.inference.exporters import standalone
 
 TINY = "timm:test_efficientnet"
 
