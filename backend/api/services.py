@@ -15,7 +15,7 @@ from backend.api.shelf import DatasetShelf
 from backend.api.tally import PredictionTally
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
-from backend.contracts import Candidate, Dataset, Job, ModelExport, ModelInfo, Prediction, VersionChange
+from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, Prediction, VersionChange
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
@@ -76,7 +76,7 @@ class Verbs:
     check_timm_names: Callable[[Sequence[str]], None]
     predict_image: Callable[..., Prediction]
     predict_probabilities: Callable[..., dict[str, float]]
-    explain_image: Callable[..., bytes]
+    explain_image: Callable[..., Explanation]
     export_model: Callable[..., FileToSend]
     warm_up: Callable[[], Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,11 @@ def predict(
     model: Annotated[Path, typer.Option(help="A model's folder, or the folder of a run.")],
     top_k: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Write IMAGE_heatmap.png: where the model looked.")
+        bool,
+        typer.Option("--explain", help="Write IMAGE_heatmap.png: where the model looked; and test it."),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the heat maps.")] = Path(),
+    similar: Annotated[bool, typer.Option("--similar", help="Also print the most similar training images.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
 ) -> None:
     """Predict pictures with a saved model. A picture that cannot be read is named; the others are answered."""
@@ -36,7 +39,7 @@ def predict(
         row = _answer(image, folder, top_k=top_k, heatmap=heatmap_path(image, out) if explain else None, using=settings)
         rows.append(row)
         if not as_json:
-            _print(row)
+            _print(row, similar=similar)
     if as_json:
         print_json(rows)
     if any("error" in row for row in rows):
@@ -48,23 +51,23 @@ def heatmap_path(image: Path, out: Path) -> Path:
 
 
 def _answer(image: Path, folder: Path, *, top_k: int, heatmap: Path | None, using: Settings) -> dict[str, Any]:
-    from backend.workflows.explain import explain_image
     from backend.workflows.predict import predict_image
 
     row: dict[str, Any] = {"file": str(image)}
     try:
         data = read(image)
-        prediction = predict_image(using, folder, data, top_k=top_k)
-        if heatmap is not None:
-            heatmap.write_bytes(explain_image(using, folder, data))
+        prediction = predict_image(using, folder, data, top_k=top_k, explain=heatmap is not None)
+        if heatmap is not None and prediction.heatmap_png is not None:
+            heatmap.write_bytes(base64.b64decode(prediction.heatmap_png))
             row["heatmap"] = str(heatmap)
+            row["evidence"] = None if prediction.heatmap is None else prediction.heatmap.model_dump(mode="json")
     except (ImageError, InputError) as error:
         return {**row, "error": error.detail}
     return {**row, **_plain(prediction)}
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:
-    return prediction.model_dump(mode="json", exclude={"heatmap_png"})
+    return prediction.model_dump(mode="json", exclude={"heatmap_png", "heatmap"})
 
 
 def read(image: Path) -> bytes:
@@ -79,11 +82,24 @@ def read(image: Path) -> bytes:
         raise InputError(f"'{image}' cannot be read: {error.strerror}.") from error
 
 
-def _print(row: dict[str, Any]) -> None:
+def _print(row: dict[str, Any], *, similar: bool) -> None:
     if "error" in row:
         complain(f"{row['file']}: {row['error']}")
         return
     labels = ", ".join(f"{answer['label']} {100 * answer['confidence']:.1f}%" for answer in row["predictions"])
     remark = "  (unlike the training images)" if row["unfamiliar"] else ""
-    written = f"  -> {row['heatmap']}" if "heatmap" in row else ""
+    written = f"  -> {row['heatmap']}{_tested(row)}" if "heatmap" in row else ""
     answers().print(f"{row['file']}: {labels}{remark}{written}", markup=False)
+    if similar and row["similar"]:
+        alike = ", ".join(f"{near['label']} {near['image_id']} {near['similarity']:.2f}" for near in row["similar"])
+        answers().print(f"  most similar training images: {alike}", markup=False)
+
+
+def _tested(row: dict[str, Any]) -> str:
+    """What the deletion test says of the heat map, in words."""
+    evidence = row.get("evidence")
+    if not evidence:
+        return ""
+    marked, elsewhere = (f"{100 * evidence[share]:.0f}%" for share in ("score", "random"))
+    lost = f"{marked} of the confidence lost without it, {elsewhere} without as much elsewhere"
+    return f" ({lost})" if evidence["verdict"] == "evidence" else f" (weak evidence: {lost})"

@@ -21,7 +21,14 @@ from backend.contracts.insights import Insights, Quality, thumbnail_url
 from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
 from backend.contracts.losses import LossSettings
 from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
-from backend.contracts.prediction import LabelConfidence, ModelRef, Prediction, SimilarImage
+from backend.contracts.prediction import (
+    Explanation,
+    HeatmapEvidence,
+    LabelConfidence,
+    ModelRef,
+    Prediction,
+    SimilarImage,
+)
 from backend.contracts.recipe import (
     ClassBalance,
     OverrideKey,
@@ -107,8 +114,10 @@ __all__ = [
     "DriftVerdict",
     "EnsembleMember",
     "EpochRecord",
+    "Explanation",
     "FinetuneSettings",
     "HeadToHead",
+    "HeatmapEvidence",
     "Id",
     "ImageFacts",
     "ImageItem",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from backend.contracts.base import Id, Record
@@ -36,6 +38,23 @@ class SimilarImage(Record):
     similarity: float
 
 
+class HeatmapEvidence(Record):
+    """Whether a heat map marks what the answer rests on: its deletion test against the same map moved elsewhere."""
+
+    label: str = Field(description="The class that the heat map is for.")
+    score: float = Field(description="Share of the label's probability that is lost when what is hottest is blurred.")
+    random: float = Field(description="The same share when as much is blurred at other places; mean of several.")
+    verdict: Literal["evidence", "weak"] = Field(description="weak: the heat map does no better than such places.")
+
+
+class Explanation(Record):
+    """A heat map over a picture, for one class. `heatmap_png` is base64 of a PNG."""
+
+    label: str
+    heatmap_png: str
+    heatmap: HeatmapEvidence
+
+
 class Prediction(Record):
     """The answer for one image. `unfamiliarity`: 0 like the training images, 1 like none of them."""
 
@@ -46,3 +65,4 @@ class Prediction(Record):
     latency_ms: float
     similar: tuple[SimilarImage, ...] = ()
     heatmap_png: str | None = Field(None, description="Base64 of a PNG: Grad-CAM over the image.")
+    heatmap: HeatmapEvidence | None = Field(None, description="Whether that heat map passes its deletion test.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +17,45 @@ import torch
 from PIL import Image
 from torch import nn
 
-from backend.contracts import Preprocessing
+from backend.contracts import HeatmapEvidence, Preprocessing
 from backend.data.images import placement, prepare_image
 from backend.data.transforms import normalise
 from backend.engine.bundle import Bundle
 from backend.errors import InputError
 from backend.inference.access import exclusive
 from backend.inference.cam_layers import reads_attention, reshape_for, target_layer
+from backend.inference.deletion import Marked, deletion_test
 from backend.inference.overlay import overlay_png, shown_size
 from backend.inference.predictor import Picture, Predictor, as_picture
 from backend.registry import nearest
 
-__all__ = ["heatmap", "in_picture", "overlay_png"]
+__all__ = ["Explained", "explained", "heatmap", "in_picture", "overlay_png"]
 
 # A map that nowhere gets warmer than this shows nothing to the eye.
 BLANK = 0.02
 
 Heat = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A heat map of the picture [height, width], 0..1, and whether it marks what the answer rests on."""
+
+    label: str
+    heat: Heat
+    evidence: HeatmapEvidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """A heat map in the picture's geometry and in the network's, `seen`; `pixels` [1, 3, h, w] are what it saw."""
+
+    label: str
+    target: int
+    heat: Heat
+    seen: Heat
+    pixels: torch.Tensor
+    size: tuple[int, int]
 
 
 def heatmap(bundle: Bundle, image: Picture, class_name: str | None = None) -> Heat:
@@ -45,19 +68,37 @@ def heatmap(bundle: Bundle, image: Picture, class_name: str | None = None) -> He
     Raises:
         InputError: the model does not know this class, or the network has no map of features.
     """
+    return _drawn(bundle, image, class_name).heat
+
+
+def explained(bundle: Bundle, image: Picture, class_name: str | None = None) -> Explained:
+    """The same, and what the deletion test says of it: whether the leading network's answer falls without it.
+
+    Raises:
+        InputError: as `heatmap`.
+    """
+    drawn = _drawn(bundle, image, class_name)
+    frame = placement(drawn.size, bundle.info.preprocessing)
+    marked = Marked(heat=drawn.seen, target=drawn.target, label=drawn.label, frame=frame)
+    evidence = deletion_test(bundle.network, drawn.pixels, marked, task=bundle.info.task)
+    return Explained(label=drawn.label, heat=drawn.heat, evidence=evidence)
+
+
+def _drawn(bundle: Bundle, image: Picture, class_name: str | None) -> _Drawn:
     picture = as_picture(image)
-    if class_name is None and bundle.members:
-        class_name = Predictor(bundle).predict([picture], top_k=1)[0].predictions[0].label
-    target = None if class_name is None else _class_index(bundle, class_name)
+    label = class_name or Predictor(bundle).predict([picture], top_k=1)[0].predictions[0].label
+    target = _class_index(bundle, label)
     preprocessing = bundle.info.preprocessing
     prepared = torch.from_numpy(prepare_image(picture, preprocessing)[None])
-    batch = normalise(prepared.to(bundle.network.device), preprocessing)
+    pixels = normalise(prepared.to(bundle.network.device), preprocessing)
     elementwise = reads_attention(bundle.network.module, bundle.network.spec)
-    heat = in_picture(_grad_cam(bundle, batch, target, elementwise=elementwise), picture.size, preprocessing)
+    seen = _grad_cam(bundle, pixels, target, elementwise=elementwise)
+    heat = in_picture(seen, picture.size, preprocessing)
     if heat.max() < BLANK and not elementwise:
         # All averaged evidence spoke against the class, or lay in the border: show what spoke for it, however little.
-        heat = in_picture(_grad_cam(bundle, batch, target, elementwise=True), picture.size, preprocessing)
-    return heat
+        seen = _grad_cam(bundle, pixels, target, elementwise=True)
+        heat = in_picture(seen, picture.size, preprocessing)
+    return _Drawn(label=label, target=target, heat=heat, seen=seen, pixels=pixels.detach(), size=picture.size)
 
 
 def in_picture(seen: Heat, size: tuple[int, int], preprocessing: Preprocessing) -> Heat:
@@ -78,7 +119,7 @@ def in_picture(seen: Heat, size: tuple[int, int], preprocessing: Preprocessing) 
     return np.clip(np.asarray(scaled, dtype=np.float32), 0.0, 1.0)
 
 
-def _grad_cam(bundle: Bundle, batch: torch.Tensor, target: int | None, *, elementwise: bool) -> Heat:
+def _grad_cam(bundle: Bundle, batch: torch.Tensor, target: int, *, elementwise: bool) -> Heat:
     """A map [h, w] of the network's input, 0..1; `elementwise` weighs each place by its own gradient.
 
     Grad-CAM averages a channel's gradient over all places. After attention the places differ, and their average says
@@ -91,13 +132,13 @@ def _grad_cam(bundle: Bundle, batch: torch.Tensor, target: int | None, *, elemen
 
     network = bundle.network
     layer, reshape = target_layer(network.module, network.spec), reshape_for(network.module, network.spec)
-    targets = None if target is None else [ClassifierOutputTarget(target)]
+    targets = [ClassifierOutputTarget(target)]
     with exclusive(network.module), _frozen(network.module), torch.enable_grad():
         method = GradCAMElementWise if elementwise else GradCAM
         cam = method(model=network.module, target_layers=[layer], reshape_transform=reshape)
         try:
             # Not `with cam`: the library's own exit prints and swallows an IndexError.
-            heat: Heat = cam(input_tensor=batch.requires_grad_(), targets=targets)[0]
+            heat: Heat = cam(input_tensor=batch.clone().requires_grad_(), targets=targets)[0]
         finally:
             cam.activations_and_grads.release()
     return np.nan_to_num(heat)

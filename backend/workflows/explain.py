@@ -1,11 +1,13 @@
-"""Explanation: where in a picture the network found its answer (Grad-CAM, Selvaraju et al. 2017)."""
+"""Explanation: where in a picture the network found its answer (Grad-CAM, Selvaraju et al. 2017), and its test."""
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backend.config import Settings
+from backend.contracts import Explanation
 from backend.data.images import open_image
 
 if TYPE_CHECKING:
@@ -14,8 +16,12 @@ if TYPE_CHECKING:
     from backend.engine.bundle import Bundle
 
 
-def explain_image(settings: Settings, model_folder: Path, image: bytes, *, class_name: str | None = None) -> bytes:
+def explain_image(
+    settings: Settings, model_folder: Path, image: bytes, *, class_name: str | None = None
+) -> Explanation:
     """Return a PNG in the proportions of the picture: its Grad-CAM heat map for one class over it. None: the likeliest.
+
+    It comes with its deletion test: what is lost of the class's probability without what the map marks.
 
     Raises:
         ImageError: the picture cannot be opened.
@@ -28,8 +34,10 @@ def explain_image(settings: Settings, model_folder: Path, image: bytes, *, class
     return draw_explanation(loaded_predictor(settings, model_folder).bundle, picture, class_name=class_name)
 
 
-def draw_explanation(bundle: Bundle, picture: Image, *, class_name: str | None) -> bytes:
+def draw_explanation(bundle: Bundle, picture: Image, *, class_name: str | None) -> Explanation:
     """The same for a model and a picture that are open already."""
-    from backend.inference.explainers import heatmap, overlay_png
+    from backend.inference.explainers import explained, overlay_png
 
-    return overlay_png(picture, heatmap(bundle, picture, class_name))
+    found = explained(bundle, picture, class_name)
+    png = base64.b64encode(overlay_png(picture, found.heat)).decode("ascii")
+    return Explanation(label=found.label, heatmap_png=png, heatmap=found.evidence)

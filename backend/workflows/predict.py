@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import importlib
 import time
 from functools import lru_cache
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 def predict_image(
     settings: Settings, model_folder: Path, image: bytes, *, top_k: int = 3, explain: bool = False
 ) -> Prediction:
-    """Answer for one picture; with `explain`, a Grad-CAM overlay of the best class comes along.
+    """Answer for one picture; with `explain`, a Grad-CAM overlay of the best class comes along, with its test.
 
     Raises:
         ImageError: the picture cannot be opened.
@@ -35,8 +34,8 @@ def predict_image(
     latency_ms = (time.perf_counter() - started) * 1000
     update: dict[str, object] = {"latency_ms": round(latency_ms, 2)}
     if explain:
-        overlay = draw_explanation(predictor.bundle, picture, class_name=prediction.predictions[0].label)
-        update["heatmap_png"] = base64.b64encode(overlay).decode("ascii")
+        drawn = draw_explanation(predictor.bundle, picture, class_name=prediction.predictions[0].label)
+        update |= {"heatmap_png": drawn.heatmap_png, "heatmap": drawn.heatmap}
     return prediction.model_copy(update=update)
 
 

@@ -3,6 +3,7 @@
 Top-level and in a module of its own, so that a spawned process can import them by name.
 """
 
+import base64
 import os
 import signal
 import time
@@ -305,6 +306,7 @@ def predict_image(settings, model_folder, image, *, top_k=3, explain=False):
         unfamiliarity=0.1,
         latency_ms=1.0,
         heatmap_png="cG5n" if explain else None,
+        heatmap=explanation("circle").heatmap if explain else None,
     )
 
 
@@ -321,7 +323,14 @@ def explain_image(settings, model_folder, image, *, class_name=None):
     open_image(image, max_pixels=settings.max_image_pixels)
     if class_name not in (None, "circle", "square"):
         raise RecipeError(f"The model has no class '{class_name}'.")
-    return b"\x89PNG fake"
+    return explanation(class_name or "circle")
+
+
+def explanation(label, *, verdict="evidence"):
+    from backend.contracts import Explanation, HeatmapEvidence
+
+    test = HeatmapEvidence(label=label, score=0.5, random=0.125, verdict=verdict)
+    return Explanation(label=label, heatmap_png=base64.b64encode(b"\x89PNG fake").decode(), heatmap=test)
 
 
 def export_model(settings, model, *, format, results=None):  # noqa: A002

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import base64
+from typing import Annotated, Literal
 
 from anyio import to_thread
-from fastapi import Query, Response, UploadFile
+from fastapi import Header, Query, Response, UploadFile
 
 from backend.api.deps import DatasetOrModelId, ServicesDep
 from backend.api.problems import problems
 from backend.api.schemas import PlainPrediction
 from backend.api.services import Services
 from backend.api.uploads import ImageRoute, file_router, read_image
-from backend.contracts import ModelInfo, Prediction
+from backend.contracts import Explanation, ModelInfo, Prediction
 from backend.errors import NotFoundError
 
 router = file_router(ImageRoute, prefix="/api/cv", tag="predictions")
 plain_router = file_router(ImageRoute, tag="predictions")
 
 PROBLEMS = problems(400, 404, 413)
+PNG, JSON = "image/png", "application/json"
+EVIDENCE_HEADERS = {
+    "X-Heatmap-Evidence": {"description": "evidence or weak", "schema": {"type": "string"}},
+    "X-Heatmap-Score": {"description": "Share lost without the marked places.", "schema": {"type": "number"}},
+    "X-Heatmap-Random": {"description": "Share lost without other places.", "schema": {"type": "number"}},
+}
 
 
 @router.post("/predict/{dataset_or_model_id}", response_model_exclude_none=True, responses=PROBLEMS)
@@ -47,25 +54,46 @@ async def predict(
 @router.post(
     "/explain/{dataset_or_model_id}",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, **PROBLEMS},
+    responses={
+        200: {"content": {PNG: {}, JSON: {"schema": Explanation.model_json_schema()}}, "headers": EVIDENCE_HEADERS},
+        **PROBLEMS,
+    },
 )
 async def explain(
     dataset_or_model_id: DatasetOrModelId,
     services: ServicesDep,
     file: UploadFile,
     class_name: Annotated[str | None, Query(description="Without it, the likeliest class.")] = None,
+    form: Annotated[
+        Literal["png", "json"] | None, Query(alias="format", description="Without it, as the Accept header says.")
+    ] = None,
+    accept: Annotated[str, Header()] = "*/*",
 ) -> Response:
-    """Where in the picture the network sees a class: Grad-CAM over the image, as PNG."""
+    """Where in the picture the network sees a class: Grad-CAM over the image, as PNG, and whether its test holds.
+
+    The deletion test stands in the headers, and in the JSON. `weak`: the answer falls no more without the marked places
+    than without others.
+    """
     image = await read_image(file)
 
-    def work() -> bytes:
+    def work() -> Explanation:
         model = services.catalog.resolve_model(dataset_or_model_id)
         folder = services.model_folder(model.model_id)
         return services.pool.call(
             services.verbs.explain_image, services.settings, folder, image, class_name=class_name or None
         )
 
-    return Response(await to_thread.run_sync(work), media_type="image/png")
+    explanation = await to_thread.run_sync(work)
+    if form == "json" or (form is None and _wants_json(accept)):
+        return Response(explanation.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+    test = explanation.heatmap
+    headers = dict(zip(EVIDENCE_HEADERS, (test.verdict, f"{test.score:.4f}", f"{test.random:.4f}"), strict=True))
+    return Response(base64.b64decode(explanation.heatmap_png), media_type=PNG, headers={**headers, "Vary": "Accept"})
+
+
+def _wants_json(accept: str) -> bool:
+    """Whether JSON is named and no kind of picture is: a caller who takes anything gets the PNG."""
+    return JSON in accept.lower() and "image/" not in accept.lower()
 
 
 @plain_router.post("/predict", responses=PROBLEMS)

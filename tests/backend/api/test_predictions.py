@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 PROBLEM = "application/problem+json"
@@ -17,14 +19,49 @@ def test_a_picture_is_answered_by_a_datasets_or_a_models_id(client, trained, png
     assert "heatmap_png" not in body
 
 
-def test_an_explained_prediction_carries_its_heat_map(client, trained, png):
-    assert send(client, "/api/cv/predict/md-1", png, explain=True).json()["heatmap_png"]
+def test_an_explained_prediction_carries_its_heat_map_and_what_its_test_says(client, trained, png):
+    answer = send(client, "/api/cv/predict/md-1", png, explain=True).json()
+    assert answer["heatmap_png"]
+    assert answer["heatmap"] == {"label": "circle", "score": 0.5, "random": 0.125, "verdict": "evidence"}
+    assert "heatmap" not in send(client, "/api/cv/predict/md-1", png).json()
 
 
 def test_a_heat_map_is_a_png(client, trained, png):
     answer = send(client, "/api/cv/explain/md-1", png, class_name="circle")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     assert send(client, "/api/cv/explain/md-1", png, class_name="triangle").status_code == 422
+    found = {name: answer.headers[f"X-Heatmap-{name}"] for name in ("Evidence", "Score", "Random")}
+    assert found == {"Evidence": "evidence", "Score": "0.5000", "Random": "0.1250"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "form", "json"),
+    [
+        ("*/*", None, False),
+        ("image/png", None, False),
+        ("image/*, application/json", None, False),
+        ("application/json", None, True),
+        ("Application/JSON; q=0.9", None, True),
+        ("application/json", "png", False),
+        ("image/png", "json", True),
+    ],
+)
+def test_a_heat_map_comes_as_json_to_who_asks_for_it(shared_client, shared_model_id, png, accept, form, json):
+    params = {"class_name": "square"} | ({"format": form} if form else {})
+    answer = shared_client.post(
+        "/api/cv/explain/md-1", files={"file": ("a.png", png)}, params=params, headers={"Accept": accept}
+    )
+    assert answer.headers["content-type"] == ("application/json" if json else "image/png")
+    assert answer.headers["vary"] == "Accept"
+    if json:
+        assert answer.json()["label"] == answer.json()["heatmap"]["label"] == "square"
+        assert base64.b64decode(answer.json()["heatmap_png"]).startswith(b"\x89PNG")
+
+
+def test_another_form_of_a_heat_map_is_refused(shared_client, shared_model_id, png):
+    answer = send(shared_client, "/api/cv/explain/md-1", png, format="svg")
+    assert answer.status_code == 422
+    assert "format" in answer.json()["detail"]
 
 
 def test_the_plain_prediction_is_the_likeliest_class_and_all_probabilities(client, trained, png):
