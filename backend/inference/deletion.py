@@ -156,7 +156,8 @@ def _read(
     """The probability of the class with each part hidden."""
     veil = _blurred(pixels)
     with torch.inference_mode(), autocast(network.device, exact=False):
-        for masks in hidden.to(pixels.device).split(AT_ONCE):
+        for start in range(0, len(hidden), AT_ONCE):
+            masks = hidden[start : start + AT_ONCE].to(pixels.device)
             batch = torch.lerp(pixels, veil, masks).contiguous(memory_format=torch.channels_last)
             with exclusive(network.module):
                 scores = network.module(batch)
