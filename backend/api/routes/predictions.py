@@ -105,8 +105,7 @@ async def predict_plainly(services: ServicesDep, file: UploadFile) -> PlainPredi
         model = _default_model(services)
         folder = services.model_folder(model.model_id)
         probs = services.pool.call(services.verbs.predict_probabilities, services.settings, folder, image)
-        likeliest = max(probs, key=lambda label: probs[label])
-        services.tally.add(model.model_id, labels=[likeliest], confidence=probs[likeliest])
+        services.tally.count_probabilities(model, probs)
         return probs
 
     probs = await to_thread.run_sync(work)

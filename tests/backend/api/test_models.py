@@ -1,5 +1,8 @@
 """The registry over HTTP: states, the way back, who did it."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from service_fakes import dataset_info, model_info, results_record
 
@@ -96,6 +99,31 @@ def test_promoting_and_rolling_back_change_who_answers(client, publish, png):
         ("promoted", "md-1", None),
     ]
     assert client.get(f"{MODELS}/md-2/history").json() == history
+
+
+def test_no_request_falls_between_two_promotions(client, services, publish, png):
+    for number in (1, 2):
+        publish(number)
+    post(client, "md-1/promote")
+    done = threading.Event()
+
+    def promote_on_and_on():
+        place = 0
+        while not done.is_set():
+            services.registry.promote(f"md-{1 + place % 2}")
+            place += 1
+        return place
+
+    with ThreadPoolExecutor(4) as threads:
+        promotions = threads.submit(promote_on_and_on)
+        try:
+            paths = ["/api/cv/predict/ds-1", "/predict"] * 20
+            answers = list(threads.map(lambda path: client.post(path, files={"file": png}), paths))
+        finally:
+            done.set()
+    assert {answer.status_code for answer in answers} == {200}
+    assert promotions.result() > 2
+    assert len(services.registry.models(state="promoted")) == 1
 
 
 def test_an_archived_model_answers_by_its_own_id_alone(client, publish, png):

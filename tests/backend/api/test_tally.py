@@ -115,6 +115,16 @@ def test_a_multi_label_answer_counts_for_each_label_that_is_present():
     assert only(log).labels == {NO_LABEL: 1}
 
 
+def test_probabilities_alone_count_as_the_answer_that_they_are():
+    tally = PredictionTally(log := Log())
+    tally.count_probabilities(model_info(), {"circle": 0.25, "square": 0.75})
+    several = model_info(task="multilabel", thresholds=(0.2, 0.9))
+    tally.count_probabilities(several, {"circle": 0.25, "square": 0.75})
+    tally.write()
+    assert only(log).labels == {"square": 1, "circle": 1}
+    assert only(log).confidence[7] == 2
+
+
 @pytest.fixture
 def model_id(services):
     Catalog(services.database).publish(results_record(), model_info())
