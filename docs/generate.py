@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from backend.config import Settings
 from backend.contracts import Recipe, override_entries
+from backend.contracts.presets import PRESET_VALUES
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.engine.models import MODELS
 from backend.search.presets import DEPTHS, MINUTE
@@ -90,8 +91,9 @@ def augmentations() -> str:
 def presets() -> str:
     rows = []
     for name, depth in DEPTHS.items():
-        parts = ["every network is screened"]
-        if depth.refined:
+        whole = name in PRESET_VALUES  # a recipe of its own, not a search
+        parts = [f"one network is trained for {depth.epochs} epochs" if whole else "every network is screened"]
+        if depth.refined and not whole:
             networks = "the best one is" if depth.refined == 1 else f"the best {depth.refined} are"
             parts.append(f"{networks} trained further ({depth.epochs} epochs; with few images more)")
         if depth.tuning_trials:
