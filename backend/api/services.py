@@ -125,6 +125,8 @@ class Services:
             author=author,
             base_version=base_version,
             folders=self.folders,
+            read=lambda version: self.shelf.get(dataset_id, version).dataset,
+            keep=self.shelf.keep,
         )
 
     @property

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from backend.contracts import Dataset, ImageItem
 from backend.data.images import open_image
+from backend.data.insights import labels_of
 from backend.data.manifest import load_dataset, require_stored
 from backend.data.pictures import read_picture, where
 from backend.errors import NotFoundError
@@ -48,11 +50,15 @@ class OpenDataset:
 
     def samples(self) -> dict[str, list[ImageItem]]:
         """The first few images of each class."""
-        found: dict[str, list[ImageItem]] = {name: [] for name in self.dataset.class_names}
+        return {name: self.by_label.get(name, [])[:SAMPLES_PER_CLASS] for name in self.dataset.class_names}
+
+    @cached_property
+    def by_label(self) -> dict[str, list[ImageItem]]:
+        """The images that carry each label, in their order: a page of one class is asked for more than once."""
+        found: dict[str, list[ImageItem]] = defaultdict(list)
         for item in self.dataset.items:
-            for label in item.labels or (item.label,):
-                if label and len(found[label]) < SAMPLES_PER_CLASS:
-                    found[label].append(item)
+            for label in labels_of(item):
+                found[label].append(item)
         return found
 
 
@@ -80,10 +86,13 @@ class DatasetShelf:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        dataset = load_dataset(folder, version=number)
+        return self.keep(load_dataset(folder, version=number))
+
+    def keep(self, dataset: Dataset) -> OpenDataset:
+        """Keep a version that somebody has read or made, for whoever asks next."""
         opened = OpenDataset(dataset, {item.image_id: item for item in (*dataset.items, *dataset.excluded)})
         with self._lock:
-            self._open[key] = opened
+            self._open[dataset.info.dataset_id, dataset.info.version] = opened
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         return opened

@@ -100,7 +100,7 @@ def _items(columns: Columns) -> Iterator[ImageItem]:
     if any(len(column) != count for column in (*found, of_each)) or next(facts, None) is not None:
         raise DamagedTable("its columns are of different lengths")
     for row, of_one in zip(zip(*found, strict=True), of_each, strict=True):
-        yield ImageItem(**dict(zip(ITEM_FIELDS, row, strict=True)), facts=of_one)
+        yield ImageItem(*row, facts=of_one)
 
 
 def _encoded(name: str, values: list[Any]) -> Columns:

@@ -54,6 +54,8 @@ class Desk:
     """Who changes which dataset. `log` is None for a folder without a service.
 
     `base_version` is the version that the author looked at: where it is no longer the newest, the change is refused.
+    `read` gives a version that is at hand already, and `keep` takes the one that was made: reading 50,000 items takes
+    0.4 s, more than all the rest of a change. Without them a version comes from the folder.
     """
 
     root: Path
@@ -62,6 +64,8 @@ class Desk:
     author: str = ""
     base_version: int | None = None
     folders: Folders = LOCAL
+    read: Callable[[int], Dataset] | None = None
+    keep: Callable[[Dataset], object] | None = None
 
     def newest(self) -> Dataset:
         """The dataset as it stands.
@@ -74,7 +78,7 @@ class Desk:
             dataset = load_dataset(self.root)
         else:
             number = self.log.describe(self.dataset_id).version
-            dataset = load_dataset(self._stored(), version=number)
+            dataset = self.read(number) if self.read else load_dataset(self._stored(), version=number)
         number = dataset.info.version
         if self.base_version not in (None, number):
             raise VersionConflict(
@@ -150,6 +154,8 @@ def _change(
             if desk.base_version is not None or attempt == ATTEMPTS:
                 raise
             continue
+        if desk.keep is not None:
+            desk.keep(after)
         remove_leftovers(desk.root / VERSIONS_FOLDER)
         logger.info("dataset changed", extra={"dataset_id": desk.dataset_id, "version": change.version, "kind": kind})
         return after, change

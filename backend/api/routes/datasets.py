@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated
 
@@ -75,8 +76,12 @@ def list_images(dataset_id: DatasetId, services: ServicesDep, query: Annotated[I
         raise InputError(
             f"The dataset has no class '{clean_name(label)}'.{nearest(label, names)} It has: {', '.join(names)}."
         )
-    items = dataset.items if query.issue is None else _with_issue(opened, query.issue)
-    found = [item for item in items if label is None or label in labels_of(item)]
+    found: Sequence[ImageItem]
+    if query.issue is None and not query.excluded:
+        found = dataset.items if label is None else opened.by_label.get(label, [])
+    else:
+        items = dataset.items if query.issue is None else _with_issue(opened, query.issue)
+        found = [item for item in items if label is None or label in labels_of(item)]
     page = [image_view(dataset_id, item) for item in found[offset : offset + limit]]
     return ImagePage(total=len(found), offset=offset, limit=limit, images=page)
 
