@@ -99,8 +99,8 @@ def _items(columns: Columns) -> Iterator[ImageItem]:
     found = [_decoded(f"item.{name}", columns) for name in ITEM_FIELDS]
     if any(len(column) != count for column in (*found, of_each)) or next(facts, None) is not None:
         raise DamagedTable("its columns are of different lengths")
-    for row, of_one in zip(zip(*found, strict=True), of_each, strict=True):
-        yield ImageItem(*row, facts=of_one)
+    for row in zip(*found, of_each, strict=True):  # facts are the last field
+        yield ImageItem(*row)
 
 
 def _encoded(name: str, values: list[Any]) -> Columns:
