@@ -80,3 +80,27 @@ def test_every_field_says_what_it_is_for():
 
 def test_threads_are_the_cores_this_process_may_use():
     assert Settings().torch_threads == available_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*", "lab.example", "https://lab.example/", "null", "file://x", "https://a b"]
+)
+def test_an_origin_that_is_none_stops_the_start(origin):
+    with pytest.raises(ValidationError, match="is no origin"):
+        Settings(cors_origins=origin)
+
+
+def test_origins_hosts_and_proxies_are_split_at_commas(monkeypatch):
+    monkeypatch.setenv("SIGHTGLASS_CORS_ORIGINS", "https://Lab.example, http://localhost:3000,http://[::1]:3000")
+    monkeypatch.setenv("SIGHTGLASS_ALLOWED_HOSTS", "lab.example,")
+    monkeypatch.setenv("SIGHTGLASS_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    settings = Settings()
+    assert settings.cors_origins == ("https://lab.example", "http://localhost:3000", "http://[::1]:3000")
+    assert settings.allowed_hosts == ("lab.example",)
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.example", "10.0.0.300", "10.0.0.0/40"])
+def test_a_proxy_that_is_no_address_stops_the_start(proxy):
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        Settings(trusted_proxies=proxy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter
 
@@ -10,11 +12,12 @@ from backend import __version__
 from backend.api.deps import ServicesDep, SettingsDep
 from backend.api.problems import problems
 from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
+from backend.api.services import Services
 from backend.contracts import Candidate, Recipe, override_entries
 from backend.contracts import Preset as PresetName
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.data.names import PACKED_SUFFIXES
-from backend.errors import UnavailableError
+from backend.errors import SightglassError, UnavailableError
 from backend.search.presets import DEPTHS
 from backend.storage.files import check_writable, free_bytes
 
@@ -54,15 +57,33 @@ async def health(services: ServicesDep) -> HealthView:
 
 @open_router.get("/ready", responses=problems())
 def ready(services: ServicesDep) -> ReadyView:
-    """Whether database, storage and a worker are there; 503 says which is not."""
-    services.database.check()
-    check_writable(services.settings.data_dir)
-    services.folders.check()
+    """Whether database, storage and a worker are there; 503 names everything that is not."""
+    folder = services.settings.data_dir
+    checks = (
+        services.database.check,
+        partial(check_writable, folder),
+        services.folders.check,
+        partial(_hear_a_worker, services),
+    )
+    missing = dict.fromkeys(detail for check in checks if (detail := _trouble(check)))
+    if missing:
+        raise UnavailableError(" ".join(missing))
+    return ReadyView(free_bytes=free_bytes(folder))
+
+
+def _trouble(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except SightglassError as error:
+        return error.detail
+    return None
+
+
+def _hear_a_worker(services: Services) -> None:
     silence = services.presence.silence_s()
     if silence is None or silence > WORKER_SILENT_AFTER_S:
         heard = "No worker has been heard of" if silence is None else f"No worker has been heard of for {silence:.0f} s"
         raise UnavailableError(f"{heard}; jobs wait. `python run_backend.py` starts one beside the API.")
-    return ReadyView(free_bytes=free_bytes(services.settings.data_dir))
 
 
 @router.get("/candidates", responses=problems())

@@ -90,6 +90,21 @@ def test_ready_needs_a_folder_that_can_be_written_to(client, services, settings,
     assert "written" in answer.json()["detail"]
 
 
+def test_ready_names_everything_that_is_missing_and_each_once(client, services, monkeypatch):
+    def fail(*_, **__):
+        raise UnavailableError("The database does not answer now.")
+
+    def refuse():
+        raise UnavailableError("The object storage does not answer.")
+
+    monkeypatch.setattr(services.database, "check", fail)
+    monkeypatch.setattr(services.presence, "silence_s", fail)
+    monkeypatch.setattr(services.folders, "check", refuse)
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "The database does not answer now. The object storage does not answer."
+
+
 def test_candidates_are_the_registry(client):
     answer = client.get("/api/cv/candidates").json()
     by_name = {row["name"]: row for row in answer}

@@ -6,7 +6,7 @@ import pytest
 
 from backend.config import Settings
 from backend.errors import InputError
-from backend.main import check_exposure, prepare
+from backend.main import _run_server, check_exposure, prepare
 
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "sklearn", "ray", "pandas", "matplotlib", "streamlit")
 
@@ -54,3 +54,13 @@ def test_every_route_documents_its_problems(app):
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], (method, path, status)
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [((), False), (("10.0.0.0/8",), True)])
+def test_forwarded_headers_are_believed_from_named_proxies_alone(tmp_path, monkeypatch, proxies, believed):
+    asked = {}
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: asked.update(options))
+    _run_server(Settings(data_dir=tmp_path / "data", trusted_proxies=proxies), reload=False)
+    assert asked["proxy_headers"] is believed
+    assert asked["forwarded_allow_ips"] == list(proxies)
+    assert asked["server_header"] is False
