@@ -213,6 +213,10 @@ class Settings(BaseSettings):
         return self.data_dir / "jobs"
 
     @property
+    def predictions_dir(self) -> Path:
+        return self.data_dir / "predictions"
+
+    @property
     def cache_dir(self) -> Path:
         return self.data_dir / "cache"
 

@@ -56,6 +56,7 @@ from backend.workflows import (
     leftovers,
     mirror_models,
     predict,
+    predict_batch,
     train_images,
 )
 
@@ -65,6 +66,7 @@ VERBS = Verbs(
     train_kind=train_images.JOB_KIND,
     import_kind=import_dataset.JOB_KIND,
     compare_kind=compare_models.JOB_KIND,
+    batch_kind=predict_batch.JOB_KIND,
     import_dataset=import_dataset.import_dataset,
     correct_dataset=change_dataset.correct_dataset,
     add_images=change_dataset.add_images,
@@ -73,6 +75,8 @@ VERBS = Verbs(
     check_recipe=train_images.check_recipe,
     list_candidates=candidates.list_candidates,
     list_exports=export_model.list_exports,
+    check_archive=predict_batch.check_archive,
+    result_file=predict_batch.result_file,
     check_timm_names=candidates.check_timm_names,
     predict_image=predict.predict_image,
     predict_probabilities=predict.predict_probabilities,
@@ -85,9 +89,12 @@ HANDLERS: Mapping[str, Handler] = {
     import_dataset.JOB_KIND: import_dataset.run_job,
     check_quality.JOB_KIND: check_quality.run_job,
     compare_models.JOB_KIND: compare_models.run_job,
+    predict_batch.JOB_KIND: predict_batch.run_job,
 }
 # Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
 LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})
+# Kinds that answer pictures: somebody waits for them, and a training may take hours (docs/decisions/0019).
+ANSWERING_KINDS = frozenset({predict_batch.JOB_KIND})
 
 DESCRIPTION = (
     "A ZIP of pictures in, several networks compared, a model that you own out. "
@@ -157,7 +164,7 @@ def create_crew(
 
 def make_queue(database: Database, settings: Settings) -> JobQueue:
     """The queue with its lanes and limits, the same in every process of an installation."""
-    lanes = make_lanes(LIGHT_KINDS, concurrent_jobs=settings.concurrent_jobs)
+    lanes = make_lanes(LIGHT_KINDS, concurrent_jobs=settings.concurrent_jobs, answering_kinds=ANSWERING_KINDS)
     return JobQueue(database, max_attempts=settings.job_attempts, lanes=lanes)
 
 
@@ -228,6 +235,7 @@ def prepare(settings: Settings) -> None:
         settings.jobs_dir,
         settings.cache_dir,
         settings.uploads_dir,
+        settings.predictions_dir,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)

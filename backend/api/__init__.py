@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from backend.api.routes import (
     audit,
+    batch,
     datasets,
     downloads,
     health,
@@ -38,6 +39,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     predictions.router,
     predictions.plain_router,
+    batch.upload_router,
+    batch.router,
     models.router,
     downloads.router,
     audit.router,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from backend.api.services import Services
 from backend.api.shelf import OpenDataset
 from backend.contracts import (
+    BATCH_KIND,
     Corrections,
     DatasetInfo,
     ImageItem,
@@ -141,6 +142,7 @@ class JobLinks(BaseModel):
     events: str
     results: str
     cancel: str
+    download: str | None = Field(None, description="The table of a batch of predictions; `?format=json` for programs.")
 
 
 class JobView(BaseModel):
@@ -239,9 +241,16 @@ def job_views(jobs: Sequence[Job], services: Services) -> list[JobView]:
 
 def _job_view(job: Job, position: int | None) -> JobView:
     own = f"/api/cv/jobs/{job.job_id}"
+    links = JobLinks(
+        self=own,
+        events=f"{own}/events",
+        results=f"{own}/results",
+        cancel=f"{own}/cancel",
+        download=f"{own}/download" if job.kind == BATCH_KIND else None,
+    )
     return JobView(
         **job.model_dump(exclude=set(PRIVATE_FIELDS)),
         recipe=job.payload,
         queue_position=position,
-        links=JobLinks(self=own, events=f"{own}/events", results=f"{own}/results", cancel=f"{own}/cancel"),
+        links=links,
     )

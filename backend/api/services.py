@@ -64,6 +64,7 @@ class Verbs:
     train_kind: str
     import_kind: str
     compare_kind: str
+    batch_kind: str
     import_dataset: Callable[..., Dataset]
     correct_dataset: Callable[..., tuple[Dataset, VersionChange]]
     add_images: Callable[..., tuple[Dataset, VersionChange]]
@@ -72,6 +73,8 @@ class Verbs:
     check_recipe: Callable[..., object]
     list_candidates: Callable[[Settings], Sequence[Candidate]]
     list_exports: Callable[[Settings, ModelInfo], list[ModelExport]]
+    check_archive: Callable[[Path, Settings], int]
+    result_file: Callable[..., tuple[Path, str]]
     # -- in the pool
     check_timm_names: Callable[[Sequence[str]], None]
     predict_image: Callable[..., Prediction]

@@ -10,15 +10,28 @@ import typer
 
 from backend.cli.console import BAD_INPUT, answers, complain, print_json, read_settings
 from backend.cli.evaluate import make_folder
+from backend.cli.predict_many import Many, is_many, predict_many, the_only
 from backend.config import Settings
 from backend.contracts import Prediction
 from backend.errors import ImageError, InputError
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures to ask about.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="[MODEL] IMAGE...", help="Pictures to ask about, or one ZIP or folder of them."),
+    ],
     *,
-    model: Annotated[Path, typer.Option(help="A model's folder, or the folder of a run.")],
+    model: Annotated[
+        Path | None, typer.Option(help="A model's folder, or the folder of a run; without it, the first argument.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Of a ZIP or folder: file for the table, .csv or .json; none: CSV to stdout.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Let this service answer for a ZIP or folder; MODEL is an id there.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Of a ZIP or folder: show progress.")] = False,
     top_k: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
     explain: Annotated[
         bool,
@@ -28,8 +41,16 @@ def predict(
     similar: Annotated[bool, typer.Option("--similar", help="Also print the most similar training images.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
 ) -> None:
-    """Predict pictures with a saved model. A picture that cannot be read is named; the others are answered."""
+    """Predict pictures with a saved model. A picture that cannot be read is named; the others are answered.
+
+    Of a ZIP, a TAR or a folder a table is written, with a row for each file.
+    """
     settings = read_settings()
+    model, images = _model_and_images(model, images)
+    if server is not None or output is not None or any(is_many(image) for image in images):
+        many = Many(model=model, source=the_only(images), output=output, top_k=top_k, server=server, follow=follow)
+        predict_many(many, settings)
+        return
     make_folder(out)
     from backend.workflows.evaluate import find_model
 
@@ -44,6 +65,16 @@ def predict(
         print_json(rows)
     if any("error" in row for row in rows):
         raise typer.Exit(BAD_INPUT)
+
+
+def _model_and_images(model: Path | None, images: list[Path]) -> tuple[Path, list[Path]]:
+    if model is not None:
+        return model, images
+    if len(images) == 1:
+        raise InputError(
+            f"'{images[0]}' alone says not which model is to answer. Write MODEL and then the pictures, or --model."
+        )
+    return images[0], images[1:]
 
 
 def heatmap_path(image: Path, out: Path) -> Path:

@@ -28,7 +28,7 @@ def train_at(
     """
     console = messages()
     console.print(f"Uploading {archive} to {service.address}", markup=False)
-    with _as_zip(archive) as file:
+    with as_zip(archive) as file:
         dataset = service.upload(file)
     job = service.json("POST", "/api/cv/train/start", json={**options, "dataset_id": dataset["dataset_id"]})
     console.print(f"Job {job['job_id']} on dataset {dataset['dataset_id']}", markup=False)
@@ -62,7 +62,7 @@ def _fetch_model(service: Service, model_id: str, folder: Path) -> Path:
 
 
 @contextmanager
-def _as_zip(data: Path) -> Iterator[Path]:
+def as_zip(data: Path) -> Iterator[Path]:
     """The archive itself; a folder is packed first, without deflating what is compressed already."""
     if data.is_file():
         yield data

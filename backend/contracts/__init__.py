@@ -18,7 +18,7 @@ from backend.contracts.dataset import (
 from backend.contracts.drift import DriftBin, DriftDay, DriftMeasure, DriftReport, DriftVerdict, UnfamiliarShare
 from backend.contracts.export import ModelExport, ParityReport
 from backend.contracts.insights import Insights, Quality, thumbnail_url
-from backend.contracts.job import FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
+from backend.contracts.job import BATCH_KIND, FINAL_STATES, LOOKING_KINDS, Job, JobEvent, JobState
 from backend.contracts.losses import LossSettings
 from backend.contracts.pool import NodeWork, PoolAnswer, PoolTask, TaskPool
 from backend.contracts.prediction import (
@@ -83,6 +83,7 @@ from backend.contracts.upload import Upload
 from backend.contracts.version import ChangedImage, Corrections, DatasetDiff, VersionChange
 
 __all__ = [
+    "BATCH_KIND",
     "CONFIDENCE_BINS",
     "FINAL_STATES",
     "ID_PATTERN",

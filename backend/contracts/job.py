@@ -12,8 +12,9 @@ from backend.contracts.run import CandidateProgress
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
-# Jobs that only look at a dataset: they end by themselves when it goes, and nobody waits for their results.
-LOOKING_KINDS: frozenset[str] = frozenset({"check_quality"})
+# Jobs that only look at a dataset, or do not need it: it may go while they run, and none of them makes a model of it.
+BATCH_KIND = "predict_batch"
+LOOKING_KINDS: frozenset[str] = frozenset({"check_quality", BATCH_KIND})
 
 
 class Job(Record):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -129,6 +130,15 @@ def check_image(source: bytes | BinaryIO | Path, *, max_pixels: int) -> tuple[in
     """
     found = examine_image(source, max_pixels=max_pixels)
     return found.width, found.height
+
+
+def header_pixels(data: bytes) -> int:
+    """How many pixels a picture declares to have, before anything is decoded; 0 for what is none."""
+    try:
+        with _open(io.BytesIO(data), max_pixels=sys.maxsize) as image:
+            return image.width * image.height
+    except DECODER_ERRORS:
+        return 0
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

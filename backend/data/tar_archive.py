@@ -145,6 +145,8 @@ class TarArchive:
 
     def close(self) -> None:
         self._reader.close()
+        if self._shared is not None:  # threads of this process may have read by it
+            self._shared.close()
         self._resources.close()
 
     def __enter__(self) -> Self:

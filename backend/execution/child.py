@@ -112,7 +112,7 @@ def _run(handler: Handler, job: Job, control: RunControl, settings: Settings) ->
     """Run one job. The worker's edge: whatever goes wrong becomes an outcome."""
     try:
         with open_pool(settings) as control.pool:
-            handler(job, control=control, settings=settings)
+            said = handler(job, control=control, settings=settings)
     except JobCancelled:
         return Outcome(state="cancelled")
     except SightglassError as error:
@@ -123,4 +123,4 @@ def _run(handler: Handler, job: Job, control: RunControl, settings: Settings) ->
             state="failed",
             detail=f"An unexpected error ended the job: {type(error).__name__}: {error}. The log has the details.",
         )
-    return Outcome(state="succeeded")
+    return Outcome(state="succeeded", detail=said or "")

@@ -15,9 +15,12 @@ from backend.contracts import Job, Progress, Record, RunControl
 
 
 class Handler(Protocol):
-    """Does one kind of job. A top-level function, so that another process can import it by name."""
+    """Does one kind of job. A top-level function, so that another process can import it by name.
 
-    def __call__(self, job: Job, /, *, control: RunControl, settings: Settings) -> None: ...
+    What it returns is how it went, in a sentence for people; None: there is nothing to say.
+    """
+
+    def __call__(self, job: Job, /, *, control: RunControl, settings: Settings) -> str | None: ...
 
 
 class Outcome(Record):

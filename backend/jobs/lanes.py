@@ -36,9 +36,18 @@ class Lane:
 EVERY_KIND = Lane(name="every")
 
 
-def make_lanes(light_kinds: frozenset[str], *, concurrent_jobs: int, light_jobs: int = 1) -> tuple[Lane, ...]:
-    """The heavy lane, which takes whatever is not known to be light, and the light one."""
-    heavy = Lane(name="training", except_kinds=light_kinds, limit=concurrent_jobs)
-    if not light_kinds:
-        return (heavy,)
-    return (heavy, Lane(name="light", kinds=light_kinds, limit=light_jobs))
+def make_lanes(
+    light_kinds: frozenset[str],
+    *,
+    concurrent_jobs: int,
+    light_jobs: int = 1,
+    answering_kinds: frozenset[str] = frozenset(),
+) -> tuple[Lane, ...]:
+    """The heavy lane, which takes whatever is in no other, the light one, and the one of jobs that answer pictures.
+
+    Those load a network and take minutes, so that they stand in nobody's way in a line of their own.
+    """
+    heavy = Lane(name="training", except_kinds=light_kinds | answering_kinds, limit=concurrent_jobs)
+    light = Lane(name="light", kinds=light_kinds, limit=light_jobs)
+    answering = Lane(name="answering", kinds=answering_kinds, limit=1)
+    return (heavy, *(lane for lane in (light, answering) if lane.kinds))

@@ -163,7 +163,7 @@ class Worker:
     def _end(self, job: Job, outcome: Outcome) -> Job | None:
         """Write the outcome; the results, if any, were published before."""
         if outcome.state == "succeeded":
-            return self._queue.finish(job.job_id, worker_id=self.worker_id)
+            return self._queue.finish(job.job_id, worker_id=self.worker_id, message=outcome.detail or "Done.")
         if outcome.state == "cancelled":
             return self._queue.cancelled(job.job_id, worker_id=self.worker_id)
         if outcome.state == "failed":

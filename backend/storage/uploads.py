@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,6 +54,24 @@ class UploadStore:
         upload = Upload(upload_id=new_id("up"), length=length, filename=filename, name=name)
         self.path(upload.upload_id).touch(exist_ok=False)
         self.save(upload)
+        return upload
+
+    def take_in(self, file: Path, *, filename: str) -> Upload:
+        """Keep what came in one piece, so that a job finds it on whatever machine; the file stays its owner's.
+
+        Raises:
+            UnavailableError: as `share`.
+        """
+        upload = Upload(
+            upload_id=new_id("up"), length=file.stat().st_size, filename=filename, name=filename or "pictures"
+        )
+        target = self.path(upload.upload_id)
+        try:
+            target.hardlink_to(file)
+        except OSError:  # a file system without them
+            shutil.copyfile(file, target)
+        self.save(upload)
+        self.share(upload.upload_id)
         return upload
 
     def get(self, upload_id: str) -> Upload:

@@ -123,3 +123,14 @@ def test_a_job_that_is_held_says_why_once_and_starts_when_it_may(database):
     assert queue.get(second).message == "Waiting for a worker."
     assert queue.claim("w", lane=heavy).message == "Starting."
     assert queue.hold("no memory", lane=heavy) is None  # full: the next one waits for that, not for memory
+
+
+def test_answering_pictures_waits_neither_behind_trainings_nor_behind_looks(database):
+    lanes = make_lanes(LIGHT, concurrent_jobs=1, answering_kinds=frozenset({"predict_batch"}))
+    queue = JobQueue(database, lanes=lanes)
+    made = {kind: queue.enqueue(kind, {}).job_id for kind in ("train", "check_quality", "predict_batch")}
+    assert set(queue.positions(made.values()).values()) == {1}
+    second = queue.enqueue("predict_batch", {}).job_id
+    assert queue.position(second) == 2
+    assert [queue.claim("w", lane=lane).job_id for lane in lanes] == list(made.values())
+    assert queue.claim("w", lane=lanes[-1]) is None  # one batch at a time
