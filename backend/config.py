@@ -36,6 +36,9 @@ _RATE = re.compile(r"(\d{1,9}) ?(?:/|per) ?(\d{1,4})? ?(second|minute|hour|day)s
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.IGNORECASE)
 
 
+ServingBackend = Literal["auto", "torch", "torch-bf16", "torch-compile", "onnxruntime", "openvino", "openvino-bf16"]
+
+
 class Settings(BaseSettings):
     """All that a deployment may choose."""
 
@@ -141,6 +144,17 @@ class Settings(BaseSettings):
     ray_attempts: int = Field(3, ge=1, description="How often a candidate whose Ray node dies is started at most.")
     ray_scratch_dir: Path | None = Field(
         None, description="Folder on each Ray node for what can be computed again; unset: in its temporary folder."
+    )
+    serving_queue: int = Field(
+        256, ge=1, le=100_000, description="Pictures that may wait for their prediction; more are told to come again."
+    )
+    serving_max_wait_s: float = Field(
+        10.0, gt=0, description="Longest wait, in seconds, that a picture is let in for, at the speed seen last."
+    )
+    serving_backend: ServingBackend = Field(
+        "auto",
+        description="What predictions are computed by: auto (the fastest that agrees, measured here), torch, "
+        "torch-bf16, torch-compile, onnxruntime, openvino or openvino-bf16.",
     )
     model_cache_mb: int = Field(2048, ge=64, description="Memory for loaded models, in MiB.")
     cache_mb: int = Field(

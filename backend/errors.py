@@ -14,6 +14,7 @@ SightglassError                 500
 │   ├── VersionConflict         409  somebody changed the dataset meanwhile
 │   └── LockedError             423  somebody else writes to it right now
 ├── UnavailableError            503  a part of the service is not reachable now
+│   └── BusyError               503  too many wait already; it says when to come again
 ├── OutOfMemory                 503  half the batch did not fit either
 ├── DiskFullError               507  no room left on the disk of the data folder
 └── Interruption                     control flow, never shown over HTTP
@@ -125,6 +126,16 @@ class UnavailableError(SightglassError):
 
     status = 503
     title = "Temporarily unavailable"
+
+
+class BusyError(UnavailableError):
+    """Too many wait already; `retry_after_s` is when there is probably room again."""
+
+    title = "Busy"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class OutOfMemory(SightglassError):

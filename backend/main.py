@@ -6,6 +6,7 @@ is named here and runs in other processes.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import signal
@@ -78,11 +79,10 @@ VERBS = Verbs(
     check_archive=predict_batch.check_archive,
     result_file=predict_batch.result_file,
     check_timm_names=candidates.check_timm_names,
-    predict_image=predict.predict_image,
-    predict_probabilities=predict.predict_probabilities,
+    open_answerer=predict.open_answerer,
     explain_image=explain.explain_image,
     export_model=export_model.export_model,
-    warm_up=predict.warm_up,
+    warm_up=explain.warm_up,
 )
 HANDLERS: Mapping[str, Handler] = {
     train_images.JOB_KIND: train_images.run_job,
@@ -111,7 +111,7 @@ def create_app(settings: Settings | None = None, *, verbs: Verbs = VERBS, pool: 
     services = build_services(
         settings,
         verbs,
-        pool=pool or InferencePool(settings, warm_up=verbs.warm_up),
+        pool=pool or InferencePool(settings, open_answerer=verbs.open_answerer, warm_up=verbs.warm_up),
         make_queue=make_queue,
         mirror=_tell_nobody if settings.resolved_mlflow_uri is None else errands.send,
     )
@@ -265,16 +265,17 @@ def check_exposure(settings: Settings) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await anyio.to_thread.run_sync(prepare, services.settings)
-    # A thread, not a task: nobody waits for it, at the start or at the end.
-    threading.Thread(target=_learn_environment, args=(services,), name="learn-environment", daemon=True).start()
+    learning = asyncio.create_task(_learn_environment(services))
     if services.settings.storage_url is not None:
         threading.Thread(target=_greet_storage, args=(services,), name="greet-storage", daemon=True).start()
     services.tally.start()
     try:
         yield
     finally:
+        learning.cancel()
         services.pool.close()
         await anyio.to_thread.run_sync(app.state.errands.close)
+        services.serving.names.close()
         await anyio.to_thread.run_sync(services.tally.close)
         services.folders.close()
         services.database.close()
@@ -284,12 +285,22 @@ def _tell_nobody(_: str) -> None:
     """Tracking is off: no process is started to find that out."""
 
 
-def _learn_environment(services: Services) -> None:
-    """Let the inference process warm up, and keep what it says about the machine."""
+async def _learn_environment(services: Services) -> None:
+    """Start the predicting process, keep what it says about the machine, and let the one beside it warm up."""
     try:
-        services.environment.update(services.pool.call(services.verbs.warm_up) or {})
+        services.environment.update(await services.pool.hello())
     except SightglassError as error:
-        logger.warning("inference process did not warm up", extra={"detail": error.detail})
+        logger.warning("predicting process did not warm up", extra={"detail": error.detail})
+        return
+    # A thread, not a task: nobody waits for it, at the start or at the end.
+    threading.Thread(target=_warm_up_beside, args=(services,), name="warm-up-beside", daemon=True).start()
+
+
+def _warm_up_beside(services: Services) -> None:
+    try:
+        services.pool.call(services.verbs.warm_up)
+    except SightglassError as error:
+        logger.warning("process for heat maps did not warm up", extra={"detail": error.detail})
 
 
 def _greet_storage(services: Services) -> None:

@@ -38,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     training.router,
     jobs.router,
     predictions.router,
+    predictions.explain_router,
     predictions.plain_router,
     batch.upload_router,
     batch.router,

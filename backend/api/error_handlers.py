@@ -19,7 +19,14 @@ from backend.api.schemas import ChangeRequest
 from backend.api.secure_headers import SECURE_HEADERS
 from backend.contracts import Recipe
 from backend.data.names import shown
-from backend.errors import AuthenticationError, InputError, SightglassError, UnavailableError, VersionConflict
+from backend.errors import (
+    AuthenticationError,
+    BusyError,
+    InputError,
+    SightglassError,
+    UnavailableError,
+    VersionConflict,
+)
 from backend.registry import nearest
 
 logger = logging.getLogger(__name__)
@@ -59,9 +66,12 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _own_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SightglassError)  # noqa: S101 - registered for this class alone
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # A full queue is no failure, and a line for each refusal would be the next thing to overflow.
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, BusyError):
         logger.warning("request failed", extra={"path": request.url.path, "detail": error.detail})
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationError) else None
+    if isinstance(error, BusyError):
+        headers = {"Retry-After": str(error.retry_after_s)}
     more = {"version": error.version} if isinstance(error, VersionConflict) else {}
     return problem(error.status, error.title, error.detail, headers=headers, **more)
 

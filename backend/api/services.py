@@ -5,22 +5,25 @@ The verbs that need torch run through `pool`, in another process; this one never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from backend.api.live import Live
+from backend.api.serving import ModelNames, PredictionPool, Serving
 from backend.api.shelf import DatasetShelf
 from backend.api.tally import PredictionTally
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
-from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, Prediction, VersionChange
+from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, VersionChange
+from backend.contracts.serving import BatchNote, ServingState
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
 from backend.storage.audit_log import AuditLog
 from backend.storage.catalog import Catalog
+from backend.storage.change_mark import ChangeMark
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
 from backend.storage.folders import Folders, folders_of
@@ -34,12 +37,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pool(Protocol):
-    """Runs top-level functions in a process that may hold torch."""
+class Pool(PredictionPool, Protocol):
+    """Answers predictions, and runs top-level functions in a process that may hold torch."""
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     def process_ids(self) -> Sequence[int]: ...
+
+    async def hello(self) -> Mapping[str, Any]: ...
+
+    def watch(self, *, batch: Callable[[BatchNote], None], state: Callable[[ServingState], None]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -77,8 +84,7 @@ class Verbs:
     result_file: Callable[..., tuple[Path, str]]
     # -- in the pool
     check_timm_names: Callable[[Sequence[str]], None]
-    predict_image: Callable[..., Prediction]
-    predict_probabilities: Callable[..., dict[str, float]]
+    open_answerer: Callable[..., Any]
     explain_image: Callable[..., Explanation]
     export_model: Callable[..., FileToSend]
     warm_up: Callable[[], Any]
@@ -106,6 +112,7 @@ class Services:
     audit: AuditLog
     answered: PredictionLog
     tally: PredictionTally
+    serving: Serving
     # Told of a dataset whose models have changed their states; returns at once.
     mirror: Callable[[str], None]
     # What the inference process found out about the machine; empty until it has warmed up.
@@ -152,6 +159,10 @@ def build_services(
     queue, events = make_queue(database, settings), EventLog(database)
     versions, folders = VersionLog(database), folders_of(settings)
     answered = PredictionLog(database)
+    tally = PredictionTally(answered)
+    names = ModelNames(catalog, ChangeMark(database), models_dir=settings.models_dir, folders=folders)
+    serving = Serving(pool, names, tally)
+    pool.watch(batch=serving.note_batch, state=serving.note_state)
     return Services(
         settings=settings,
         verbs=verbs,
@@ -170,7 +181,8 @@ def build_services(
         registry=ModelRegistry(database),
         audit=AuditLog(database),
         answered=answered,
-        tally=PredictionTally(answered),
+        tally=tally,
+        serving=serving,
         mirror=mirror,
     )
 

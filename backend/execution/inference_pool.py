@@ -1,137 +1,144 @@
-"""A process that answers predictions, so that the API's own process stays small and always answers.
+"""The processes that hold torch for the API: one that predicts, many pictures at once, and one beside it for the rest.
 
-It does not know what is computed: functions are handed in. A process that dies is replaced and the call made once
-more; a call that kills it twice is answered with an error, and the next caller finds a fresh process.
+Two, so that a heat map, an export or whatever else takes seconds never stands in a prediction's way, and takes no
+prediction along when it dies. The API's own process stays small and always answers. It does not know what is computed:
+functions are handed in.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import multiprocessing
-import signal
-import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from backend.config import Settings
+from backend.contracts.serving import NOTHING_LOADED, Answer, Ask, BatchNote, ServingState
 from backend.errors import UnavailableError
-from backend.execution.child import stay_with_parent, warm_quietly
-from backend.execution.logs import configure_logging
-from backend.execution.native import prepare_native_libraries
-from backend.execution.trace import carried
+from backend.execution.admission import Admission, Limits
+from backend.execution.answer_child import Open, answer_questions
+from backend.execution.answer_line import AnswerLine, Gone
+from backend.execution.side_process import CALL_TIMEOUT_S, SideProcess
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Longer than a cold start with a large network takes (about 20 s on 2 busy cores), shorter than patience.
-CALL_TIMEOUT_S = 120.0
+# Pictures in memory while they wait; a full queue of ordinary ones is a tenth of it.
+WAITING_MB = 512
 
 
 class InferencePool:
-    """One warm process for `call`; thread-safe. Nothing starts before the first call."""
+    """`ask` for predictions, in the event loop; `call` for everything else, from threads. Nothing starts before."""
 
-    def __init__(self, settings: Settings, *, warm_up: Callable[[], None], timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._settings = settings
-        self._warm_up = warm_up
-        self._timeout_s = timeout_s
-        # One call at a time: the process has one thread of work anyway, and a hanging call then fails alone.
-        self._turn = threading.Lock()
-        self._lock = threading.Lock()
-        self._pool: ProcessPoolExecutor | None = None
-        self._closed = False
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        open_answerer: Open,
+        warm_up: Callable[[], Any],
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self._side = SideProcess(settings, warm_up=warm_up, timeout_s=timeout_s)
+        limits = Limits(waiting=settings.serving_queue, seconds=settings.serving_max_wait_s, megabytes=WAITING_MB)
+        self._line = AnswerLine(
+            partial(answer_questions, open_answerer, settings),
+            admission=Admission(limits),
+            on_note=self._take_note,
+            timeout_s=timeout_s,
+        )
+        self._hello: asyncio.Future[Mapping[str, Any]] | None = None
+        self._on_batch: Callable[[BatchNote], None] | None = None
+        self._on_state: Callable[[ServingState], None] | None = None
+        self._state = NOTHING_LOADED
+
+    async def ask(self, question: Ask, *, gone: Gone | None = None) -> Answer:
+        """The answer to one picture; `gone` says whether the caller has hung up meanwhile.
+
+        Raises:
+            BusyError: too many wait already.
+            UnavailableError: the process died twice on this question, gave no answer in time, or the service ends.
+            CallerGone: the caller has hung up.
+            SightglassError: what is wrong with the picture or the model.
+        """
+        answer: Answer = await self._line.ask(question, size=len(question.image), gone=gone)
+        return answer
+
+    async def prepare(self, model_folder: str) -> None:
+        """Load a model and warm it up, so that the first picture for it need not wait.
+
+        Raises:
+            SightglassError: it cannot be loaded.
+        """
+        await self._line.ask(model_folder)
+
+    def check_room(self) -> None:
+        """Refuse before a body is read what would be refused after it.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        self._line.admission.check(time.monotonic())
+
+    async def hello(self) -> Mapping[str, Any]:
+        """Start the predicting process; returns once it is ready, with what it says of the machine."""
+        if self._hello is None:
+            self._hello = asyncio.get_running_loop().create_future()
+            self._line.start()
+        return await asyncio.shield(self._hello)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the function returns, computed in the other process; blocks.
+        """Return what the function returns, computed in the process beside; blocks.
 
         Raises:
             UnavailableError: the process died twice, or gave no answer in time.
             Exception: what the function raised, as it is.
         """
-        task = carried(function, *args, **kwargs)
-        with self._turn:
-            for attempt in (1, 2):
-                pool, future = self._submit(task)
-                try:
-                    return self._result(pool, future)
-                except BrokenProcessPool:
-                    logger.warning("inference process died", extra={"attempt": attempt})
-                    self._discard(pool)
-        raise UnavailableError(
-            "The prediction process died twice on this request; the machine may be out of memory. "
-            "Try a smaller image, or a smaller network."
-        )
+        return self._side.call(function, *args, **kwargs)
 
-    def _result(self, pool: ProcessPoolExecutor, future: Future[R]) -> R:
-        try:
-            return future.result(self._timeout_s)
-        except TimeoutError as error:
-            if future.done():  # the function's own
-                raise
-            self._discard(pool)
-            raise UnavailableError(
-                f"The prediction process gave no answer within {self._timeout_s:.0f} s and was replaced; try again."
-            ) from error
-        except CancelledError as error:
-            raise UnavailableError("The service is shutting down.") from error
+    def watch(self, *, batch: Callable[[BatchNote], None], state: Callable[[ServingState], None]) -> None:
+        """Have somebody told of each forward pass, and of each model that is loaded or dropped."""
+        self._on_batch, self._on_state = batch, state
+
+    @property
+    def state(self) -> ServingState:
+        """What the predicting process said of its models last."""
+        return self._state
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that wait for their answer."""
+        return self._line.admission.waiting
 
     def process_ids(self) -> list[int]:
-        """Of the process, where it runs."""
-        with self._lock:
-            return list(getattr(self._pool, "_processes", None) or {})
+        """Of both processes, where they run; the one that predicts first."""
+        predicting = self._line.process_id
+        return [*([] if predicting is None else [predicting]), *self._side.process_ids()]
 
     def close(self) -> None:
-        """End the process; calls that wait, and all later ones, raise `UnavailableError`."""
-        with self._lock:
-            self._closed = True  # else a waiting call would take the end for a death and start a new process
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            _stop(pool)
+        """End both processes; who waits, and all who come later, get an UnavailableError. Call it in the event loop."""
+        self._line.close()
+        if self._hello is not None and not self._hello.done():
+            self._hello.set_exception(UnavailableError("The service is shutting down."))
+            self._hello.exception()  # nobody need have waited for it
+        self._side.close()
 
-    def _submit(self, task: Callable[[], R]) -> tuple[ProcessPoolExecutor, Future[R]]:
-        with self._lock:
-            if self._closed:
-                raise UnavailableError("The service is shutting down.")
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    max_workers=1,
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_initialise,
-                    initargs=(self._settings, self._warm_up),
-                )
-            pool = self._pool
-        try:
-            return pool, pool.submit(task)
-        except (BrokenProcessPool, RuntimeError) as error:  # it died while idle, or another caller discarded it
-            failed: Future[R] = Future()
-            failed.set_exception(BrokenProcessPool(str(error)))
-            return pool, failed
+    def _take_note(self, message: Any) -> None:
+        kind, content = message
+        if kind == "batch":
+            if self._on_batch is not None:
+                self._on_batch(content)
+        elif kind == "state":
+            self._set_state(content)
+        elif kind == "hello":
+            self._set_state(NOTHING_LOADED)
+            if self._hello is not None and not self._hello.done():
+                self._hello.set_result(content)
 
-    def _discard(self, pool: ProcessPoolExecutor) -> None:
-        with self._lock:
-            if self._pool is pool:
-                self._pool = None
-        _stop(pool)
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    # Shutting down alone waits for a call that hangs; the processes are asked to go first.
-    processes: list[Any] = list((getattr(pool, "_processes", None) or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(1.0)
-        if process.is_alive():
-            process.kill()
-
-
-def _initialise(settings: Settings, warm_up: Callable[[], None]) -> None:
-    stay_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepare_native_libraries()
-    configure_logging(settings.log_level, log_format=settings.log_format)
-    warm_quietly(warm_up)
+    def _set_state(self, state: ServingState) -> None:
+        self._state = state
+        if self._on_state is not None:
+            self._on_state(state)

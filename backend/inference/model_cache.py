@@ -22,7 +22,6 @@ MIB = 2**20
 class _Entry:
     predictor: Predictor
     stamp: tuple[int, ...]
-    size: int
 
 
 class ModelCache:
@@ -38,6 +37,10 @@ class ModelCache:
         self._guard = threading.Lock()
         self._entries: OrderedDict[Path, _Entry] = OrderedDict()
         self._loading: dict[Path, threading.Lock] = {}
+        # Since the start of the process, for whoever watches it.
+        self.loads = 0
+        self.evictions = 0
+        self._changed: Callable[[], None] = lambda: None
 
     def get(self, folder: Path) -> Predictor:
         """Return the loaded model.
@@ -53,6 +56,22 @@ class ModelCache:
         with turn:
             found = self._find(folder, stamp)
             return found if found is not None else self._keep(folder, stamp)
+
+    def peek(self, folder: Path) -> Predictor | None:
+        """The model where it is loaded and as it lies on the disk; returns at once, and counts as a use."""
+        return self._find(folder, _stamp(folder))
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have somebody told whenever a model was loaded or dropped, or answers by another backend."""
+        self._changed = changed
+
+    def loaded(self) -> list[Predictor]:
+        """Everything in memory, the longest unused first."""
+        with self._guard:
+            return [entry.predictor for entry in self._entries.values()]
+
+    def _tell(self) -> None:
+        self._changed()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,12 +89,18 @@ class ModelCache:
 
     def _keep(self, folder: Path, stamp: tuple[int, ...]) -> Predictor:
         predictor = self._load(folder)
+        predictor.watch(self._tell)
         with self._guard:
-            self._entries[folder] = _Entry(predictor, stamp, _size(predictor))
+            self._entries[folder] = _Entry(predictor, stamp)
             self._entries.move_to_end(folder)
-            while len(self._entries) > 1 and sum(entry.size for entry in self._entries.values()) > self._limit:
+            self.loads += 1
+            while (
+                len(self._entries) > 1 and sum(entry.predictor.size for entry in self._entries.values()) > self._limit
+            ):
                 dropped, _ = self._entries.popitem(last=False)
+                self.evictions += 1
                 log.info("model let go", extra={"folder": dropped.name})
+        self._changed()
         return predictor
 
 
@@ -86,14 +111,3 @@ def _stamp(folder: Path) -> tuple[int, ...]:
         return ()
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _size(predictor: Predictor) -> int:
-    """Bytes of all networks' tensors and of the reference."""
-    bundle = predictor.bundle
-    tensors: int = sum(
-        tensor.numel() * tensor.element_size()
-        for member in bundle.voices
-        for tensor in member.network.module.state_dict().values()
-    )
-    return tensors + (0 if bundle.reference is None else bundle.reference.features.nbytes)

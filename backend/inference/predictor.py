@@ -8,8 +8,9 @@ weight; what is familiar and what is similar the leading network says, for the r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,20 +25,26 @@ from backend.engine.bundle import Bundle, load_bundle
 from backend.engine.members import Member
 from backend.errors import ImageError, InputError
 from backend.inference.familiarity import compare_many
-from backend.inference.serving import Answer, ServedNetwork
+from backend.inference.serving import Answer, ServedNetwork, plan_for
 
 BATCH_SIZE = 32
 SIMILAR_SHOWN = 3
 
 Picture = Image.Image | npt.NDArray[np.uint8]
+Prepared = tuple[npt.NDArray[np.uint8], ...]
 
 
 class Predictor:
     """A loaded bundle that answers. Safe to share between threads; they take turns."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, settings: Settings | None = None) -> None:
         self.bundle = bundle
-        self._served = tuple(ServedNetwork(member) for member in bundle.voices)
+        plans = [
+            None if settings is None else plan_for(settings, bundle.info, place) for place in range(len(bundle.voices))
+        ]
+        self._served = tuple(
+            ServedNetwork(member, plan=plan) for member, plan in zip(bundle.voices, plans, strict=True)
+        )
 
     @classmethod
     def open(cls, folder: Path, *, settings: Settings | None = None) -> Predictor:
@@ -47,7 +54,8 @@ class Predictor:
             NotFoundError: there is no model in this folder.
             InputError: the files are damaged.
         """
-        return cls(load_bundle(folder, settings=settings or Settings()))
+        settings = settings or Settings()
+        return cls(load_bundle(folder, settings=settings), settings=settings)
 
     @property
     def info(self) -> ModelInfo:
@@ -72,7 +80,11 @@ class Predictor:
         begun = time.perf_counter()
         answers = list(self._answers(images))
         latency = 1000 * (time.perf_counter() - begun) / max(1, sum(len(answer.features) for answer in answers))
-        return [one for answer in answers for one in self._predictions(answer, top_k=top_k, latency_ms=latency)]
+        found: list[Prediction] = []
+        for answer in answers:
+            count = len(answer.features)
+            found += self.predictions(answer, top_k=[top_k] * count, latency_ms=[latency] * count)
+        return found
 
     def probabilities(self, images: Sequence[Picture]) -> npt.NDArray[np.float64]:
         """Class probabilities [N, C] in the order of `class_names`; each row sums to 1."""
@@ -81,18 +93,65 @@ class Predictor:
 
     def _answers(self, images: Sequence[Picture]) -> Iterator[Answer]:
         for start in range(0, len(images), BATCH_SIZE):
-            yield self._together([as_picture(image) for image in images[start : start + BATCH_SIZE]])
+            yield self.answer([self.prepared(image) for image in images[start : start + BATCH_SIZE]])
 
-    def _together(self, pictures: Sequence[Image.Image]) -> Answer:
+    # -- for whoever decodes pictures apart from the forward pass
+
+    def prepared(self, image: Picture) -> Prepared:
+        """One picture as each network is fed it, before normalisation: uint8 [H, W, 3] for each voice.
+
+        Raises:
+            ImageError: an array has another shape or type than a picture.
+        """
+        picture = as_picture(image)
+        return tuple(prepare_image(picture, served.member.preprocessing) for served in self._served)
+
+    def answer(self, pictures: Sequence[Prepared]) -> Answer:
+        """What all networks together say of some prepared pictures of one shape; as many threads at once as `lanes`."""
         leader, *others = self._served
-        answer = leader.answer(_prepared(pictures, leader.member))
+        answer = leader.answer(np.stack([picture[0] for picture in pictures]))
         if not others:
             return answer
         probabilities = leader.member.weight * answer.probabilities
-        for served in others:
-            member = served.member
-            probabilities = probabilities + member.weight * served.answer(_prepared(pictures, member)).probabilities
+        for place, served in enumerate(others, start=1):
+            theirs = served.answer(np.stack([picture[place] for picture in pictures]))
+            probabilities = probabilities + served.member.weight * theirs.probabilities
         return Answer(probabilities, answer.features)
+
+    @property
+    def lanes(self) -> int:
+        """How many forward passes may run side by side."""
+        return min(served.lanes for served in self._served)
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures a forward pass computes fastest."""
+        return min(served.batch_size for served in self._served)
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory: the networks' tensors, twice where a backend has its own copy, and the reference."""
+        tensors: int = sum(
+            served.copies * tensor.numel() * tensor.element_size()
+            for served in self._served
+            for tensor in served.member.network.module.state_dict().values()
+        )
+        return tensors + (0 if self.bundle.reference is None else self.bundle.reference.features.nbytes)
+
+    def described(self) -> dict[str, Any]:
+        """What the leading network runs on, and each of them with how that was chosen, for people who ask."""
+        networks = [served.described() for served in self._served]
+        return {"backend": networks[0]["backend"], "networks": networks}
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have somebody told whenever another backend has taken over."""
+        for served in self._served:
+            served.changed = changed
+
+    def warm_up(self) -> None:
+        """Compute a picture, and take the faster library of the same arithmetic, as a flood of pictures would."""
+        for served in self._served:
+            served.warm_up()
 
     def prepare(self, images: Sequence[Picture], *, member: Member | None = None) -> torch.Tensor:
         """A network's input for some pictures: float [N, 3, H, W] on its device. By default the leading network's."""
@@ -100,33 +159,28 @@ class Predictor:
         prepared = _prepared([as_picture(image) for image in images], member)
         return normalise(torch.from_numpy(prepared).to(member.network.device), member.preprocessing)
 
-    def _predictions(self, answer: Answer, *, top_k: int, latency_ms: float) -> list[Prediction]:
-        reference = self.bundle.reference
+    def predictions(self, answer: Answer, *, top_k: Sequence[int], latency_ms: Sequence[float]) -> list[Prediction]:
+        """An answer in words, picture by picture: for each its `top_k` likeliest labels."""
+        info, reference = self.bundle.info, self.bundle.reference
         known = None if reference is None else compare_many(reference, answer.features, SIMILAR_SHOWN)
-        found = []
-        for place, row in enumerate(answer.probabilities):
-            prediction = self._prediction(row, top_k=top_k, latency_ms=latency_ms)
-            if known is not None:
-                update = {
-                    "unfamiliar": bool(known.familiarity.unfamiliar[place]),
-                    "unfamiliarity": float(known.familiarity.scores[place]),
-                    "similar": tuple(known.similar[place]),
-                }
-                prediction = prediction.model_copy(update=update)
-            found.append(prediction)
-        return found
+        model = ModelRef(model_id=info.model_id, name=info.name, accuracy=info.accuracy)
+        return [
+            Prediction(
+                predictions=self._labels(row, count),
+                model=model,
+                # Without a reference there is no yardstick; then nothing is called unfamiliar.
+                unfamiliar=False if known is None else bool(known.familiarity.unfamiliar[place]),
+                unfamiliarity=0.0 if known is None else float(known.familiarity.scores[place]),
+                latency_ms=latency_ms[place],
+                similar=() if known is None else tuple(known.similar[place]),
+            )
+            for place, (row, count) in enumerate(zip(answer.probabilities, top_k, strict=True))
+        ]
 
-    def _prediction(self, row: npt.NDArray[np.float64], *, top_k: int, latency_ms: float) -> Prediction:
-        info = self.bundle.info
-        best = np.argsort(-row, kind="stable")[:top_k]
-        return Prediction(
-            predictions=tuple(LabelConfidence(label=info.class_names[i], confidence=float(row[i])) for i in best),
-            model=ModelRef(model_id=info.model_id, name=info.name, accuracy=info.accuracy),
-            # Without a reference there is no yardstick; then nothing is called unfamiliar.
-            unfamiliar=False,
-            unfamiliarity=0.0,
-            latency_ms=latency_ms,
-        )
+    def _labels(self, row: npt.NDArray[np.float64], count: int) -> tuple[LabelConfidence, ...]:
+        names = self.bundle.info.class_names
+        best = np.argsort(-row, kind="stable")[:count]
+        return tuple(LabelConfidence(label=names[i], confidence=float(row[i])) for i in best)
 
 
 def _prepared(pictures: Sequence[Image.Image], member: Member) -> npt.NDArray[np.uint8]:

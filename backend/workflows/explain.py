@@ -1,8 +1,12 @@
-"""Explanation: where in a picture the network found its answer (Grad-CAM, Selvaraju et al. 2017), and its test."""
+"""Explanation: where in a picture the network found its answer (Grad-CAM, Selvaraju et al. 2017), and its test.
+
+For the service this runs in the process beside the one that predicts, with models of its own in memory.
+"""
 
 from __future__ import annotations
 
 import base64
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,3 +45,12 @@ def draw_explanation(bundle: Bundle, picture: Image, *, class_name: str | None) 
     found = explained(bundle, picture, class_name)
     png = base64.b64encode(overlay_png(picture, found.heat)).decode("ascii")
     return Explanation(label=found.label, heatmap_png=png, heatmap=found.evidence)
+
+
+def warm_up() -> None:
+    """Load what heat maps need, so that the first one need not wait for it."""
+    from backend.engine.arithmetic import set_threads
+
+    for module in ("backend.inference.predictor", "backend.inference.explainers", "pytorch_grad_cam"):
+        importlib.import_module(module)
+    set_threads(Settings().torch_threads)

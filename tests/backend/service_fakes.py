@@ -293,28 +293,26 @@ class ExportedFile:
         self.path, self.filename, self.media_type = path, filename, media_type
 
 
-def predict_image(settings, model_folder, image, *, top_k=3, explain=False):
+def answer_of(ask, max_pixels):
+    """What the predicting process answers to an `Ask`."""
+    from pathlib import Path
+
     from backend.contracts import LabelConfidence, ModelRef, Prediction
+    from backend.contracts.serving import Answer
     from backend.data.images import open_image
 
-    open_image(image, max_pixels=settings.max_image_pixels)
+    open_image(ask.image, max_pixels=max_pixels)
+    if ask.top_k is None:
+        return Answer(b'{"pred_class":"square","probs":{"circle":0.25,"square":0.75}}', ("square",), 0.75, False)
     labels = [LabelConfidence(label="circle", confidence=0.7), LabelConfidence(label="square", confidence=0.3)]
-    return Prediction(
-        predictions=tuple(labels[:top_k]),
-        model=ModelRef(model_id=model_folder.name, name="resnet18", accuracy=0.9),
+    prediction = Prediction(
+        predictions=tuple(labels[: ask.top_k]),
+        model=ModelRef(model_id=Path(ask.model_folder).name, name="resnet18", accuracy=0.9),
         unfamiliar=False,
         unfamiliarity=0.1,
         latency_ms=1.0,
-        heatmap_png="cG5n" if explain else None,
-        heatmap=explanation("circle").heatmap if explain else None,
     )
-
-
-def predict_probabilities(settings, model_folder, image):
-    from backend.data.images import open_image
-
-    open_image(image, max_pixels=settings.max_image_pixels)
-    return {"circle": 0.25, "square": 0.75}
+    return Answer(prediction.model_dump_json(exclude_none=True).encode(), ("circle",), 0.7, False)
 
 
 def explain_image(settings, model_folder, image, *, class_name=None):

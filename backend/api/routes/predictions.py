@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
+import json
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Literal
 
 from anyio import to_thread
-from fastapi import Header, Query, Response, UploadFile
+from fastapi import Header, Query, Request, Response, UploadFile
 
 from backend.api.deps import DatasetOrModelId, ServicesDep
 from backend.api.problems import problems
+from backend.api.quick_image import PredictionRoute, respond
 from backend.api.schemas import PlainPrediction
 from backend.api.services import Services
 from backend.api.uploads import ImageRoute, file_router, read_image
-from backend.contracts import Explanation, ModelInfo, Prediction
-from backend.errors import NotFoundError
+from backend.contracts import Explanation, Prediction
+from backend.contracts.serving import Answer
 
-router = file_router(ImageRoute, prefix="/api/cv", tag="predictions")
-plain_router = file_router(ImageRoute, tag="predictions")
+router = file_router(PredictionRoute, prefix="/api/cv", tag="predictions")
+explain_router = file_router(ImageRoute, prefix="/api/cv", tag="predictions")
+plain_router = file_router(PredictionRoute, tag="predictions")
 
 PROBLEMS = problems(400, 404, 413)
 PNG, JSON = "image/png", "application/json"
@@ -28,30 +33,30 @@ EVIDENCE_HEADERS = {
 }
 
 
-@router.post("/predict/{dataset_or_model_id}", response_model_exclude_none=True, responses=PROBLEMS)
+@router.post("/predict/{dataset_or_model_id}", response_model=Prediction, responses=PROBLEMS)
 async def predict(
     dataset_or_model_id: DatasetOrModelId,
     services: ServicesDep,
+    request: Request,
     file: UploadFile,
     top_k: Annotated[int, Query(ge=1, le=1000, description="How many labels, the likeliest first.")] = 3,
     *,
     explain: Annotated[bool, Query(description="Adds the heat map of the likeliest label.")] = False,
-) -> Prediction:
-    """The likeliest labels of one picture, and whether it is unlike what the model was trained on."""
+) -> Response:
+    """The likeliest labels of one picture, and whether it is unlike what the model was trained on.
+
+    503 with `Retry-After` while too many pictures wait already.
+    """
     image = await read_image(file)
-
-    def work() -> Prediction:
-        model = services.catalog.resolve_model(dataset_or_model_id)
-        folder = services.model_folder(model.model_id)
-        verb = services.verbs.predict_image
-        prediction = services.pool.call(verb, services.settings, folder, image, top_k=top_k, explain=explain)
-        services.tally.count(prediction)
-        return prediction
-
-    return await to_thread.run_sync(work)
+    if not explain:
+        return await respond(services, dataset_or_model_id, image, top_k=top_k, request=request)
+    answer = await services.serving.answer(dataset_or_model_id, image, top_k=top_k)
+    found = await services.serving.names.find(dataset_or_model_id)
+    body = await to_thread.run_sync(partial(_explained, answer, image, services, folder=found.folder))
+    return Response(body, media_type="application/json")
 
 
-@router.post(
+@explain_router.post(
     "/explain/{dataset_or_model_id}",
     response_class=Response,
     responses={
@@ -75,12 +80,11 @@ async def explain(
     than without others.
     """
     image = await read_image(file)
+    found = await services.serving.names.find(dataset_or_model_id)
 
     def work() -> Explanation:
-        model = services.catalog.resolve_model(dataset_or_model_id)
-        folder = services.model_folder(model.model_id)
         return services.pool.call(
-            services.verbs.explain_image, services.settings, folder, image, class_name=class_name or None
+            services.verbs.explain_image, services.settings, found.folder, image, class_name=class_name or None
         )
 
     explanation = await to_thread.run_sync(work)
@@ -96,26 +100,21 @@ def _wants_json(accept: str) -> bool:
     return JSON in accept.lower() and "image/" not in accept.lower()
 
 
-@plain_router.post("/predict", responses=PROBLEMS)
-async def predict_plainly(services: ServicesDep, file: UploadFile) -> PlainPrediction:
-    """The answer of the default model: the one promoted last, else the newest."""
-    image = await read_image(file)
+@plain_router.post("/predict", response_model=PlainPrediction, responses=PROBLEMS)
+async def predict_plainly(services: ServicesDep, request: Request, file: UploadFile) -> Response:
+    """The answer of the default model: the one promoted last, else the newest.
 
-    def work() -> dict[str, float]:
-        model = _default_model(services)
-        folder = services.model_folder(model.model_id)
-        probs = services.pool.call(services.verbs.predict_probabilities, services.settings, folder, image)
-        services.tally.count_probabilities(model, probs)
-        return probs
-
-    probs = await to_thread.run_sync(work)
-    return PlainPrediction(pred_class=max(probs, key=lambda label: probs[label]), probs=probs)
+    503 with `Retry-After` while too many pictures wait already.
+    """
+    return await respond(services, "", await read_image(file), top_k=None, request=request)
 
 
-def _default_model(services: Services) -> ModelInfo:
-    model = services.catalog.default_model()
-    if model is None:
-        raise NotFoundError(
-            "There is no model yet. Upload a ZIP (POST /api/cv/upload) and train on it (POST /api/cv/train/start)."
-        )
-    return model
+def _explained(answer: Answer, image: bytes, services: Services, *, folder: Path) -> bytes:
+    """An answer with the heat map of its likeliest label, and its test; drawn in the process beside."""
+    content = json.loads(answer.body)
+    label = content["predictions"][0]["label"]
+    drawn: Explanation = services.pool.call(
+        services.verbs.explain_image, services.settings, folder, image, class_name=label
+    )
+    content |= {"heatmap_png": drawn.heatmap_png, "heatmap": drawn.heatmap.model_dump(mode="json")}
+    return json.dumps(content, ensure_ascii=False).encode()

@@ -64,9 +64,14 @@ def graph_of(network: Network, preprocessing: Preprocessing) -> Any:
         RuntimeError and others: OpenVINO cannot express the network.
     """
     example = torch.zeros((1, preprocessing.height, preprocessing.width, 3), dtype=torch.uint8)
-    graph = library.convert(_Whole(network.module, preprocessing).eval(), example)
+    graph = library.convert(whole_of(network, preprocessing), example)
     graph.reshape([-1, preprocessing.height, preprocessing.width, 3])
     return graph
+
+
+def whole_of(network: Network, preprocessing: Preprocessing) -> nn.Module:
+    """The network without its classifier as a module to record: uint8 [N, H, W, 3] in, features [N, D] out."""
+    return _Whole(network.module, preprocessing).eval()
 
 
 class _Whole(nn.Module):

@@ -4,10 +4,12 @@ import os
 import zipfile
 
 import pytest
+from anyio import to_thread
 from PIL import Image
 from starlette.testclient import TestClient
 
 from backend.config import Settings
+from backend.contracts.serving import NOTHING_LOADED
 from backend.main import VERBS, create_app
 
 
@@ -16,6 +18,26 @@ class InlinePool:
 
     def call(self, function, *args, **kwargs):
         return function(*args, **kwargs)
+
+    waiting = 0
+    state = NOTHING_LOADED
+
+    async def ask(self, question, *, gone=None):
+        import service_fakes
+
+        return await to_thread.run_sync(service_fakes.answer_of, question, 100_000_000)
+
+    async def prepare(self, model_folder):
+        pass
+
+    async def hello(self):
+        return {"device": "cpu"}
+
+    def check_room(self):
+        pass
+
+    def watch(self, *, batch, state):
+        pass
 
     def process_ids(self):
         return [os.getpid()]
@@ -31,8 +53,6 @@ def make_app():
     verbs = dataclasses.replace(
         VERBS,
         check_timm_names=service_fakes.check_timm_names,
-        predict_image=service_fakes.predict_image,
-        predict_probabilities=service_fakes.predict_probabilities,
         explain_image=service_fakes.explain_image,
         export_model=service_fakes.export_model,
         warm_up=service_fakes.describe_machine,

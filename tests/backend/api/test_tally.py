@@ -137,4 +137,4 @@ def test_both_ways_of_asking_are_counted_and_refusals_are_not(client, services, 
     assert client.post(f"/api/cv/predict/{model_id}", files={"file": b"no picture"}).status_code == 422
     services.tally.write()
     (counts,) = PredictionLog(services.database).days(model_id).values()
-    assert (counts.predictions, counts.labels, counts.judged) == (2, {"circle": 1, "square": 1}, 1)
+    assert (counts.predictions, counts.labels, counts.judged) == (2, {"circle": 1, "square": 1}, 2)

@@ -146,10 +146,8 @@ def test_the_heat_map_is_the_leading_network_s_for_what_all_say_together(ensembl
 
 
 def test_the_cache_counts_the_memory_of_every_member(folder, saved, settings, tmp_path) -> None:
-    from backend.inference import model_cache
-
-    both = model_cache._size(Predictor.open(folder, settings=settings))
-    leader = model_cache._size(Predictor.open(saved, settings=settings))
+    both = Predictor.open(folder, settings=settings).size
+    leader = Predictor.open(saved, settings=settings).size
     other = Predictor.open(folder, settings=settings).bundle.members[1].network.module
     assert both == leader + sum(tensor.numel() * tensor.element_size() for tensor in other.state_dict().values())
     cache = ModelCache(settings)

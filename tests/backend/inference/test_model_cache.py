@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from torch import nn
 
 from backend.config import Settings
 from backend.errors import NotFoundError
@@ -28,9 +27,7 @@ class Loader:
     def __call__(self, folder: Path) -> SimpleNamespace:
         self.loaded.append(folder.name)
         time.sleep(0.02)
-        modules = [nn.Linear(self.mib * MIB // 4, 1, bias=False) for _ in range(self.networks)]
-        voices = tuple(SimpleNamespace(network=SimpleNamespace(module=module)) for module in modules)
-        return SimpleNamespace(bundle=SimpleNamespace(voices=voices, reference=None))
+        return SimpleNamespace(size=self.networks * self.mib * MIB, watch=lambda changed: None)
 
 
 def folders(root: Path, *names: str) -> list[Path]:
@@ -121,3 +118,25 @@ def test_the_cache_opens_real_bundles(saved, settings, picture) -> None:
     cache = ModelCache(settings)
     (answer,) = cache.get(saved).predict([picture("disc", seed=90)])
     assert answer.model.model_id == "model-1"
+
+
+def test_what_is_not_loaded_is_not_loaded_by_looking(tmp_path) -> None:
+    (folder,) = folders(tmp_path, "one")
+    load = Loader()
+    cache = ModelCache(Settings(), load=load)
+    assert cache.peek(folder) is None
+    assert load.loaded == []
+    loaded = cache.get(folder)
+    assert cache.peek(folder) is loaded
+    assert cache.loaded() == [loaded]
+
+
+def test_loads_and_evictions_are_counted_and_told(tmp_path) -> None:
+    first, second = folders(tmp_path, "first", "second")
+    cache = ModelCache(Settings(model_cache_mb=64), load=Loader(40))
+    told = []
+    cache.watch(lambda: told.append((cache.loads, cache.evictions, len(cache))))
+    cache.get(first)
+    cache.get(second)
+    cache.get(second)
+    assert told == [(1, 0, 1), (2, 1, 1)]

@@ -6,19 +6,19 @@ import pytest
 import service_fakes
 
 from backend.errors import RecipeError, UnavailableError
-from backend.execution.inference_pool import InferencePool
+from backend.execution.side_process import SideProcess
 from backend.execution.trace import traced
 
 
 @pytest.fixture(scope="module")
 def pool(settings):
-    pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
+    pool = SideProcess(settings, warm_up=service_fakes.do_nothing)
     yield pool
     pool.close()
 
 
 def test_closing_ends_a_waiting_call_and_starts_nothing_new(settings):
-    pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
+    pool = SideProcess(settings, warm_up=service_fakes.do_nothing)
     failures = []
 
     def wait():
@@ -50,7 +50,7 @@ def test_a_call_is_made_for_the_request_that_asked(pool):
 
 def test_the_process_is_known_by_its_number(pool):
     assert pool.process_ids() == [pool.call(service_fakes.own_process_id)]
-    assert InferencePool(pool._settings, warm_up=service_fakes.do_nothing).process_ids() == []
+    assert SideProcess(pool._settings, warm_up=service_fakes.do_nothing).process_ids() == []
 
 
 def test_errors_arrive_as_they_were_raised(pool):
@@ -75,7 +75,7 @@ def test_a_process_killed_while_idle_is_replaced_unnoticed(pool):
 
 
 def test_a_call_that_hangs_is_given_up_and_the_next_one_works(settings, monkeypatch):
-    pool = InferencePool(settings, warm_up=service_fakes.do_nothing)
+    pool = SideProcess(settings, warm_up=service_fakes.do_nothing)
     pool.call(service_fakes.add, 0, right=0)
     monkeypatch.setattr(pool, "_timeout_s", 0.3)
     with pytest.raises(UnavailableError, match="no answer within"):

@@ -1,0 +1,169 @@
+"""Which backend answers: the fastest on this machine whose answers are the trained model's, measured once and kept.
+
+Everything is compared with float32 on pictures that were asked about. What computes in float32 must give the same
+probabilities; half the width may move them a little, so it needs more pictures to show that it moves no answer. It
+knows no requests: it is handed pictures, and what was answered to them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.engine.forward.choice import CANNOT
+from backend.inference.backends import EXACT, ServingForward
+from backend.storage.files import atomic_write
+
+log = logging.getLogger(__name__)
+
+CHOICE_FILE = "choice.json"
+FORMAT = 1
+# Different pictures: of 256 one may be answered differently, which is 99.6%.
+SAMPLE = 256
+LEAST_AGREEMENT = 0.995
+# Largest difference of a probability in float32. Seen: 1e-6; the `.pth` computed elsewhere differs as much.
+MOST_APART_EXACT = 1e-4
+# In half the width, over 600 pictures of cifar3 (EfficientNet-Lite0): 0.005 in the mean, 0.06 for 99% of the pictures,
+# 0.18 for the worst. A confidence is read to the percent, and its own calibration is no better than 0.01.
+MOST_APART_MEAN = 0.01
+MOST_APART_P99 = 0.10
+# A later candidate must be this much faster: two runs of the same one differ by as much.
+CLEARLY_FASTER = 1.1
+TIMED = 32  # pictures a round
+ROUNDS = 3
+
+Pixels = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One backend on this machine. Differences are of probabilities, over the pictures of the sample."""
+
+    name: str
+    kind: str
+    pictures_per_s: float
+    agreement: float
+    mean_apart: float
+    p99_apart: float
+    most_apart: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether its answers are the trained model's."""
+        if self.name in EXACT:
+            return self.most_apart <= MOST_APART_EXACT
+        return (
+            self.agreement >= LEAST_AGREEMENT
+            and self.mean_apart <= MOST_APART_MEAN
+            and self.p99_apart <= MOST_APART_P99
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, and from what; `pictures` is the size of the sample."""
+
+    name: str
+    pictures: int
+    measured: tuple[Measured, ...]
+
+    def save(self, folder: Path) -> None:
+        content = {"format": FORMAT, **asdict(self)}
+        atomic_write(folder / CHOICE_FILE, json.dumps(content, indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Choice | None:
+        """What `save` wrote; None where there is nothing, or nothing that can be read."""
+        try:
+            content = json.loads((folder / CHOICE_FILE).read_bytes())
+            if content.pop("format") != FORMAT:
+                return None
+            measured = tuple(Measured(**row) for row in content.pop("measured"))
+            return cls(measured=measured, **content)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Pictures uint8 [N, H, W, 3] that were asked about, and the probabilities [N, C] that float32 gave."""
+
+    pixels: Pixels
+    expected: Rows
+
+
+def measure(name: str, forward: ServingForward, sample: Sample, *, probabilities: Callable[[Any], Rows]) -> Measured:
+    """Time a backend and compare its answers; `probabilities` makes them of features."""
+    found = probabilities(_features(forward, sample.pixels))
+    apart = np.abs(found - sample.expected)
+    agreement = float(np.mean(found.argmax(axis=1) == sample.expected.argmax(axis=1)))
+    finite = bool(np.isfinite(apart).all())
+    return Measured(
+        name=name,
+        kind=forward.kind,
+        pictures_per_s=round(_speed(forward, sample.pixels), 1),
+        agreement=agreement if finite else 0.0,
+        mean_apart=float(apart.mean()) if finite else 1.0,
+        p99_apart=float(np.quantile(apart.max(axis=1), 0.99)) if finite else 1.0,
+        most_apart=float(apart.max()) if finite else 1.0,
+    )
+
+
+def choose(measured: Sequence[Measured], *, pictures: int) -> Choice:
+    """The fastest that agrees; of two about as fast the one that was listed first.
+
+    Raises:
+        ValueError: none agrees; torch in float32 always does.
+    """
+    agreeing = [row for row in measured if row.agrees]
+    if not agreeing:
+        raise ValueError("no backend agrees with the model")
+    best = agreeing[0]
+    for row in agreeing[1:]:
+        if row.pictures_per_s > CLEARLY_FASTER * best.pictures_per_s:
+            best = row
+    for row in measured:
+        if not row.agrees:
+            log.warning(
+                "backend disagrees with the model",
+                extra={"backend": row.name, "apart": row.most_apart, "agreement": row.agreement},
+            )
+    return Choice(best.name, pictures, tuple(measured))
+
+
+def try_to_make(name: str, build: Callable[[], ServingForward]) -> ServingForward | None:
+    """A backend, or None where it cannot express the network; the log says why."""
+    try:
+        return build()
+    except CANNOT as error:
+        reason = str(error).strip().split("\n", 1)[0][:300] or type(error).__name__
+        log.warning("network not converted", extra={"backend": name, "reason": reason})
+        return None
+
+
+def _features(forward: ServingForward, pixels: Pixels) -> npt.NDArray[np.float32]:
+    size = forward.batch_size
+    return np.concatenate([forward(pixels[start : start + size]) for start in range(0, len(pixels), size)])
+
+
+def _speed(forward: ServingForward, pixels: Pixels) -> float:
+    """Pictures a second with all lanes in use: the best of some short rounds, for others compute meanwhile too."""
+    size = forward.batch_size
+    pieces = [pixels[start : start + size] for start in range(0, min(TIMED, len(pixels)), size)]
+    best = 0.0
+    with ThreadPoolExecutor(forward.lanes) as lanes:
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            list(lanes.map(forward, pieces))
+            best = max(best, sum(map(len, pieces)) / (time.perf_counter() - begun))
+    return best
