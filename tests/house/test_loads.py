@@ -51,6 +51,10 @@ EXCEPTIONS = {
         "ray.cloudpickle.loads",
         "what this worker sent to its own Ray task, and that task's answer: both travel through the cluster alone",
     ),
+    "backend/execution/frames.py": (
+        "pickle.loads",
+        "a socket pair between the API and a child that it started itself; nobody else can hold an end of it",
+    ),
 }
 
 

@@ -1,0 +1,67 @@
+import pytest
+
+from backend.errors import BusyError
+from backend.execution.admission import Admission, Limits
+
+
+def admission(**changes):
+    return Admission(Limits(**{"waiting": 3, "seconds": 10.0, "megabytes": 1, **changes}))
+
+
+def test_a_full_queue_says_when_to_come_again_and_is_open_as_soon_as_one_leaves():
+    queue = admission()
+    for _ in range(3):
+        queue.check(0.0)
+        queue.enter(10, 0.0)
+    with pytest.raises(BusyError, match="3 pictures wait") as refused:
+        queue.check(0.0)
+    assert refused.value.retry_after_s == 1
+    assert queue.refused == 1
+    queue.leave(10, 0.1)
+    queue.check(0.1)
+
+
+def test_few_but_large_pictures_fill_it_too():
+    queue = admission()
+    queue.enter(2**20, 0.0)
+    with pytest.raises(BusyError):
+        queue.check(0.0)
+
+
+def test_who_would_wait_too_long_at_the_speed_seen_is_told_so_at_once():
+    queue = admission(waiting=100)
+    for _ in range(9):
+        queue.enter(1, 0.0)
+    queue.leave(1, 1.5)
+    queue.leave(1, 3.0)  # 1.5 s each: the seven left take 10.5 s
+    assert queue.expected_wait_s(3.0) == pytest.approx(10.5)
+    with pytest.raises(BusyError) as refused:
+        queue.check(3.0)
+    assert refused.value.retry_after_s == 6
+
+
+def test_a_slow_network_never_shuts_a_short_queue():
+    queue = admission(seconds=0.1, waiting=100)
+    for _ in range(3):
+        queue.enter(1, 0.0)
+    queue.leave(1, 5.0)
+    queue.check(100.0)
+
+
+def test_a_queue_that_stands_still_is_slow_though_nothing_was_answered():
+    queue = admission(waiting=100)
+    for _ in range(5):
+        queue.enter(1, 0.0)
+    queue.check(1.0)  # too early to tell
+    with pytest.raises(BusyError):
+        queue.check(3.0)
+
+
+def test_an_idle_time_says_nothing_of_the_speed():
+    queue = admission(waiting=100)
+    queue.enter(1, 0.0)
+    queue.leave(1, 0.1)
+    for _ in range(6):
+        queue.enter(1, 1000.0)
+    assert queue.expected_wait_s(1000.0) == 0.0
+    queue.check(1000.0)
