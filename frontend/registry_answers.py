@@ -51,6 +51,7 @@ class CardAnswer(RegisteredAnswer):
     dataset_name: str | None
     test: Interval | None
     split: SplitAnswer | None
+    trained_by: NotRequired[str | None]
     rollback_to: str | None
 
 

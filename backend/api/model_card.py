@@ -21,6 +21,7 @@ def model_card(model: RegisteredModel, services: Services) -> ModelCard:
         test=results.test if results else TestScores.model_validate(stored) if stored else None,
         split=results.split if results else None,
         notes=results.notes if results else (),
+        trained_by=services.audit.actor_of("trained", model.job_id) if model.job_id else None,
         rollback_to=services.registry.predecessor(model),
         downloads={name: address + name for name in DOWNLOADS},
     )

@@ -114,6 +114,7 @@ class ModelCard(RegisteredModel):
     test: TestScores | None = Field(None, description="Scores on images that it never saw, read once.")
     split: SplitSizes | None = None
     notes: tuple[str, ...] = ()
+    trained_by: str | None = Field(None, description="Who started its training; None: before there was an audit log.")
     rollback_to: str | None = Field(None, description="The model that a rollback of this one would bring back.")
     downloads: dict[str, str] = Field(description="Addresses of its files, by format.")
 

@@ -164,13 +164,11 @@ def _card(card: Plain, drift: Plain) -> list[str]:
     split = card.get("split")
     state = card["state"]
     if state == "promoted":
-        state += f" since {_minute(card['promoted_at'])}" + (
-            f" by {card['promoted_by']}" if card["promoted_by"] else ""
-        )
+        state += f" since {_minute(card['promoted_at'])}{_by(card['promoted_by'])}"
     lines = [
         f"{card['model_id']}: {_name(card)}, {state}",
         f"dataset   {card.get('dataset_name') or 'deleted'} ({card['dataset_id']}), version {card['dataset_version']}",
-        f"job       {card['job_id'] or 'none'}",
+        f"job       {card['job_id'] or 'none'}{_by(card['trained_by'])}",
         f"test      {percent(card['accuracy'])} right ({_interval(card.get('test'))}), macro F1 {card['macro_f1']:.3f}",
         f"classes   {', '.join(card['class_names'])}",
         f"size      {card['size_mb']:.1f} MB, {card['parameters'] / 1e6:.1f} M parameters",
@@ -185,6 +183,10 @@ def _card(card: Plain, drift: Plain) -> list[str]:
     parts = [drift["headline"], *(drift[name]["words"] for name in ("labels", "confidence", "unfamiliar"))]
     lines.append(f"drift     {drift['predictions']} predictions since {drift['since']}. {' '.join(parts)}")
     return lines
+
+
+def _by(actor: str | None) -> str:
+    return f" by {actor}" if actor else ""
 
 
 def _trail(entries: list[Plain]) -> Table:

@@ -47,6 +47,18 @@ class AuditLog:
         entries = tuple(rows[:limit])
         return AuditPage(entries=entries, next_before=entries[-1].entry_id if len(rows) > limit else None)
 
+    def actor_of(self, action: AuditAction, subject: str) -> str | None:
+        """Who did something to a dataset, job or model last; None: nobody, or before there was a log."""
+        query = (
+            select(audit_log.c.actor)
+            .where(audit_log.c.subject == subject, audit_log.c.action == action)
+            .order_by(audit_log.c.entry_id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            actor: str | None = connection.scalar(query)
+        return actor
+
 
 def write_entry(
     connection: Connection,

@@ -121,6 +121,9 @@ def _facts(model: CardAnswer, names: dict[str, str]) -> list[str]:
     if model.get("members"):
         lines.append(t("results.members", members=shares(model.get("members", []))))
     lines.append(t("models.made", when=when(model["created_at"]), job=model["job_id"] or "–", model=model["model_id"]))
+    trained_by = model.get("trained_by")
+    if trained_by:
+        lines.append(t("models.trained_by", who=plain(trained_by)))
     if model["state"] == "promoted":
         by = model["promoted_by"]
         since = when(model["promoted_at"])

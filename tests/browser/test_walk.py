@@ -222,6 +222,21 @@ def test_the_pth_downloads_from_the_page(page, product, trained):
     assert download.value.path().read_bytes()[:2] == b"PK"  # torch's format is a ZIP
 
 
+def test_a_model_is_promoted_after_a_question_and_the_log_says_so(page, product, trained):
+    model_id = answer(product, f"/api/cv/jobs/{trained['job']}/results")["model_id"]
+    page.goto(f"{product.page_url}/?tab=models&dataset={trained['dataset']}")
+    expect(page.get_by_role("heading", name="Does it still fit what comes in?")).to_be_visible()
+    settle(page)
+    page.get_by_role("button", name=re.compile("Promote$")).click()
+    expect(page.get_by_text(f"Shall {model_id} answer from now on?")).to_be_visible()
+    assert answer(product, f"/api/cv/models/{model_id}")["state"] == "candidate"
+    page.get_by_role("button", name=re.compile("Yes, promote it$")).click()
+    expect(page.get_by_text(f"{model_id} answers from now on.")).to_be_visible()
+    assert answer(product, "/health")["default_model"] == model_id
+    assert answer(product, "/api/audit")["entries"][0]["action"] == "promoted"
+    assert_no_traceback(page)
+
+
 def test_a_reload_in_the_middle_of_training_reattaches(page, product):
     upload_sample(page)
     # what the walk above saw is on the disk, and a screen alone would end before the reload
@@ -260,7 +275,7 @@ def test_the_page_fits_a_phone(browser, product, trained, full):
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     chosen = f"&job={trained['job']}&dataset={trained['dataset']}" if full else ""
-    for tab in ("upload", "train", "results", "predictions"):
+    for tab in ("upload", "train", "results", "predictions", "models"):
         page.goto(f"{product.page_url}/?tab={tab}{chosen}")
         expect(page.get_by_role("heading", name="Sightglass")).to_be_visible()
         expect(page.locator(".st-key-tab-control")).to_be_visible()

@@ -44,7 +44,14 @@ def card(service: ServiceDep, model_id: str) -> Any:
     back = service.promoted[-2] if model["state"] == "promoted" and len(service.promoted) > 1 else None
     split = {"train": 60, "val": 20, "test": 20}
     name = service.datasets[model["dataset_id"]]["name"]
-    return {**model, "dataset_name": name, "test": model["metrics"]["test"], "split": split, "rollback_to": back}
+    return {
+        **model,
+        "dataset_name": name,
+        "test": model["metrics"]["test"],
+        "split": split,
+        "rollback_to": back,
+        "trained_by": "bob",
+    }
 
 
 @router.post("/api/cv/models/{model_id}/promote")

@@ -74,6 +74,7 @@ def test_the_promoted_model_is_shown_first_and_another_can_be_chosen(tab, train,
     page = tab()
     assert f"kept as `{first}`" in said(page)
     assert "Promoted since" in said(page)
+    assert "The training was started by bob" in said(page)
     page.selectbox(key="models-chosen").set_value(second).run()
     assert f"kept as `{second}`" in said(page)
     assert "promoted" not in page.subheader[0].value

@@ -177,6 +177,9 @@ def test_the_audit_log_says_who_did_it(client, services, publish, png, shapes_zi
     answer = client.post(f"{MODELS}/md-1/promote", headers={"X-Request-ID": "req-7"})
     assert answer.status_code == 200
     client.get(f"{MODELS}/md-1/download")
+    services.catalog.publish(results_record(job_id, model_id="md-2"), model_info("md-2", job_id=job_id))
+    cards = [client.get(f"{MODELS}/{name}").json() for name in ("md-1", "md-2")]
+    assert [card["trained_by"] for card in cards] == [None, "local"]
     client.delete(f"/api/cv/datasets/{dataset_id}")
     page = client.get("/api/audit").json()
     assert [(entry["action"], entry["subject"]) for entry in reversed(page["entries"])] == [
