@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
@@ -255,6 +256,25 @@ class Client:
         files = {"file": ("image", image, "application/octet-stream")}
         answer = self._json("POST", f"/api/cv/predict/{_segment(model)}", params=params, files=files)
         return cast(PredictionAnswer, answer)
+
+    def start_batch(self, model: str, file: BinaryIO, filename: str, *, top_k: int) -> JobAnswer:
+        """Send a ZIP of pictures to be answered; returns the job."""
+        files = {"file": (filename, file, "application/zip")}
+        path = f"/api/cv/predict/{_segment(model)}/batch"
+        return cast(JobAnswer, self._json("POST", path, params={"top_k": top_k}, files=files))
+
+    def table(self, job_id: str, file_format: str) -> bytes:
+        """What a batch has answered, whole: csv or json."""
+        return self._send("GET", f"/api/cv/jobs/{_segment(job_id)}/download", params={"format": file_format}).content
+
+    def table_head(self, job_id: str, lines: int) -> list[str]:
+        """The first lines of a batch's CSV; the rest is not fetched."""
+        path = f"/api/cv/jobs/{_segment(job_id)}/download"
+        with self._caught(), self._http.stream("GET", path, params={"format": "csv"}) as response:
+            if not response.is_success:
+                response.read()
+                raise _refusal(response)
+            return list(islice(response.iter_lines(), lines))
 
     def explain(self, model: str, image: bytes, *, class_name: str) -> bytes:
         """The heat map over the image for one class, as PNG."""

@@ -51,6 +51,7 @@ def choose_dataset(identifier: str | None, *, tab: str | None = None) -> None:
     """Choose a dataset, or none; a job of another dataset is let go."""
     if identifier != dataset_id():
         _set("job", None)
+        _set("batch", None)
     _set("dataset", identifier)
     if tab is not None:
         open_tab(tab)
@@ -61,6 +62,15 @@ def choose_job(identifier: str | None, *, dataset: str | None, tab: str) -> None
     _set("dataset", dataset)
     _set("job", identifier)
     open_tab(tab)
+
+
+def batch_job() -> str | None:
+    """The job that answers, or has answered, for a ZIP of pictures."""
+    return _parameter("batch")
+
+
+def choose_batch(identifier: str | None) -> None:
+    _set("batch", identifier)
 
 
 def _parameter(name: str) -> str | None:

@@ -8,12 +8,12 @@ from frontend import state
 from frontend.answers import DatasetAnswer, ModelAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import job_progress, problems
+from frontend.widgets import batch, job_progress, problems
 from frontend.widgets.answer_card import Picture, show_answer
 from frontend.widgets.wording import model_name, percent
 
 SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
-FILES, CAMERA, FROM_DATASET = "files", "camera", "dataset"
+FILES, ARCHIVE, CAMERA, FROM_DATASET = "files", "archive", "camera", "dataset"
 # Pictures taken from the dataset where a person has none at hand; one a class, at this many pixels.
 MOST_EXAMPLES = 4
 EXAMPLE_SIDE = 512
@@ -32,7 +32,11 @@ def render(api: Client) -> None:
         job_progress.train_first(api, dataset["dataset_id"])
         return
     st.header(t("predict.title", name=model_name(model), accuracy=percent(model["accuracy"])), anchor=False)
-    collect(api, dataset)
+    source = choose_source()
+    if source == ARCHIVE:
+        batch.show(api, model)
+        return
+    collect(api, dataset, source)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         most = min(10, len(model["class_names"]))
         top_k = st.number_input(t("predict.top_k"), 1, most, min(3, most), key="top-k", width=160)
@@ -64,17 +68,22 @@ def choose_model(api: Client) -> ModelAnswer | None:
     return by_id.get(chosen, preferred)
 
 
-def collect(api: Client, dataset: DatasetAnswer) -> None:
-    """Where the pictures come from. The camera is asked for only once it is chosen."""
+def choose_source() -> str:
+    """Where the pictures come from; a link to a batch opens on it."""
+    state.start_with("picture-source", ARCHIVE if state.batch_job() else FILES)
     source = st.segmented_control(
         t("predict.source"),
-        [FILES, CAMERA, FROM_DATASET],
+        [FILES, ARCHIVE, CAMERA, FROM_DATASET],
         format_func=lambda name: t(f"predict.from_{name}"),
-        default=FILES,
         required=True,
         key="picture-source",
         label_visibility="collapsed",
     )
+    return str(source)
+
+
+def collect(api: Client, dataset: DatasetAnswer, source: str) -> None:
+    """Take pictures in. The camera is asked for only once it is chosen."""
     if source == FILES:
         files = st.file_uploader(t("predict.drop"), type=SUFFIXES, accept_multiple_files=True, key="pictures-dropped")
         if files:

@@ -145,8 +145,10 @@ def create_stand_in(service: Service) -> FastAPI:
     app = FastAPI()
     app.state.service = service
     app.include_router(router)
+    from stand_in_batch import router as batch
     from stand_in_versions import router as versions  # it takes its parts from here
 
+    app.include_router(batch)
     app.include_router(versions)
     app.add_exception_handler(Problem, problem)
     from stand_in_insights import router as insights  # it imports this file
