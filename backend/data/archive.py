@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self
 
 from backend.contracts import SkippedFile
 from backend.data.archive_safety import MIB, ArchiveLimits, decoded_name, is_folder, refuse_unsafe, too_many
+from backend.data.collecting import no_collection
 from backend.data.members import Member, Reader, clean_path, is_litter, why_not_member
 from backend.data.names import shown
 from backend.data.tar_archive import TarArchive, is_tar
@@ -61,7 +62,8 @@ class Archive:
 
     def __init__(self, entries: Iterable[zipfile.ZipInfo], *, limits: ArchiveLimits, reader: ZipReader) -> None:
         self._reader = reader
-        self.members, self.skipped = _sort_out(entries, limits)
+        with no_collection():
+            self.members, self.skipped = _sort_out(entries, limits)
 
     @property
     def shared_reader(self) -> Reader | None:
@@ -105,7 +107,7 @@ def open_archive(source: Path | BinaryIO, *, limits: ArchiveLimits | None = None
             if isinstance(source, Path):
                 archive.own(source, stack.pop_all())
             return archive
-        with _open_zip(file, size=size, limits=chosen) as zip_file:
+        with no_collection(), _open_zip(file, size=size, limits=chosen) as zip_file:
             entries = zip_file.infolist()
         refuse_unsafe(entries, size=size, limits=chosen)
         return Archive(entries, limits=chosen, reader=ZipReader(source))

@@ -100,7 +100,7 @@ def refuse_bomb(unpacked: int, *, size: int, limits: ArchiveLimits) -> None:
 
 def decoded_name(entry: zipfile.ZipInfo) -> str:
     """The member's name. Without the UTF-8 mark zipfile reads CP437, although macOS and others write UTF-8."""
-    if entry.flag_bits & UTF8_FLAG:
+    if entry.flag_bits & UTF8_FLAG or entry.filename.isascii():
         return entry.filename
     try:
         return entry.filename.encode("cp437").decode("utf-8")

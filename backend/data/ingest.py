@@ -6,6 +6,7 @@ batches a process under way: memory holds those, whatever the archive's size. Wh
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from operator import itemgetter
 from typing import Any
 
 from backend.contracts import Progress, RunControl
@@ -57,7 +59,7 @@ def take_all(
             control.check()
             found += batch
             progress.report(len(found))
-    return sorted(found)
+    return sorted(found, key=itemgetter(0))
 
 
 class _Counting:
@@ -199,6 +201,7 @@ def _begin(intake: Intake, reader: Reader | None, large: AbstractContextManager[
     if os.name == "posix" and os.nice(0) == 0:
         lower_priority()
     _one_thread()
+    gc.freeze()  # what was loaded stays: the collector need not walk through it again and again
     _taker[:] = [Taker(intake, reader=reader or _Nothing(), large=large)]
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from backend.contracts import ImageFacts, ImageItem
+from backend.data.collecting import no_collection
 
 FORMAT = 1
 ITEM_FIELDS = tuple(one.name for one in fields(ImageItem) if one.name != "facts")
@@ -65,7 +66,8 @@ def read_items(path: Path) -> tuple[ImageItem, ...]:
             found = {name: columns[name] for name in columns.files}
         if found["format"][0] != FORMAT:
             raise DamagedTable(f"format {found['format'][0]} is of a newer version")
-        return tuple(_items(found))
+        with no_collection():
+            return tuple(_items(found))
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:

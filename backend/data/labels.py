@@ -48,8 +48,10 @@ def assign_labels(source: MemberSource) -> Labelling:
     Raises:
         DatasetError: `labels.csv` is not usable.
     """
-    pictures = [member for member in source.members if member.suffix in IMAGE_SUFFIXES]
-    others = [member for member in source.members if member.suffix not in IMAGE_SUFFIXES]
+    pictures: list[Member] = []
+    others: list[Member] = []
+    for member in source.members:
+        (pictures if member.suffix in IMAGE_SUFFIXES else others).append(member)
     used, found = _by_any_table(source, pictures, others)
     if found is None:
         found = _by_folder(pictures)

@@ -18,6 +18,7 @@ from backend.config import Settings
 from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl, SkippedFile
 from backend.contracts.dataset import Task
 from backend.data.archive import ArchiveLimits, open_archive
+from backend.data.collecting import no_collection
 from backend.data.findings import warnings_for
 from backend.data.images import ALLOWED
 from backend.data.ingest import take_all
@@ -80,6 +81,11 @@ def import_archive(
 
 def import_members(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> Dataset:
     """Import the files of an opened source; as `import_archive`."""
+    with no_collection():
+        return _import(source, into=into, name=name, plan=plan)
+
+
+def _import(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> Dataset:
     labelling = assign_labels(source)
     _require_classes(labelling.classes, labelling.task, labelling.skipped)
     _require_room(labelling, into)
@@ -108,9 +114,10 @@ def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Fou
         DatasetError: a `labels.csv` that cannot be used.
         JobCancelled: somebody asked to stop.
     """
-    labelling = assign_labels(source)
-    _require_room(labelling, folder)
-    return _read(source, labelling, folder=folder, plan=plan)
+    with no_collection():
+        labelling = assign_labels(source)
+        _require_room(labelling, folder)
+        return _read(source, labelling, folder=folder, plan=plan)
 
 
 def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: ImportPlan) -> Found:
@@ -126,8 +133,7 @@ def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: Imp
         if taken.problem:
             damaged.append(SkippedFile(file=shown(picture.member.name), reason=taken.problem, damaged=True))
             continue
-        kept = taken._replace(path=paths.setdefault(taken.digest, taken.path))
-        items.append(_item(picture, kept, repeats))
+        items.append(_item(picture, taken, path=paths.setdefault(taken.digest, taken.path), repeats=repeats))
         image_ids[picture.member.name] = items[-1].image_id
     return Found(
         items=tuple(items),
@@ -138,12 +144,12 @@ def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: Imp
     )
 
 
-def _item(picture: Labelled, taken: Taken, repeats: Counter[str]) -> ImageItem:
+def _item(picture: Labelled, taken: Taken, *, path: str, repeats: Counter[str]) -> ImageItem:
     short = taken.digest[:SHORT_DIGEST]
     repeats[short] += 1
     return ImageItem(
         image_id=short if repeats[short] == 1 else f"{short}-{repeats[short]}",
-        path=taken.path,
+        path=path,
         label=picture.label,
         labels=picture.labels,
         file=picture.member.name,
