@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     )
     api_key: str | None = Field(None, description="The key that they send, where the service asks for one.")
     max_upload_mb: int = Field(2048, ge=1, description="Largest upload, in MiB.")
+    max_table_mb: int = Field(
+        256, ge=1, description="Largest table (CSV or Parquet), in MiB; reading one takes up to ten times its size."
+    )
     max_image_pixels: int = Field(100_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_archive_files: int = Field(500_000, ge=1, description="Most members that an archive may hold.")
     max_unpacked_ratio: int = Field(

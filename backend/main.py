@@ -25,7 +25,7 @@ from backend.api.documentation import router as documentation
 from backend.api.door import add_door
 from backend.api.error_handlers import add_error_handlers
 from backend.api.security import BEARER_SCHEME, HEADER_SCHEME
-from backend.api.services import Pool, Services, Verbs, build_services
+from backend.api.services import Pool, Services, TableVerbs, Verbs, build_services
 from backend.config import Settings
 from backend.errors import InputError, SightglassError
 from backend.execution.child import stay_with_parent
@@ -54,11 +54,14 @@ from backend.workflows import (
     explain,
     export_model,
     import_dataset,
+    import_table,
     leftovers,
     mirror_models,
     predict,
     predict_batch,
+    predict_table,
     train_images,
+    train_table,
 )
 
 logger = logging.getLogger(__name__)
@@ -83,6 +86,17 @@ VERBS = Verbs(
     explain_image=explain.explain_image,
     export_model=export_model.export_model,
     warm_up=explain.warm_up,
+    tables=TableVerbs(
+        train_kind=train_table.JOB_KIND,
+        list_table=import_table.list_table,
+        read_table=import_table.read_table,
+        preview_table=import_table.preview_table,
+        list_models=train_table.list_table_models,
+        check_recipe=train_table.check_table_recipe,
+        predict_rows=predict_table.predict_rows,
+        predict_file=predict_table.predict_file,
+        export_model=predict_table.export_table_model,
+    ),
 )
 HANDLERS: Mapping[str, Handler] = {
     train_images.JOB_KIND: train_images.run_job,
@@ -90,6 +104,7 @@ HANDLERS: Mapping[str, Handler] = {
     check_quality.JOB_KIND: check_quality.run_job,
     compare_models.JOB_KIND: compare_models.run_job,
     predict_batch.JOB_KIND: predict_batch.run_job,
+    train_table.JOB_KIND: train_table.run_job,
 }
 # Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
 LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})

@@ -19,6 +19,8 @@ from backend.api.routes import (
     models,
     predictions,
     resumable,
+    table_models,
+    tables,
     training,
     versions,
     watching,
@@ -44,6 +46,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     batch.router,
     models.router,
     downloads.router,
+    tables.upload_router,
+    tables.router,
+    table_models.predict_router,
+    table_models.router,
     audit.router,
 )
 

@@ -28,6 +28,7 @@ from backend.contracts import (
 from backend.contracts import Preset as PresetName
 from backend.contracts.insights import ImageIssue
 from backend.contracts.run import CandidateProgress
+from backend.contracts.table import TABLE_KINDS
 from backend.data.augmentation_catalogue import AugmentationEntry
 from backend.jobs.events import PRIVATE_FIELDS
 
@@ -242,10 +243,11 @@ def job_views(jobs: Sequence[Job], services: Services) -> list[JobView]:
 
 def _job_view(job: Job, position: int | None) -> JobView:
     own = f"/api/cv/jobs/{job.job_id}"
+    results = f"/api/tabular/jobs/{job.job_id}/results" if job.kind in TABLE_KINDS else f"{own}/results"
     links = JobLinks(
         self=own,
         events=f"{own}/events",
-        results=f"{own}/results",
+        results=results,
         cancel=f"{own}/cancel",
         download=f"{own}/download" if job.kind == BATCH_KIND else None,
     )

@@ -18,11 +18,12 @@ from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
 from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, VersionChange
 from backend.contracts.serving import BatchNote, ServingState
+from backend.contracts.table import RowAnswer, TableInfo
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
 from backend.storage.audit_log import AuditLog
-from backend.storage.catalog import Catalog
+from backend.storage.catalog import Catalog, TableCatalog
 from backend.storage.change_mark import ChangeMark
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
@@ -65,6 +66,22 @@ class FileToSend(Protocol):
 
 
 @dataclass(frozen=True)
+class TableVerbs:
+    """The workflows of tables. All but `list_table` run in the pool, for they load pandas or scikit-learn."""
+
+    train_kind: str
+    list_table: Callable[..., None]
+    # -- in the pool
+    read_table: Callable[..., TableInfo]
+    preview_table: Callable[..., list[dict[str, str | None]]]
+    list_models: Callable[[], list[dict[str, object]]]
+    check_recipe: Callable[..., None]
+    predict_rows: Callable[..., list[RowAnswer]]
+    predict_file: Callable[..., int]
+    export_model: Callable[[Settings, str], Path]
+
+
+@dataclass(frozen=True)
 class Verbs:
     """The workflows that routes call. Signatures: `backend.workflows`. Below the line: through the pool only."""
 
@@ -88,6 +105,7 @@ class Verbs:
     explain_image: Callable[..., Explanation]
     export_model: Callable[..., FileToSend]
     warm_up: Callable[[], Any]
+    tables: TableVerbs
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ class Services:
     pool: Pool
     database: Database
     catalog: Catalog
+    tables: TableCatalog
     versions: VersionLog
     comparisons: Comparisons
     queue: JobQueue
@@ -169,6 +188,7 @@ def build_services(
         pool=pool,
         database=database,
         catalog=catalog,
+        tables=TableCatalog(database),
         versions=versions,
         comparisons=Comparisons(database),
         queue=queue,

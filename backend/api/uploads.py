@@ -84,6 +84,22 @@ class ArchiveRoute(LimitedRoute):
         return settings.max_upload_mb * MIB
 
 
+class TableRoute(LimitedRoute):
+    """Takes a table of up to SIGHTGLASS_MAX_TABLE_MB, as a file whose path other processes may read."""
+
+    noun = "table"
+    small = False
+
+    def limit_bytes(self, settings: Settings) -> int:
+        return settings.max_table_mb * MIB
+
+
+class RowsRoute(TableRoute):
+    """Takes rows as JSON, or a table as a file."""
+
+    noun = "body"
+
+
 class ImageRoute(LimitedRoute):
     """Takes one image."""
 

@@ -52,6 +52,7 @@ from backend.contracts.registered import (
     Promotion,
     PromotionKind,
     RegisteredModel,
+    RegisteredTableModel,
 )
 from backend.contracts.result import (
     BestModel,
@@ -158,6 +159,7 @@ __all__ = [
     "Record",
     "RefineSettings",
     "RegisteredModel",
+    "RegisteredTableModel",
     "ResizeMode",
     "Results",
     "RunControl",

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from backend.contracts.base import Id, Record
 from backend.contracts.result import ModelInfo
+from backend.contracts.table import TableModelInfo
 
 ModelState = Literal["candidate", "promoted", "archived"]
 PromotionKind = Literal["promoted", "rolled_back"]
@@ -16,13 +17,21 @@ PromotionKind = Literal["promoted", "rolled_back"]
 CONFIDENCE_BINS = 10
 
 
-class RegisteredModel(ModelInfo):
-    """A saved model with its place in the registry."""
+class Standing(Record):
+    """A place in the registry."""
 
     state: ModelState = "candidate"
     promoted_at: datetime | None = Field(None, description="Since when it has answered for its dataset.")
     promoted_by: str | None = Field(None, description="Who promoted it; empty: before there was a history.")
     archived_at: datetime | None = None
+
+
+class RegisteredModel(ModelInfo, Standing):
+    """A saved model of images with its place in the registry."""
+
+
+class RegisteredTableModel(TableModelInfo, Standing):
+    """A saved model of a table with its place in the registry."""
 
 
 class Promotion(Record):

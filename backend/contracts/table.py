@@ -14,7 +14,10 @@ ColumnKind = Literal["number", "boolean", "category", "date", "text", "id", "con
 TableTask = Literal["classification", "regression"]
 TableMetric = Literal["accuracy", "macro_f1", "r2"]
 FileFormat = Literal["csv", "parquet"]
+Decimal = Literal[".", ","]
 
+# Kinds of jobs whose results are a table's.
+TABLE_KINDS: frozenset[str] = frozenset({"train_table"})
 # What a model can learn from; the others are listed and left out, with the reason.
 LEARNED_KINDS: frozenset[str] = frozenset({"number", "boolean", "category", "date", "text"})
 
@@ -39,12 +42,13 @@ class TableInfo(Record):
 
     dataset_id: Id
     name: str
+    version: int = 1
     rows: int
     columns: tuple[TableColumn, ...]
     format: FileFormat = "csv"
     separator: str = Field("", description="Between the cells of a CSV.")
     encoding: str = ""
-    decimal: Literal[".", ","] = "."
+    decimal: Decimal = "."
     skipped_rows: int = Field(0, description="Lines of a CSV with too many or too few cells.")
     warnings: tuple[str, ...] = ()
     digest: str = Field(description="SHA-256 of the file.")
@@ -142,6 +146,7 @@ class TableResults(Record):
 
     job_id: Id
     dataset_id: Id
+    dataset_version: int = 1
     model_id: Id
     target: str
     task: TableTask
@@ -163,6 +168,40 @@ class TableResults(Record):
     environment: dict[str, Any] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     total_seconds: float
+
+
+class TableMember(Record):
+    """One fitted pipeline and its weight among those that answer together."""
+
+    name: str
+    title: str
+    tried: str
+    file: str
+    weight: float
+
+
+class TableModelInfo(Record):
+    """A saved model of a table: all that is needed to answer, beside the fitted pipelines."""
+
+    model_id: Id
+    dataset_id: Id
+    dataset_version: int = 1
+    job_id: Id | None = None
+    name: str
+    target: str
+    task: TableTask
+    metric: TableMetric
+    score: float = Field(description="Of the metric, on the held-out rows.")
+    score_ci95: tuple[float, float]
+    class_names: tuple[str, ...] = ()
+    columns: tuple[TableColumn, ...]
+    decimal: Decimal = "."
+    members: tuple[TableMember, ...]
+    error_90: float | None = Field(None, description="Half the width of an interval that holds nine of ten amounts.")
+    size_mb: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+    created_at: datetime = Field(default_factory=utc_now)
+    promoted: bool = False
 
 
 class RowAnswer(Record):

@@ -56,6 +56,8 @@ class PlainText(TypeDecorator[str]):
 
 # 64 bits everywhere: SQLite's INTEGER has them, and takes no other name for a key that counts by itself.
 LongInteger = BigInteger().with_variant(Integer, "sqlite")
+# What a dataset, a model or results are of: images, or a table. Rows from before tables are of images.
+IMAGES = "images"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # Names for constraints, so that a later migration can find them on every database.
@@ -73,6 +75,7 @@ datasets = Table(
     metadata,
     Column("dataset_id", String(64), primary_key=True),
     Column("created_at", UtcTime, nullable=False),
+    Column("kind", String(16), nullable=False, server_default=IMAGES),
     Column("record", PlainText, nullable=False),
 )
 
@@ -109,6 +112,7 @@ models = Table(
     # Set on the one model that answers for its dataset; the latest of all datasets answers `POST /predict`.
     Column("promoted_at", UtcTime, nullable=True),
     Column("archived_at", UtcTime, nullable=True),
+    Column("kind", String(16), nullable=False, server_default=IMAGES),
     Column("record", PlainText, nullable=False),
 )
 Index(
@@ -166,6 +170,7 @@ results = Table(
     Column("job_id", String(64), nullable=False, unique=True),
     Column("dataset_id", String(64), nullable=False, index=True),
     Column("model_id", String(64), ForeignKey("models.model_id"), nullable=False),
+    Column("kind", String(16), nullable=False, server_default=IMAGES),
     Column("record", PlainText, nullable=False),
 )
 

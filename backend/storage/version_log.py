@@ -14,7 +14,7 @@ from backend.contracts import DatasetInfo, VersionChange
 from backend.errors import NotFoundError, VersionConflict
 from backend.storage.database import Database
 from backend.storage.folders import Reveal
-from backend.storage.tables import dataset_versions, datasets
+from backend.storage.tables import IMAGES, dataset_versions, datasets
 
 
 class VersionLog:
@@ -91,7 +91,7 @@ class VersionLog:
         return DatasetInfo.model_validate_json(record)
 
     def _current(self, connection: Connection, dataset_id: str, *, lock: bool = False) -> DatasetInfo:
-        query = select(datasets.c.record).where(datasets.c.dataset_id == dataset_id)
+        query = select(datasets.c.record).where(datasets.c.dataset_id == dataset_id, datasets.c.kind == IMAGES)
         record = connection.scalar(query.with_for_update() if lock else query)
         if record is None:
             raise NotFoundError(f"There is no dataset '{dataset_id}'; GET /api/cv/datasets lists those there are.")

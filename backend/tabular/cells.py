@@ -7,13 +7,13 @@ or as Parquet's types. They decide nothing about columns.
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Decimal = Literal[".", ","]
+from backend.contracts.table import Decimal
+
 Floats = npt.NDArray[np.float64]
 
 MISSING_WORDS = frozenset(

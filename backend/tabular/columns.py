@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backend.contracts.table import ColumnKind, TableColumn
-from backend.tabular.cells import LOOKS_LIKE_A_DATE, Decimal, as_numbers, as_seconds, as_text, as_truth
+from backend.contracts.table import ColumnKind, Decimal, TableColumn
+from backend.tabular.cells import LOOKS_LIKE_A_DATE, as_numbers, as_seconds, as_text, as_truth
 from backend.tabular.reading import RawTable
 
 # Of the cells that are there, so many must fit a kind; the others count as missing and are named.

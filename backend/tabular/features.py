@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from backend.contracts.table import LEARNED_KINDS, TableColumn
-from backend.tabular.cells import Decimal, as_numbers, as_seconds, as_text, as_truth
+from backend.contracts.table import LEARNED_KINDS, Decimal, TableColumn
+from backend.tabular.cells import as_numbers, as_seconds, as_text, as_truth
 
 DAY_S = 86_400.0
 # One feature a part, from the day of the year to the hour; a part that never changes costs a model nothing.

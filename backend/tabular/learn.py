@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from backend.contracts import Deadline, Progress, RunControl
-from backend.contracts.table import TableInfo, TableRecipe, TableResults, TargetLeak
+from backend.contracts.table import TableInfo, TableModelInfo, TableRecipe, TableResults, TargetLeak
 from backend.storage.files import atomic_directory
 from backend.tabular.compare import Task, compare, quick_score
 from backend.tabular.features import feature_names
@@ -43,8 +43,8 @@ class TableRun:
 
 def learn(
     frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe, *, run: TableRun, control: RunControl
-) -> TableResults:
-    """Compare models, save the best one in `run.folder`, and return everything there is to say.
+) -> tuple[TableResults, TableModelInfo]:
+    """Compare models, save the best one in `run.folder`, and return everything there is to say, and the model's record.
 
     Raises:
         RecipeError, TableError: what was asked does not fit the table.
@@ -85,9 +85,13 @@ def learn(
     seconds = time.monotonic() - begun
     results = build_results(found, ready, task, recipe=recipe, job_id=run.job_id, seconds=seconds)
     with atomic_directory(run.folder) as temporary:
-        model.save(temporary)
+        found.model.save(temporary)
+        size = sum(file.stat().st_size for file in temporary.iterdir()) / 1e6
+        scores = {"score": results.test.score, "score_ci95": results.test.score_ci95}
+        kept = model.info.model_copy(update={**scores, "job_id": run.job_id, "size_mb": size})
+        replace(model, info=kept).save_info(temporary)
         (temporary / RESULTS_FILE).write_text(results.model_dump_json(indent=2), encoding="utf-8")
-    return results
+    return results, kept
 
 
 def check_models(names: Sequence[str] | None) -> None:

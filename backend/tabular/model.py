@@ -15,15 +15,14 @@ from zipfile import ZIP_DEFLATED, BadZipFile
 import numpy as np
 import pandas as pd
 import skops.io
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
-from backend.contracts.base import Id, Record
-from backend.contracts.table import RowAnswer, TableColumn, TableMetric, TableTask
+from backend.contracts.table import Decimal, RowAnswer, TableColumn, TableModelInfo
 from backend.errors import InputError, NotFoundError, TableError
 from backend.registry import nearest
 from backend.storage.files import atomic_write
-from backend.tabular.cells import Decimal, as_numbers, as_text
+from backend.tabular.cells import as_numbers, as_text
 from backend.tabular.features import features_of
 from backend.tabular.fitting import Array, answers_of
 
@@ -36,34 +35,6 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
-
-
-class TableMember(Record):
-    """One fitted pipeline and its weight among those that answer together."""
-
-    name: str
-    title: str
-    tried: str
-    file: str
-    weight: float
-
-
-class TableModelInfo(Record):
-    """All that is needed to answer, beside the fitted pipelines."""
-
-    model_id: Id
-    dataset_id: Id
-    name: str
-    target: str
-    task: TableTask
-    metric: TableMetric
-    class_names: tuple[str, ...] = ()
-    columns: tuple[TableColumn, ...]
-    decimal: Decimal = "."
-    members: tuple[TableMember, ...]
-    error_90: float | None = None
-    score: float
-    versions: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,6 +109,9 @@ class TableModel:
         """Write everything into a folder that exists."""
         for member, pipeline in zip(self.info.members, self.pipelines, strict=True):
             skops.io.dump(pipeline, folder / member.file, compression=ZIP_DEFLATED)  # trees shrink to a fifth
+        self.save_info(folder)
+
+    def save_info(self, folder: Path) -> None:
         atomic_write(folder / INFO_FILE, self.info.model_dump_json(indent=2))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -37,9 +38,7 @@ def prepare(frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe) -> Prepar
     column = check_target(info, recipe)
     target = make_target(frame[column.name], column, task=recipe.task, decimal=info.decimal)
     used, left_out = divide_columns(info, recipe)
-    if not used:
-        reasons = "; ".join(f"'{one.column}': {one.reason}" for one in left_out[:NAMED])
-        raise TableError(f"No column is left to learn from. {reasons}")
+    require_columns(used, left_out)
     cells = frame.iloc[target.rows].reset_index(drop=True)
     features = features_of(cells, used, decimal=info.decimal)
     truth = Truth(target.task, target.values, len(target.class_names))
@@ -60,3 +59,14 @@ def divide_columns(info: TableInfo, recipe: TableRecipe) -> tuple[list[TableColu
         else:
             used.append(column)
     return used, left_out
+
+
+def require_columns(used: Sequence[TableColumn], left_out: Sequence[LeftOutColumn]) -> None:
+    """Raise where there is nothing to learn from.
+
+    Raises:
+        TableError: no column is used; the message says why the first ones are not.
+    """
+    if not used:
+        reasons = "; ".join(f"'{one.column}': {one.reason}" for one in left_out[:NAMED])
+        raise TableError(f"No column is left to learn from. {reasons}")

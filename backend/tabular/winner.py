@@ -8,12 +8,12 @@ from importlib.metadata import version
 
 import numpy as np
 
-from backend.contracts.table import TableColumn, TableInfo, TableRecipe
+from backend.contracts.table import TableColumn, TableInfo, TableMember, TableModelInfo, TableRecipe
 from backend.errors import TableError
 from backend.tabular.compare import Attempt, Entry, Task
 from backend.tabular.ensemble import combine, together
 from backend.tabular.fitting import Array
-from backend.tabular.model import TableMember, TableModel, TableModelInfo
+from backend.tabular.model import TableModel
 from backend.tabular.models import BASELINE
 from backend.tabular.scoring import losses, score
 
@@ -103,7 +103,8 @@ def fit_winner(
         decimal=info.decimal,
         members=members,
         error_90=error,
-        score=winner.score,
+        score=winner.score,  # the held-out rows' takes its place
+        score_ci95=(winner.score, winner.score),
         versions={name: version(name) for name in ("scikit-learn", "skops", "pandas", "numpy")},
     )
     return TableModel(described, fitted)

@@ -11,13 +11,14 @@ from fastapi.openapi.models import Example
 
 from backend.api.deps import Auditor, AuditorDep, CatalogDep, DatasetId, JobId, ServicesDep, Version
 from backend.api.problems import problems
-from backend.api.schemas import AnswerPage, JobView, answer_view, job_view
+from backend.api.schemas import AnswerPage, JobView, answer_view
 from backend.api.services import Services
+from backend.api.training_answer import answer_when_ended
 from backend.api.uploads import LimitedRoute
-from backend.contracts import FINAL_STATES, Job, Recipe, Results
+from backend.contracts import Job, Recipe, Results
 from backend.data.manifest import require_stored
 from backend.data.names import clean_name
-from backend.errors import ConflictError, InputError
+from backend.errors import InputError
 from backend.registry import nearest
 from backend.storage.answers import read_answers
 
@@ -63,17 +64,7 @@ async def start_training(
     """Put a training in the queue; everything about the recipe that can be known now is checked now."""
     del response
     job = await to_thread.run_sync(_enqueue, recipe, services, auditor)
-    if wait:
-        job = await services.live.ended(job, within_s=wait)
-    if job.state == "succeeded":
-        results = await to_thread.run_sync(services.catalog.results_for_job, job.job_id)
-        return Response(results.model_dump_json(), media_type="application/json")
-    if job.state in FINAL_STATES:
-        raise ConflictError(f"Job '{job.job_id}' {_how_it_ended(job)}")
-    view = await to_thread.run_sync(job_view, job, services)
-    return Response(
-        view.model_dump_json(), status_code=202, media_type="application/json", headers={"Location": view.links.self}
-    )
+    return await answer_when_ended(job, services, within_s=wait, results=services.catalog.results_for_job)
 
 
 @router.get("/results/{dataset_id}", responses=problems(404))
@@ -133,9 +124,3 @@ def _enqueue(recipe: Recipe, services: Services, auditor: Auditor) -> Job:
     job = services.queue.enqueue(services.verbs.train_kind, payload, dataset_id=recipe.dataset_id)
     auditor.note("trained", job.job_id, dataset_id=recipe.dataset_id, detail=f"version {dataset.version}")
     return job
-
-
-def _how_it_ended(job: Job) -> str:
-    if job.state == "failed":
-        return f"failed: {job.error}"
-    return "was cancelled before it had results. POST /api/cv/train/start begins a new one."

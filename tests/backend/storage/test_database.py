@@ -22,9 +22,14 @@ def test_migrations_and_table_descriptions_say_the_same(database):
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+ONE_DATASET = (
+    "INSERT INTO datasets (dataset_id, created_at, record) VALUES ('ds-1', '2026-01-01 00:00:00.000000', '{}')"
+)
+
+
 def test_migrating_twice_changes_nothing_and_keeps_rows(database):
     with database.writing() as connection:
-        connection.execute(text("INSERT INTO datasets VALUES ('ds-1', '2026-01-01 00:00:00.000000', '{}')"))
+        connection.execute(text(ONE_DATASET))
     database.migrate()
     with database.reading() as connection:
         assert connection.scalar(text("SELECT COUNT(*) FROM datasets")) == 1
@@ -63,7 +68,7 @@ def test_a_result_without_its_model_is_refused(database):
 
 def test_readers_are_not_held_up_by_a_writer(database):
     with database.writing() as writer:
-        writer.execute(text("INSERT INTO datasets VALUES ('ds-1', '2026-01-01 00:00:00.000000', '{}')"))
+        writer.execute(text(ONE_DATASET))
         with database.reading() as reader:
             assert reader.scalar(text("SELECT COUNT(*) FROM datasets")) == 0
 
@@ -141,8 +146,8 @@ def test_rows_of_the_first_version_survive_the_way_to_the_newest(empty_database)
 
 
 FIRST_ROWS = (
-    """INSERT INTO datasets VALUES ('ds-1', '2026-01-01 12:00:00.000000', '{"dataset_id": "ds-1", "name": "shapes",
-    "total_images": 1, "num_classes": 1, "class_counts": {"a": 1}, "digest": "d"}')""",
+    """INSERT INTO datasets (dataset_id, created_at, record)
+    VALUES ('ds-1', '2026-01-01 12:00:00.000000', '{"dataset_id": "ds-1", "name": "shapes", "total_images": 1, "num_classes": 1, "class_counts": {"a": 1}, "digest": "d"}')""",
     """INSERT INTO jobs (job_id, kind, dataset_id, state, progress, stage, message, candidates, payload, attempts,
     cancel_requested, created_at) VALUES ('job-1', 'train_images', 'ds-1', 'queued', 0, 'queued', '', '[]', '{}', 0,
     false, '2026-01-01 12:00:00.000000')""",

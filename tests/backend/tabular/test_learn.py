@@ -40,7 +40,9 @@ def trained(frame, tmp_path, *, control=None, **recipe):
     info = TableInfo(dataset_id="ds-1", name="people", rows=len(frame), columns=columns, decimal=decimal, digest="0")
     options = {"models": QUICK, "time_budget_s": 4.0, **recipe}
     run = TableRun(job_id="job-1", model_id="model-1", folder=tmp_path / "model")
-    return learn(frame, info, TableRecipe(dataset_id="ds-1", **options), run=run, control=control or RunControl())
+    recipe = TableRecipe(dataset_id="ds-1", **options)
+    results, _ = learn(frame, info, recipe, run=run, control=control or RunControl())
+    return results
 
 
 @pytest.fixture(scope="module")
