@@ -28,7 +28,7 @@ from backend.storage.change_mark import ChangeMark
 from backend.storage.comparisons import Comparisons
 from backend.storage.database import Database
 from backend.storage.folders import Folders, folders_of
-from backend.storage.model_registry import ModelRegistry
+from backend.storage.model_registry import ModelRegistry, TableModelRegistry
 from backend.storage.prediction_counts import PredictionLog
 from backend.storage.uploads import UploadStore
 from backend.storage.version_log import VersionLog
@@ -128,6 +128,7 @@ class Services:
     vitals: Vitals
     folders: Folders
     registry: ModelRegistry
+    table_registry: TableModelRegistry
     audit: AuditLog
     answered: PredictionLog
     tally: PredictionTally
@@ -199,6 +200,7 @@ def build_services(
         vitals=Vitals(lambda: _look(queue, catalog)),
         folders=folders,
         registry=ModelRegistry(database),
+        table_registry=TableModelRegistry(database),
         audit=AuditLog(database),
         answered=answered,
         tally=tally,

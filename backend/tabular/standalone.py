@@ -90,9 +90,19 @@ def features_of(cells: pd.DataFrame, info: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def read(path: str) -> pd.DataFrame:
+    """Commas, semicolons or tabs; UTF-8, or what Windows writes."""
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "sep": None, "engine": "python"}
+    try:
+        cells: pd.DataFrame = pd.read_csv(path, encoding="utf-8-sig", **options)
+    except UnicodeDecodeError:
+        cells = pd.read_csv(path, encoding="cp1252", **options)
+    return cells
+
+
 def main(path: str) -> None:
     info = json.loads((HERE / "table_model.json").read_text(encoding="utf-8"))
-    cells = pd.read_csv(path, dtype=str, keep_default_na=False, sep=None, engine="python")
+    cells = read(path)
     missing = [column["name"] for column in info["columns"] if column["name"] not in cells]
     if missing:
         sys.exit(f"Columns are missing: {', '.join(missing)}")

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
 
-from backend.api.deps import AuditorDep, DatasetOrModelId, ModelId, ServicesDep
+from backend.api.deps import AuditorDep, CallerDep, DatasetOrModelId, ModelId, ServicesDep
 from backend.api.problems import problems
 from backend.api.services import Services
 from backend.api.table_schemas import RowAnswers, RowsBody, TableModelRef
 from backend.api.uploads import MAX_JSON_BYTES, RowsRoute
+from backend.contracts import Id, ModelState, RegisteredTableModel
 from backend.contracts.table import TableModelInfo
 from backend.errors import InputError, TooLargeError
 from backend.storage.files import TEMPORARY_PREFIX
@@ -48,15 +49,50 @@ BODY = {
 
 
 @router.get("/models", responses=problems())
-def list_models(services: ServicesDep) -> list[TableModelInfo]:
-    """All models of tables, newest first."""
-    return services.tables.models()
+def list_models(
+    services: ServicesDep,
+    dataset_id: Annotated[Id | None, Query(description="Only models of this table.")] = None,
+    state: Annotated[ModelState | None, Query(description="Only models in this state.")] = None,
+) -> list[RegisteredTableModel]:
+    """All models of tables with their scores and states, newest first."""
+    return services.table_registry.models(dataset_id=dataset_id, state=state)
 
 
 @router.get("/models/{model_id}", responses=problems(404))
-def get_model(model_id: ModelId, services: ServicesDep) -> TableModelInfo:
+def get_model(model_id: ModelId, services: ServicesDep) -> RegisteredTableModel:
     """One model: what it foretells, from which columns, how well."""
-    return services.tables.model(model_id)
+    return services.table_registry.model(model_id)
+
+
+@router.post("/models/{model_id}/promote", responses=problems(404, 409))
+def promote_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
+    """Make a model its table's choice. 409 while it is archived."""
+    return services.table_registry.promote(model_id, caller=caller)
+
+
+@router.post("/models/{model_id}/rollback", responses=problems(404, 409))
+def roll_back_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
+    """Take back a promotion: the model promoted before answers again. 409 where there was none."""
+    return services.table_registry.rollback(model_id, caller=caller)
+
+
+@router.post("/models/{model_id}/archive", responses=problems(404, 409))
+def archive_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
+    """Put a model aside: only its own id stands for it from then on. 409 while it is promoted."""
+    return services.table_registry.archive(model_id, caller=caller)
+
+
+@router.post("/models/{model_id}/restore", responses=problems(404))
+def restore_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
+    """Take an archived model back among the candidates."""
+    return services.table_registry.restore(model_id, caller=caller)
+
+
+@router.delete("/models/{model_id}", status_code=204, responses=problems(404, 409))
+def delete_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> None:
+    """Remove a model, its files and its results for good. 409 while it is promoted, or a job uses it."""
+    services.table_registry.delete(model_id, caller=caller)
+    services.folders.remove(services.settings.models_dir / model_id)
 
 
 @predict_router.post(
