@@ -41,15 +41,18 @@ class PredictionTally:
         self._counts: dict[tuple[str, str], _Counts] = {}
         self._unwritten: dict[tuple[str, str], PredictionCounts] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write_now_and_then, name="prediction-tally", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Write now and then from now on; an application that was closed may be started again."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._write_now_and_then, name="prediction-tally", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Write what is left, and stop."""
         self._stop.set()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         self.write()
 
