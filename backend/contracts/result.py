@@ -146,6 +146,7 @@ class LeaderboardRow(Record):
     train_seconds: float | None = None
     predict_ms_per_image: float | None = None
     parameters: int | None = None
+    trainable_parameters: int | None = Field(None, description="Weights that a fine-tune moves; the others are frozen.")
     size_mb: float | None = None
 
 

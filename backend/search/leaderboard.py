@@ -73,6 +73,7 @@ def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
         tried=trial.tried,
         train_images=trial.train_images,
         parameters=trial.parameters,
+        trainable_parameters=trial.trainable,
         size_mb=trial.size_mb,
         train_seconds=round(trial.train_seconds, 3),
         predict_ms_per_image=trial.predict_ms_per_image,

@@ -17,6 +17,7 @@ from backend.contracts import (
 )
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
+from backend.search.candidates import DEFECTS_CHOICE, DEFECTS_FALLBACK
 from backend.search.leaderboard import rows
 from backend.search.leak import measure_leak
 from backend.search.look_in import LookIn
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backend.search.study import Ints
+
+
+INSTEAD = (
+    f"The ImageNet weights of {DEFECTS_CHOICE}, the network for defects, are not to be had here: {DEFECTS_FALLBACK}, "
+    "whose weights come with the installation, took its place. Put convnext_tiny.safetensors into "
+    "SIGHTGLASS_WEIGHTS_DIR, or let the machine reach the Hugging Face hub."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +176,9 @@ def _notes(study: Study, reading: TestReading) -> list[str]:
             f"The time budget allowed to learn from {images} of {len(study.ranking):,} images; a larger one makes "
             "the model better."
         )
+    ran = {row.name for row in reading.leaderboard}
+    if study.recipe.preset == "defects" and not study.recipe.models and DEFECTS_FALLBACK in ran:
+        notes.append(INSTEAD)
     scratch = [row.name for row in reading.leaderboard if row.weights == "scratch" and row.status != "failed"]
     if scratch:
         notes.append(

@@ -40,7 +40,8 @@ class Trial:
     did not learn from them. `test_probabilities` [T, C] lie here unscored until the ranking stands. `best_epoch` of a
     fine-tune is 0 where no epoch beat the solved head that it began with. A probe keeps its `head`, its `features_of`
     places, and how to `build` its network, so that many probes need no memory. `members` are an ensemble's trials with
-    their weights, which add up to 1, the heaviest first; empty for a single network. `ran_on` names the machine of a
+    their weights, which add up to 1, the heaviest first; empty for a single network. `trainable` counts the
+    weights that a fine-tune moves. `ran_on` names the machine of a
     pool that did it, with its address; None: this one.
     """
 
@@ -59,6 +60,7 @@ class Trial:
     predict_ms_per_image: float | None = None
     size_mb: float | None = None
     parameters: int | None = None
+    trainable: int | None = None
     head: LinearHead | None = None
     build: Callable[[], TrainedModel] | None = None
     features_of: Callable[[Ints], Floats] | None = None

@@ -36,6 +36,7 @@ PLAIN = (
     "predict_ms_per_image",
     "size_mb",
     "parameters",
+    "trainable",
     "ran_on",
 )
 ARRAYS = ("held_out", "places", "test_probabilities")
@@ -76,7 +77,7 @@ def recalled_trial(page: Journal) -> Trial | None:
     except InputError as error:
         log.warning("a finished trial is done again", extra={"reason": error.detail})
         return None
-    plain: dict[str, Any] = {name: facts[name] for name in PLAIN}
+    plain: dict[str, Any] = {name: facts.get(name) for name in PLAIN}  # a note of before knows less
     plain |= {name: arrays.get(name) for name in ARRAYS}
     return Trial(
         **plain,

@@ -6,11 +6,12 @@ is stopped, kept and ranked. `engine.trainer` solves a new head on the training 
 
 from __future__ import annotations
 
+import logging
 import time
 
 import numpy as np
 
-from backend.contracts import Candidate, EpochRecord, Preprocessing, RunControl
+from backend.contracts import Candidate, EpochRecord, FinetuneSettings, Preprocessing, RunControl
 from backend.data.augmentation_catalogue import chosen_augmentations
 from backend.engine.batches import Inputs, Pixels, TrainingData
 from backend.engine.features import predict_probabilities
@@ -26,11 +27,14 @@ from backend.engine.partial import (
     find_cut,
     stages_beyond,
 )
+from backend.engine.schedule import count_trainable, freeze_below_head
 from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
 from backend.search.probing import actual, size_mb
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
 from backend.search.watch import TrialWatch
+
+log = logging.getLogger(__name__)
 
 MOST_MEMORY = 1_500_000_000  # bytes of kept activations; beyond, the early stages see every batch anew
 LEAST_VIEWS = 3  # beside the plain one; fewer would be learned by heart
@@ -50,7 +54,7 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
     )
     preprocessing = study.preprocessing(network)
     images = study.images(preprocessing)
-    outcome = _train(study, network, preprocessing, epochs=epochs, watch=watch)
+    outcome, moved = _train(study, network, preprocessing, epochs=epochs, watch=watch)
     seconds = time.perf_counter() - started
     watch.stage("predicting the test images")
     test = predict_probabilities(network, images, preprocessing=preprocessing, places=study.test, control=study.control)
@@ -65,6 +69,7 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
         train_seconds=seconds,
         predict_ms_per_image=watch.predict_ms(network, images, preprocessing),
         parameters=count_parameters(network),
+        trainable=moved,
         size_mb=size_mb(network),
         model=TrainedModel(network=network, preprocessing=preprocessing, features=None),
     )
@@ -72,7 +77,8 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
 
 def _train(
     study: Study, network: Network, preprocessing: Preprocessing, *, epochs: int, watch: TrialWatch
-) -> FinetuneOutcome:
+) -> tuple[FinetuneOutcome, int]:
+    """Train what is to train; how it ended, and how many weights moved."""
     recipe, settings = study.recipe, study.recipe.finetune
     inputs = Pixels(
         images=study.images(preprocessing),
@@ -106,10 +112,25 @@ def _train(
         watch.epoch(record, epochs=epochs)
 
     trained = network if cut is None else cut.trained_part()
+    moved = _count_moved(trained, settings)
+    log.info(
+        "parameters",
+        extra={"network": network.spec.name, "total": count_parameters(network), "trainable": moved},
+    )
     outcome = finetune(trained, data, settings=settings, plan=plan, control=watch.control, on_epoch=on_epoch)
     if cut is not None:
         cut.take_back(trained)
-    return outcome
+    return outcome, moved
+
+
+def _count_moved(network: Network, settings: FinetuneSettings) -> int:
+    """Weights that the fine-tune of what trains will move, of all that a step could reach."""
+    if not settings.freeze_backbone:
+        return count_parameters(network)
+    freeze_below_head(network, frozen=True, but_attention=True)
+    moved = count_trainable(network)
+    freeze_below_head(network, frozen=False)
+    return moved
 
 
 def _through_early_stages(study: Study, cut: Cut, pixels: Pixels, *, control: RunControl) -> Inputs:
