@@ -11,6 +11,8 @@ from functools import cache
 import torch
 from torch import nn
 
+SQUARE = 224 * 224  # pixels for which batch sizes were measured
+
 
 @cache
 def choose_device() -> torch.device:
@@ -47,6 +49,11 @@ def forward_batch(device_type: str, *, exact: bool = False) -> int:
     if device_type == "cuda":
         return 64
     return 8 if has_fast_bfloat16(device_type) and not exact else 4
+
+
+def at_once(count: int, *, height: int, width: int) -> int:
+    """How many pictures of this size take the memory of `count` of 224 x 224: at least one, at most `count`."""
+    return max(1, min(count, count * SQUARE // (height * width)))
 
 
 def autocast(device: torch.device, *, exact: bool = False) -> AbstractContextManager[object]:

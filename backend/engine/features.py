@@ -17,7 +17,7 @@ from backend.contracts import Preprocessing, Progress, RunControl
 from backend.data.pages import release_pages
 from backend.data.transforms import normalise
 from backend.engine.activation import activate
-from backend.engine.arithmetic import autocast, forward_batch
+from backend.engine.arithmetic import at_once, autocast, forward_batch
 from backend.engine.network import Network
 
 REPORT_EVERY_S = 1.0
@@ -45,7 +45,8 @@ def extract_features(
         spatial = module.forward_features(batch)  # type: ignore[operator]
         return module.forward_head(spatial, pre_logits=True).float()  # type: ignore[operator,no-any-return]
 
-    source = _Batches(images, places, batch_size or forward_batch(network.device.type))
+    fitting = at_once(forward_batch(network.device.type), height=preprocessing.height, width=preprocessing.width)
+    source = _Batches(images, places, batch_size or fitting)
     rows = _forward(network, source, forward, preprocessing=preprocessing, control=control)
     return np.concatenate(rows).astype(np.float32) if rows else np.zeros((0, network.head.in_features), np.float32)
 
@@ -70,7 +71,8 @@ def predict_probabilities(
     def forward(batch: torch.Tensor) -> torch.Tensor:
         return activate(network.module(batch), network.task)
 
-    source = _Batches(images, places, forward_batch(network.device.type, exact=exact))
+    batch = forward_batch(network.device.type, exact=exact)
+    source = _Batches(images, places, at_once(batch, height=preprocessing.height, width=preprocessing.width))
     rows = _forward(network, source, forward, preprocessing=preprocessing, control=control, exact=exact)
     return np.concatenate(rows) if rows else np.zeros((0, network.num_classes))
 

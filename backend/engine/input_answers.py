@@ -11,11 +11,12 @@ from torch import nn
 
 from backend.contracts import RunControl
 from backend.engine.activation import activate_array
-from backend.engine.arithmetic import autocast
+from backend.engine.arithmetic import at_once, autocast
 from backend.engine.batches import Inputs
 from backend.engine.network import Network
 
 PREDICTED_AT_ONCE = 32  # images
+PIXELS = 4  # dimensions of a batch of maps or pictures [N, C, H, W]
 
 
 def predict_inputs(
@@ -53,12 +54,15 @@ def forward(
 ) -> npt.NDArray[np.float64]:
     """What a part of the network makes of the inputs at `places` [N, ...], without random changes."""
     rows = [np.zeros((0, network.num_classes))]
+    many = PREDICTED_AT_ONCE
+    if len(places) > 1 and (one := inputs.plain(places[:1])).ndim == PIXELS:
+        many = at_once(many, height=one.shape[-2], width=one.shape[-1])
     for module in (network.module, part):
         if isinstance(module, nn.Module):
             module.eval()
     with torch.inference_mode(), autocast(network.device):
-        for start in range(0, len(places), PREDICTED_AT_ONCE):
+        for start in range(0, len(places), many):
             control.check()
-            batch = inputs.plain(places[start : start + PREDICTED_AT_ONCE])
+            batch = inputs.plain(places[start : start + many])
             rows.append(part(batch).double().cpu().numpy())
     return np.concatenate(rows[1:] or rows)

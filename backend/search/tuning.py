@@ -13,6 +13,7 @@ import numpy as np
 
 from backend.contracts import Candidate, EpochRecord, FinetuneSettings, Preprocessing, RunControl
 from backend.data.augmentation_catalogue import chosen_augmentations
+from backend.engine.arithmetic import at_once
 from backend.engine.batches import Inputs, Pixels, TrainingData
 from backend.engine.features import predict_probabilities
 from backend.engine.memory import halving
@@ -148,4 +149,6 @@ def _through_early_stages(study: Study, cut: Cut, pixels: Pixels, *, control: Ru
         size = ViewsSize(count=count, views=views, batch_size=batch_size)
         return compute_activations(pixels, cut, size=size, seed=study.recipe.seed, control=control)
 
-    return halving(compute, BATCH_SIZE, what=f"the early stages of {cut.network.spec.name}")
+    how = pixels.preprocessing
+    batch_size = at_once(BATCH_SIZE, height=how.height, width=how.width)
+    return halving(compute, batch_size, what=f"the early stages of {cut.network.spec.name}")

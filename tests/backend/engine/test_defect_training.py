@@ -11,6 +11,7 @@ import torch
 
 from backend.contracts import FinetuneSettings, LossSettings
 from backend.engine import batch_memory, trainer
+from backend.engine.arithmetic import at_once
 from backend.engine.batch_memory import bytes_per_image, fitting_batch
 from backend.engine.batches import Pixels
 from backend.engine.cbam import insert_cbam
@@ -122,6 +123,11 @@ def test_a_batch_that_memory_does_not_hold_comes_in_equal_parts(tiny, data, monk
     assert fitting_batch(tiny, data.inputs, 8) == 2
     monkeypatch.setattr(batch_memory, "free_memory_mb", lambda: None)
     assert fitting_batch(tiny, data.inputs, 8) == 8
+
+
+@pytest.mark.parametrize(("size", "many"), [((224, 224), 32), ((32, 32), 32), ((256, 1600), 3), ((4096, 4096), 1)])
+def test_large_pictures_are_answered_few_at_a_time(size, many):
+    assert at_once(32, height=size[0], width=size[1]) == many
 
 
 def test_parts_of_a_batch_step_as_often_as_whole_ones(tiny, data, monkeypatch):
