@@ -327,6 +327,32 @@ class SimilarImage(TypedDict):
     similarity: float
 
 
+class ReliabilityBand(TypedDict):
+    """The test images answered with a confidence from `low` up to `high`, and the right answers among them."""
+
+    low: float
+    high: float
+    images: int
+    right: int
+
+
+class HeatmapEvidence(TypedDict):
+    """Shares of a label's probability that are lost: without what its heat map marks, without as much elsewhere."""
+
+    label: str
+    score: float
+    random: float
+    verdict: str
+
+
+class ExplanationAnswer(TypedDict):
+    """A heat map over the image for one class; `heatmap_png` is base64."""
+
+    label: str
+    heatmap_png: str
+    heatmap: HeatmapEvidence
+
+
 class PredictionAnswer(TypedDict):
     """The answer for one image; `heatmap_png` is base64."""
 
@@ -336,6 +362,7 @@ class PredictionAnswer(TypedDict):
     unfamiliarity: float
     latency_ms: float
     heatmap_png: NotRequired[str | None]
+    heatmap: NotRequired[HeatmapEvidence | None]
     similar: NotRequired[list[SimilarImage]]
 
 

@@ -23,6 +23,7 @@ from frontend.answers import (
     AnswerPage,
     CandidateAnswer,
     DatasetAnswer,
+    ExplanationAnswer,
     HealthAnswer,
     JobAnswer,
     ModelAnswer,
@@ -276,11 +277,12 @@ class Client:
                 raise _refusal(response)
             return list(islice(response.iter_lines(), lines))
 
-    def explain(self, model: str, image: bytes, *, class_name: str) -> bytes:
-        """The heat map over the image for one class, as PNG."""
+    def explain(self, model: str, image: bytes, *, class_name: str) -> ExplanationAnswer:
+        """The heat map over the image for one class, and whether it marks what the answer rests on."""
         files = {"file": ("image", image, "application/octet-stream")}
-        path = f"/api/cv/explain/{_segment(model)}"
-        return self._send("POST", path, params={"class_name": class_name}, files=files).content
+        params = {"class_name": class_name, "format": "json"}
+        answer = self._json("POST", f"/api/cv/explain/{_segment(model)}", params=params, files=files)
+        return cast(ExplanationAnswer, answer)
 
     # --- the wire
     def _json(self, method: str, path: str, **request: Any) -> Any:

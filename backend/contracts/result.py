@@ -122,6 +122,15 @@ class TestPredictions(Record):
     thresholds: tuple[float, ...] | None = Field(None, description="By class_names; multi-label only.")
 
 
+class ReliabilityBand(Record):
+    """The test images that were answered with a confidence from `low` up to `high`, and how many answers were right."""
+
+    low: float
+    high: float
+    images: int
+    right: int
+
+
 class LeaderboardRow(Record):
     """One candidate. `accuracy` and `macro_f1` are on test, read once after the ranking by validation stood."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backend.contracts import ModelInfo, utc_now
+from backend.contracts import ModelInfo, TestPredictions, utc_now
 from backend.engine.bundle import save_bundle
 from backend.engine.environment import versions
 from backend.engine.members import Member
+from backend.engine.reference import Reference
+from backend.search.reliability import reliability
 from backend.search.report import TestReading, answers
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
@@ -28,11 +30,24 @@ def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReadi
     )
     info = _describe(study, winner, leader, reading=reading, ids=ids)
     info = info.model_copy(update={"members": tuple(member.described() for member in members)})
-    reference = yardstick(study, winner, leader)
+    reference, told = yardstick(study, winner, leader), answers(study, winner)
+    info = info.model_copy(update={"metrics": {**info.metrics, **_honest(reference, told)}})
     if folder.exists():
         remove_tree(folder)
-    save_bundle(folder, leader.network, info=info, reference=reference, answers=answers(study, winner), members=members)
+    save_bundle(folder, leader.network, info=info, reference=reference, answers=told, members=members)
     return info
+
+
+def _honest(reference: Reference, told: TestPredictions) -> dict[str, object]:
+    """What its confidence has meant, and how surely it knows what it does not know."""
+    return {
+        "reliability": [band.model_dump(mode="json") for band in reliability(told)],
+        "familiarity": {
+            "false_alarms": reference.false_alarms,
+            "measured_on": reference.measured_on,
+            "known_images": len(reference.image_ids),
+        },
+    }
 
 
 def _model_of(trial: Trial) -> TrainedModel:

@@ -27,8 +27,7 @@ def yardstick(study: Study, winner: Trial, model: TrainedModel) -> Reference:
     features were trained is judged by the validation images.
     """
     leader = winner.members[0][0] if winner.members else winner
-    places = study.learnable if model.places is None else model.places
-    features = model.features if model.features is not None else _features(study, model, places)
+    places, features = _learned(study, model)
     if leader.strategy == "probe":
         return build_reference_of_frozen(_known(study, places, features), seed=study.recipe.seed)
     training = np.isin(places, study.train)
@@ -57,8 +56,13 @@ def _known(study: Study, places: Ints, features: npt.NDArray[np.floating]) -> Kn
     )
 
 
-def _features(study: Study, model: TrainedModel, places: Ints) -> npt.NDArray[np.float32]:
-    images = study.images(model.preprocessing)
-    return extract_features(
-        model.network, images, preprocessing=model.preprocessing, places=places, control=study.control
-    )
+def _learned(study: Study, model: TrainedModel) -> tuple[Ints, npt.NDArray[np.floating]]:
+    """Places [P] of images that are not the test's, and their features [P, D]."""
+    if model.features is None:
+        images, places = study.images(model.preprocessing), study.learnable
+        return places, extract_features(
+            model.network, images, preprocessing=model.preprocessing, places=places, control=study.control
+        )
+    places = np.arange(len(study.dataset.items)) if model.places is None else model.places
+    learned = np.isin(places, study.learnable)
+    return places[learned], model.features[learned]

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from frontend.answers import LabelConfidence, ModelAnswer, PredictionAnswer
+from frontend.answers import ExplanationAnswer, HeatmapEvidence, LabelConfidence, ModelAnswer, PredictionAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import pictures, problems
+from frontend.widgets import honesty, pictures, problems
+from frontend.widgets.similar_images import show_similar
 from frontend.widgets.wording import percent, plain
 
 SURE, HALF_SURE = 0.8, 0.5
@@ -44,7 +45,7 @@ def ask(_api: Client, question: Question) -> PredictionAnswer:
 
 
 @st.cache_data(ttl=3600, max_entries=64, show_spinner=False)
-def ask_why(_api: Client, question: Question, class_name: str) -> bytes:
+def ask_why(_api: Client, question: Question, class_name: str) -> ExplanationAnswer:
     """The heat map for one class, once."""
     return _api.explain(question.model_id, question.image, class_name=class_name)
 
@@ -62,21 +63,19 @@ def show_answer(api: Client, model: ModelAnswer, picture: Picture, *, top_k: int
     words, looks = st.columns([2, 3], gap="large")
     with words:
         show_words(answer, picture.name)
+        honesty.explain_confidence(model, answer)
+        honesty.say_familiarity(model, answer)
         show_similar(api, model, answer)
     with looks:
         st.fragment(Looks(api, model, picture, question, answer).show)()
 
 
 def show_words(answer: PredictionAnswer, name: str) -> None:
-    """The label, its bars, and whether the picture is like what the model has learned from."""
+    """The label and its bars."""
     best = answer["predictions"][0]
     st.caption(plain(name))
     st.subheader(f"{plain(best['label'])} · {percent(best['confidence'])}", anchor=False)
     st.html(bars(answer["predictions"]))
-    if answer["unfamiliar"]:
-        st.warning(t("predict.unfamiliar", score=percent(answer["unfamiliarity"], digits=0)), icon=":material/warning:")
-    else:
-        st.caption(t("predict.familiar"))
     st.caption(t("predict.latency", time=f"{answer['latency_ms']:.0f}"))
 
 
@@ -91,17 +90,6 @@ def colour(confidence: float) -> str:
     return AMBER if confidence >= HALF_SURE else GREY
 
 
-def show_similar(api: Client, model: ModelAnswer, answer: PredictionAnswer) -> None:
-    """The training images nearest to the picture."""
-    similar = answer.get("similar") or []
-    if not similar:
-        return
-    st.markdown(t("predict.similar"))
-    addresses = [f"/api/cv/datasets/{model['dataset_id']}/images/{near['image_id']}?size=96" for near in similar]
-    captions = [f"{plain(near['label'])} {near['similarity']:.2f}" for near in similar]
-    pictures.show_row(api, addresses, alt=t("predict.similar_alt"), captions=captions)
-
-
 class Looks(NamedTuple):
     """The picture, and beside it the heat map, laid over as strongly as the slider says. Redraws itself alone."""
 
@@ -113,7 +101,7 @@ class Looks(NamedTuple):
 
     def show(self) -> None:
         name = self.picture.name
-        original, overlay = pictures.for_screen(self.picture.data), self._heatmap()
+        original, (overlay, test) = pictures.for_screen(self.picture.data), self._heatmap()
         if original is None:
             st.caption(t("predict.no_preview"))
             return
@@ -125,23 +113,26 @@ class Looks(NamedTuple):
         mixed = pictures.blend(self.picture.data, overlay, share=strength / 100) or overlay
         left.image(original, width="stretch", caption=t("predict.original"), alt=t("predict.original_alt", name=name))
         right.image(mixed, width="stretch", caption=t("predict.heatmap"), alt=t("predict.heatmap_alt", name=name))
+        honesty.say_evidence(test)
 
-    def _heatmap(self) -> bytes | None:
+    def _heatmap(self) -> tuple[bytes | None, HeatmapEvidence | None]:
         """The heat map that came with the answer, or the one for another class where a person asks for it."""
         encoded = self.answer.get("heatmap_png")
         if not encoded:
-            return None
+            return None, None
+        given = _decoded(encoded), self.answer.get("heatmap")
         best = self.answer["predictions"][0]["label"]
         names = [best, *(name for name in self.model["class_names"] if name != best)]
         key = f"why-{self.picture.number}-{self.model['model_id']}"
         wanted = st.selectbox(t("predict.why"), names, key=key)
         if wanted in (None, best):
-            return _decoded(encoded)
+            return given
         try:
-            return ask_why(self.api, self.question, wanted)
+            why = ask_why(self.api, self.question, wanted)
         except ApiError as error:
             problems.show_problem(error)
-            return _decoded(encoded)
+            return given
+        return _decoded(why["heatmap_png"]), why["heatmap"]
 
 
 def _decoded(encoded: str) -> bytes | None:

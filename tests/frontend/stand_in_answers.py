@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from PIL import Image, ImageDraw
+from stand_in_honesty import HONEST
 
 CLASSES = {"circle": 60, "square": 54, "triangle": 46}
 COLOURS = {"circle": "#0072B2", "square": "#E69F00", "triangle": "#009E73"}
@@ -295,7 +296,7 @@ def model_of(job: dict[str, Any], dataset: dict[str, Any], *, promoted: bool) ->
         "promoted": promoted,
         "dataset_version": 1,
         "macro_f1": results["best_model"]["macro_f1"],
-        "metrics": {"test": results["test"]},
+        "metrics": {"test": results["test"], **HONEST},
         "size_mb": 9.8,
         "state": "promoted" if promoted else "candidate",
         "promoted_at": now() if promoted else None,

@@ -14,7 +14,7 @@ import zipfile
 from typing import Annotated, Any, Self
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image
 from stand_in_answers import (
@@ -57,6 +57,7 @@ class Service:
         self.uploads = 0
         self.step = 0.25
         self.unfamiliar = False
+        self.weak = False
         self.without_answers = False
         self.keys_seen: list[str | None] = []
         self.changes: list[dict[str, Any]] = []
@@ -66,6 +67,10 @@ class Service:
         self.looks = 0
         self.insights: dict[str, Any] = {}
         self.pages_asked: list[dict[str, Any]] = []
+
+    def heatmap_test(self, label: str) -> dict[str, Any]:
+        score, verdict = (0.07, "weak") if self.weak else (0.64, "evidence")
+        return {"label": label, "score": score, "random": 0.09, "verdict": verdict}
 
     def reset(self) -> None:
         self.__init__()  # type: ignore[misc]
@@ -329,6 +334,7 @@ def predict(
         "unfamiliarity": 0.83 if service.unfamiliar else 0.21,
         "latency_ms": 31.4,
         "heatmap_png": base64.b64encode(heat(data)).decode() if explain == "true" else None,
+        "heatmap": service.heatmap_test(answers[0][0]) if explain == "true" else None,
         "similar": [
             {"image_id": f"circle-{n}", "label": "circle", "similarity": 0.98 - 0.02 * n, "dataset_id": dataset_id}
             for n in range(4)
@@ -338,10 +344,18 @@ def predict(
 
 @router.post("/api/cv/explain/{model_id}")
 def explain_class(
-    service: ServiceDep, model_id: str, file: Annotated[UploadFile, File()], class_name: str = ""
-) -> Response:
+    service: ServiceDep,
+    model_id: str,
+    file: Annotated[UploadFile, File()],
+    class_name: str = "",
+    form: Annotated[str, Query(alias="format")] = "png",
+) -> Any:
     service.predictions_asked.append({"model_id": model_id, "class_name": class_name})
-    return Response(heat(file.file.read()), media_type="image/png")
+    drawn = heat(file.file.read())
+    if form == "png":
+        return Response(drawn, media_type="image/png")
+    test = service.heatmap_test(class_name)
+    return {"label": class_name, "heatmap_png": base64.b64encode(drawn).decode(), "heatmap": test}
 
 
 class RunningStandIn:

@@ -88,7 +88,7 @@ def test_an_ensemble_is_saved_with_every_member_and_answers_as_their_average(stu
 def test_the_reference_is_of_the_leading_member_s_features(study, ensemble, settings, tmp_path):
     saved(study, ensemble, tmp_path / "model-1")
     reference = Predictor.open(tmp_path / "model-1", settings=settings).bundle.reference
-    features = ensemble.members[0][0].model.features[study.train]
+    features = ensemble.members[0][0].model.features[np.sort(study.learnable)]
     expected = features / np.linalg.norm(features, axis=1, keepdims=True)
     np.testing.assert_allclose(reference.features, expected, atol=1e-3)
 
@@ -96,6 +96,8 @@ def test_the_reference_is_of_the_leading_member_s_features(study, ensemble, sett
 def test_a_single_winner_has_no_members(study, settings, tmp_path):
     info = saved(study, trained(study, NAMES[0], seed=0), tmp_path / "model-1")
     assert info.members == ()
+    assert sum(band["images"] for band in info.metrics["reliability"]) == len(study.test)
+    assert info.metrics["familiarity"]["measured_on"] == len(study.learnable)
     assert Predictor.open(tmp_path / "model-1", settings=settings).bundle.members == ()
 
 

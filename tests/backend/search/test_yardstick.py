@@ -64,6 +64,11 @@ def test_an_ensemble_is_as_its_leading_member(study, features):
     assert yardstick(study, together, model(features, study.learnable)).measured_on == 50
 
 
+def test_test_images_are_never_known(study):
+    every = np.random.default_rng(0).normal(3.0, 1.0, (IMAGES, 12)).astype(np.float32)
+    assert set(yardstick(study, trial("probe"), model(every)).image_ids) == {f"img-{place:03}" for place in range(50)}
+
+
 def test_copies_are_no_neighbours(study, features):
     twice = np.concatenate([features[:25], features[:25]])
     study.groups = np.concatenate([np.arange(25), np.arange(25), np.arange(25, 35)])
