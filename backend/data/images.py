@@ -172,8 +172,7 @@ def placement(size: tuple[int, int], preprocessing: Preprocessing) -> Placement:
         return Placement(0, 0, width, height)
     ratios = (width / size[0], height / size[1])
     scale = max(ratios) if preprocessing.resize == "crop" else min(ratios)
-    if preprocessing.resize == "pad":
-        scale = min(1.0, scale)
+    scale = min(1.0, scale) if preprocessing.resize == "pad" else scale
     scaled = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     return Placement((width - scaled[0]) // 2, (height - scaled[1]) // 2, *scaled)
 
@@ -185,9 +184,8 @@ def prepare_image(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArr
     # A crop is resized from the part that stays: a very long picture would otherwise be scaled up as a whole.
     box = _kept_box(picture.size, place, preprocessing) if preprocessing.resize == "crop" else None
     target = (min(place.width, preprocessing.width), min(place.height, preprocessing.height))
-    scaled = picture
-    if box is not None or picture.size != target:
-        scaled = picture.resize(target, RESAMPLING[preprocessing.interpolation], box=box)
+    same = box is None and picture.size == target
+    scaled = picture if same else picture.resize(target, RESAMPLING[preprocessing.interpolation], box=box)
     if scaled.size != (preprocessing.width, preprocessing.height):
         fill = tuple(round(255 * channel) for channel in preprocessing.mean)
         canvas = Image.new("RGB", (preprocessing.width, preprocessing.height), fill)

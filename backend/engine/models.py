@@ -190,43 +190,22 @@ _register(
         description="ViT-Small/16 (Steiner et al. 2021): between ViT-Tiny and ViT-Base.",
     )
 )
-_register(
-    ModelSpec(
-        name="convnext_atto",
-        family="convnext",
-        timm_name="convnext_atto",
-        hub_id="timm/convnext_atto.d2_in1k",
-        parameters=3_695_520,
-        input_size=224,
-        cam_layer="stages.3",
-        description="ConvNeXt-Atto: the smallest of its family, for few cores.",
-    )
+_CONVNEXT = ModelSpec(
+    name="convnext_tiny",
+    family="convnext",
+    timm_name="convnext_tiny",
+    hub_id="timm/convnext_tiny.in12k_ft_in1k",
+    parameters=28_589_128,
+    input_size=224,
+    cam_layer="stages.3",
+    description="ConvNeXt-Tiny (Liu et al. 2022): a modern convolutional network; takes pictures of any size.",
 )
-_register(
-    ModelSpec(
-        name="convnext_tiny",
-        family="convnext",
-        timm_name="convnext_tiny",
-        hub_id="timm/convnext_tiny.in12k_ft_in1k",
-        parameters=28_589_128,
-        input_size=224,
-        cam_layer="stages.3",
-        description="ConvNeXt-Tiny (Liu et al. 2022): a modern convolutional network; takes pictures of any size.",
-    )
-)
-_register(
-    ModelSpec(
-        name="convnext_tiny_cbam",
-        family="convnext",
-        timm_name="convnext_tiny",
-        hub_id="timm/convnext_tiny.in12k_ft_in1k",
-        parameters=28_682_708,
-        input_size=224,
-        cam_layer="stages.3",
-        cbam=True,
-        description="ConvNeXt-Tiny with attention over channels and places (CBAM) after stages 3 and 4: for defects.",
-    )
-)
+_SMALLEST = "ConvNeXt-Atto: the smallest of its family, for few cores."
+_ATTENTIVE = "ConvNeXt-Tiny with attention over channels and places (CBAM) after stages 3 and 4: for defects."
+_ATTO = replace(_CONVNEXT, name="convnext_atto", timm_name="convnext_atto", hub_id="timm/convnext_atto.d2_in1k")
+_register(replace(_ATTO, parameters=3_695_520, description=_SMALLEST))
+_register(_CONVNEXT)
+_register(replace(_CONVNEXT, name="convnext_tiny_cbam", cbam=True, parameters=28_682_708, description=_ATTENTIVE))
 
 CBAM_SUFFIX = "_cbam"
 
