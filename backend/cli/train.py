@@ -30,7 +30,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the images in a fine-tune.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     strategy: Annotated[str | None, typer.Option(help="auto, probe or finetune.")] = None,
-    preset: Annotated[str | None, typer.Option(help="fast, balanced or best.")] = None,
+    preset: Annotated[str | None, typer.Option(help="fast, balanced, best or defects.")] = None,
     augmentations: Annotated[str | None, typer.Option(help="Random changes in a fine-tune, by comma.")] = None,
     test_size: Annotated[float | None, typer.Option(help="Share of the images kept for the final test.")] = None,
     time_budget: Annotated[float | None, typer.Option(help="Seconds for the whole run; none: the preset's.")] = None,

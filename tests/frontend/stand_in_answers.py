@@ -210,6 +210,7 @@ def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
             "mean": [0.5, 0.5, 0.5],
             "std": [0.5, 0.5, 0.5],
             "reason": "All images are square (aspect ratio 1.00), so nothing is distorted.",
+            "smallest_defect_px": 12,
         },
         "class_names": labels,
         "recipe": {"dataset_id": dataset["dataset_id"], "num_epochs": 2, "strategy": "auto", "preset": "fast"},

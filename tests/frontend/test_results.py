@@ -105,6 +105,7 @@ def test_the_classes_are_sorted_by_weakness(page):
 def test_split_preparation_and_tracking_are_said(page):
     how = page.main.markdown[-1].value
     assert "102 to train on, 26 to choose by (validation), 31 for the final test; seed 42" in how
+    assert "fewer than 12 pixels" in how
     assert "All images are square" in how
     assert "MLflow has the run `0f3a`" in how
 
