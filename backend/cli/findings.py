@@ -13,7 +13,7 @@ HARDLY = 0.05  # a temperature this near 1 moves a confidence of 80% by about a 
 
 
 def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
-    """Ensemble, uneven classes, confidence, learning curve, suspect labels; `paths` says where an image lies."""
+    """Ensemble, classes, confidence, copies, learning curve, suspect labels; `paths` says where an image lies."""
     members = results["best_model"].get("members")
     if members:
         named = ", ".join(f"{member['name']} ({100 * member['weight']:.0f}%)" for member in members)
@@ -22,6 +22,8 @@ def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
         yield from _imbalance(results["imbalance"])
     if results.get("calibration"):
         yield _confidence(results["calibration"])
+    if results.get("leak"):
+        yield _copies(results["leak"])
     if results.get("learning_curve"):
         points = results["learning_curve"]
         curve = ", ".join(f"{percent(point['accuracy'])} with {point['train_images']}" for point in points)
@@ -50,6 +52,30 @@ def _confidence(found: Plain) -> str:
     losses = f"log-loss {found['log_loss_before']:.3f} to {found['log_loss_after']:.3f}"
     errors = f"calibration error {percent(found['ece_before'])} to {percent(found['ece_after'])}"
     return f"Confidence: {change} to what holds, {judged}: {errors}, {losses}."
+
+
+def _copies(leak: Plain) -> str:
+    """What copies between training and test do to the score, or would have done."""
+    own, chance = leak.get("own"), leak.get("by_chance")
+    if own:
+        return (
+            f"Copies: {own['leaked']} of {own['test_images']} test images have a copy among the images learned from: "
+            f"the folders of your upload put them there.{_with_and_without(own)}"
+        )
+    kept = (
+        f"Copies: {leak['images']} images have an equal or nearly equal one. They were kept on one side, so they do "
+        "not flatter the score."
+    )
+    if not chance:
+        return kept
+    would = f"{chance['leaked']} of {chance['test_images']} test images would have had a copy in training"
+    return f"{kept} Divided by chance, {would}.{_with_and_without(chance)}"
+
+
+def _with_and_without(found: Plain) -> str:
+    if found.get("accuracy") is None or found.get("accuracy_without") is None:
+        return ""
+    return f" Right on {percent(found['accuracy'])} with these images, on {percent(found['accuracy_without'])} without."
 
 
 def _suspects(suspects: Sequence[Plain], paths: Mapping[str, str]) -> Iterator[str]:

@@ -62,7 +62,9 @@ def doubt_labels(
                 f"{len(study.targets):,} images did not fit. It takes at most {MOST_ANSWERS:,} images, and time."
             )
     items = [study.dataset.items[place] for place in places]
-    found = suspect_labels(answers, study.targets[places], items, study.dataset.class_names, accuse=accuse)
+    row_of = {int(place): row for row, place in enumerate(places)}
+    same = [[row_of[place] for place in group if place in row_of] for group in study.split.same]
+    found = suspect_labels(answers, study.targets[places], items, study.dataset.class_names, accuse=accuse, same=same)
     if len(found) > MOST_LISTED:
         notes.append(f"{len(found):,} labels are doubted; the {MOST_LISTED} likeliest mistakes are listed.")
     return found[:MOST_LISTED], notes

@@ -8,7 +8,7 @@ seen no picture: a suspect is a question to a person, not a verdict.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -42,12 +42,14 @@ def suspect_labels(
     class_names: Sequence[str],
     *,
     accuse: Accuse | None = None,
+    same: Iterable[Sequence[int]] = (),
 ) -> tuple[SuspectLabel, ...]:
     """The likeliest mistakes among labels, likeliest first.
 
     `out_of_fold` [N, C] are by models that did not learn from the image; targets [N] and items [N] go with it. Equal
-    pictures under different labels come first: one of those labels is wrong whatever a model thinks. `accuse` says who
-    else is one: `confident_mistakes` unless told otherwise.
+    pictures, and those of a group of near copies (`same`), under different labels come first: one of those labels is
+    wrong whatever a model thinks. `accuse` says who else is one, `confident_mistakes` unless told otherwise; it is not
+    asked about those, so that they take no place of another's.
 
     Raises:
         ValueError: numbers of images or classes do not agree.
@@ -56,9 +58,11 @@ def suspect_labels(
         raise ValueError(
             f"probabilities {out_of_fold.shape}, {len(targets)} targets, {len(items)} items, {len(class_names)} classes"
         )
-    found = contradicted_copies(out_of_fold, targets, [item.digest for item in items])
+    found = contradicted_copies(out_of_fold, targets, _copies([item.digest for item in items], same))
     taken = {place for place, _, _ in found}
-    found += [one for one in (accuse or confident_mistakes)(out_of_fold, targets) if one[0] not in taken]
+    rest = np.array([place for place in range(len(targets)) if place not in taken], dtype=np.intp)
+    others = (accuse or confident_mistakes)(out_of_fold[rest], targets[rest]) if len(rest) else []
+    found += [(int(rest[place]), suggested, confidence) for place, suggested, confidence in others]
     return tuple(
         SuspectLabel(
             image_id=items[place].image_id,
@@ -70,16 +74,23 @@ def suspect_labels(
     )
 
 
-def contradicted_copies(out_of_fold: Floats, targets: Ints, digests: Sequence[str]) -> list[Accused]:
-    """Of equal pictures with different labels, those outvoted by their copies, as (place, suggested class, confidence).
+def _copies(digests: Sequence[str], same: Iterable[Sequence[int]]) -> list[list[int]]:
+    """The groups of near copies, each with the equal files of its members, and the equal files of all others."""
+    group_of = {place: f"group {number}" for number, group in enumerate(same) for place in group}
+    of_digest = {digests[place]: group for place, group in group_of.items()}
+    copies: dict[str, list[int]] = defaultdict(list)
+    for place, digest in enumerate(digests):
+        copies[of_digest.get(digest, digest)].append(place)
+    return list(copies.values())
+
+
+def contradicted_copies(out_of_fold: Floats, targets: Ints, copies: Iterable[list[int]]) -> list[Accused]:
+    """Of copies with different labels, those outvoted by the others, as (place, suggested class, confidence).
 
     Where the copies are as many on both sides, the model's mean probability decides.
     """
-    copies: dict[str, list[int]] = defaultdict(list)
-    for place, digest in enumerate(digests):
-        copies[digest].append(place)
     found = []
-    for places in copies.values():
+    for places in copies:
         labels = targets[places]
         if (labels == labels[0]).all():
             continue

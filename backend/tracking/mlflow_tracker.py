@@ -196,7 +196,7 @@ class _RunRecord:
                 _log(client, self._nested[row.name, row.strategy], metrics=_scores(row))
         interval = dict(zip(("accuracy_ci95_low", "accuracy_ci95_high"), results.test.accuracy_ci95, strict=True))
         scores = results.test.model_dump(exclude={"accuracy_ci95"})
-        _log(client, run_id, metrics={**scores, **interval, "total_seconds": results.total_seconds})
+        _log(client, run_id, metrics={**scores, **interval, **_copies(results), "total_seconds": results.total_seconds})
         for key in ("name", "timm_name", "strategy", "weights"):
             client.set_tag(run_id, f"sightglass.best_{key}", str(getattr(results.best_model, key)))
         client.set_tag(run_id, "sightglass.model_id", results.model_id)
@@ -301,6 +301,17 @@ def _log(
         metrics=[Metric(key, value, now, step) for key, value in known.items()],
         params=[Param(key, value[:LONGEST_PARAM]) for key, value in (params or {}).items()],
     )
+
+
+def _copies(results: Results) -> dict[str, float | None]:
+    """The score with and without test images that have a copy in training, in this division or in one by chance."""
+    if results.leak is None:
+        return {}
+    found: dict[str, float | None] = {"copies_images": results.leak.images}
+    for name, one in (("own", results.leak.own), ("by_chance", results.leak.by_chance)):
+        if one is not None:
+            found |= {f"copies_{name}_{key}": value for key, value in one.model_dump().items()}
+    return found
 
 
 def _scores(row: LeaderboardRow) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import service_fakes
 
 from backend.cli import findings
@@ -44,3 +45,23 @@ def test_confidence_that_needed_no_correction_says_so():
     plain = service_fakes.results_record(**service_fakes.findings()).model_dump(mode="json")
     plain["calibration"]["temperature"] = 0.97
     assert any("needed hardly any correction" in line for line in findings.lines(plain, paths={}))
+
+
+SCORE = {"test_images": 40, "leaked": 8, "accuracy": 0.9, "accuracy_without": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("leak", "words"),
+    [
+        (
+            {"images": 20, "groups": 9, "own": SCORE},
+            ["8 of 40 test images", "folders of your upload", "90.0%", "75.0%"],
+        ),
+        ({"images": 20, "groups": 9, "by_chance": SCORE}, ["20 images", "on one side", "8 of 40", "75.0% without"]),
+        ({"images": 20, "groups": 9}, ["do not flatter the score."]),
+    ],
+)
+def test_copies_and_their_worth_are_said(leak, words):
+    plain = service_fakes.results_record().model_dump(mode="json") | {"leak": leak}
+    [said] = [line for line in findings.lines(plain, paths={}) if line.startswith("Copies")]
+    assert all(word in said for word in words), said

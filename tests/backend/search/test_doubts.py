@@ -42,6 +42,7 @@ def study_of(targets, **control):
         test=np.arange(IMAGES - TEST, IMAGES),
         groups=np.arange(IMAGES),
         num_classes=3,
+        split=SimpleNamespace(same=()),
         balanced=False,
         control=RunControl(**control),
     )

@@ -167,3 +167,39 @@ def test_doubts_never_suggest_a_class_without_images():
     out_of_fold = np.tile([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]], (50, 1))
     out_of_fold[0] = [0.1, 0.1, 0.8]
     assert doubted(out_of_fold, np.tile([0, 1], 50)) == []
+
+
+def left_out(seed, *, images=200):
+    """A good model's answers, uncertain labels on every tenth image."""
+    targets = np.tile(np.arange(3), images)[:images]
+    answers = np.full((images, 3), 0.02)
+    answers[np.arange(images), targets] = 0.96
+    doubtful = np.arange(0, images, 10)
+    answers[doubtful] = 0.02
+    answers[doubtful, targets[doubtful]] = 0.3
+    answers[doubtful, (targets[doubtful] + 1) % 3] = 0.68
+    return answers + np.random.default_rng(seed).random((images, 3)) * 1e-6, targets, set(doubtful.tolist())
+
+
+def test_near_copies_under_two_labels_come_first_and_take_no_place_of_others():
+    answers, targets, doubtful = left_out(0)
+    clear = [place for place in range(200) if place not in doubtful][:60]
+    same = [(clear[at], clear[at + 1]) for at in range(0, 60, 2)]  # neighbours have different labels
+    alone = suspect_labels(answers, targets, items_of(targets), NAMES, accuse=doubted)
+    found = suspect_labels(answers, targets, items_of(targets), NAMES, accuse=doubted, same=same)
+    assert 0 < len(alone) == int(LOOKED_AT * 200)
+    contradicted = {place for group in same for place in group if targets[group[0]] != targets[group[1]]}
+    first = [place for place in places(found) if place in contradicted]
+    assert places(found)[: len(first)] == first
+    assert len(first) == len(contradicted) // 2  # one of each pair
+    others = set(places(found)) - contradicted
+    assert others <= doubtful
+    assert len(others) == int(LOOKED_AT * (200 - len(first)))  # not fewer for the copies
+
+
+def test_an_equal_file_counts_with_the_near_copies_of_its_like():
+    answers, targets, _ = left_out(0, images=30)
+    digests = [f"digest-{place}" for place in range(30)]
+    digests[6] = digests[0]  # 0 and 6 are equal files labelled alike; 1 is a near copy of 0 under another label
+    found = suspect_labels(answers, targets, items_of(targets, digests), NAMES, accuse=lambda *_: [], same=[(0, 1)])
+    assert [(one.image_id, one.suggested) for one in found] == [("img-1", "ant")]

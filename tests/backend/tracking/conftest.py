@@ -58,6 +58,11 @@ def make_results(**changes: object) -> Results:
         "class_names": ("cat $5", "dog $6"),
         "recipe": {},
         "environment": {},
+        "leak": {
+            "images": 6,
+            "groups": 3,
+            "by_chance": {"test_images": 8, "leaked": 2, "accuracy": 0.875, "accuracy_without": 0.75},
+        },
         "total_seconds": 1.0,
     }
     return Results.model_validate({**fields, **changes})

@@ -52,6 +52,7 @@ def test_a_run_ends_well_and_says_where_it_lies(recorded) -> None:
     assert run.data.tags["dataset"] == "pets"
     assert run.data.metrics["accuracy"] == 0.75
     assert run.data.metrics["accuracy_ci95_low"] == pytest.approx(0.3)
+    assert (run.data.metrics["copies_images"], run.data.metrics["copies_by_chance_accuracy_without"]) == (6, 0.75)
 
 
 def test_each_candidate_is_a_nested_run_with_a_metric_for_every_epoch(recorded) -> None:
