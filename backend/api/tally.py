@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from backend.contracts import CONFIDENCE_BINS, ModelInfo, Prediction, PredictionCounts, utc_now
+from backend.contracts import CONFIDENCE_BINS, PredictionCounts, utc_now
 from backend.errors import SightglassError
 from backend.storage.prediction_counts import PredictionLog, sum_of
 from backend.workflows.watch_drift import NO_LABEL
@@ -55,24 +55,6 @@ class PredictionTally:
         if self._thread is not None:
             self._thread.join()
         self.write()
-
-    def count(self, prediction: Prediction) -> None:
-        """One answer of a model."""
-        self.add(
-            prediction.model.model_id,
-            labels=labels_of(prediction),
-            confidence=prediction.predictions[0].confidence,
-            unfamiliar=prediction.unfamiliar,
-        )
-
-    def count_probabilities(self, model: ModelInfo, probabilities: Mapping[str, float]) -> None:
-        """One answer of a model as the probabilities of all its labels; of familiarity it says nothing."""
-        likeliest = max(probabilities, key=lambda label: probabilities[label])
-        labels = [likeliest]
-        if model.thresholds is not None:
-            needed = dict(zip(model.class_names, model.thresholds, strict=True))
-            labels = [label for label, share in probabilities.items() if share >= needed.get(label, 1.0)]
-        self.add(model.model_id, labels=labels, confidence=probabilities[likeliest])
 
     def add(self, model_id: str, *, labels: Sequence[str], confidence: float, unfamiliar: bool | None = None) -> None:
         """One answer: its labels, how sure the model was of the likeliest one (0..1), and whether it knows such."""
@@ -118,11 +100,3 @@ class PredictionTally:
     def _write_now_and_then(self) -> None:
         while not self._stop.wait(self._write_every_s):
             self.write()
-
-
-def labels_of(prediction: Prediction) -> list[str]:
-    """The likeliest label; of a multi-label model, all that are present among those that were asked for (`top_k`)."""
-    present = [one.label for one in prediction.predictions if getattr(one, "present", None)]
-    if any(getattr(one, "present", None) is not None for one in prediction.predictions):
-        return present
-    return [prediction.predictions[0].label]

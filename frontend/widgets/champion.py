@@ -18,7 +18,8 @@ from frontend.widgets.wording import plain
 
 def show(api: Client, results: ResultsAnswer) -> None:
     """Draw the comparison; nothing where the dataset has no other model."""
-    models = [model for model in api.models() if model["dataset_id"] == results["dataset_id"]]
+    in_use = [model for model in api.models() if model.get("state") != "archived"]
+    models = [model for model in in_use if model["dataset_id"] == results["dataset_id"]]
     if len(models) < 2 or results["model_id"] not in {model["model_id"] for model in models}:
         return
     promoted = next((model for model in models if model.get("promoted")), None)

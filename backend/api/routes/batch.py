@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 
-from backend.api.deps import DatasetOrModelId, JobId, ServicesDep
+from backend.api.deps import AuditorDep, DatasetOrModelId, JobId, ServicesDep
 from backend.api.problems import problems
 from backend.api.schemas import JobView, job_view
 from backend.api.uploads import ArchiveRoute, file_router
@@ -23,6 +23,7 @@ LONGEST_FILENAME = 255
 def predict_batch(
     dataset_or_model_id: DatasetOrModelId,
     services: ServicesDep,
+    auditor: AuditorDep,
     file: UploadFile,
     response: Response,
     top_k: Annotated[int, Query(ge=1, le=1000, description="How many labels a row, the likeliest first.")] = 3,
@@ -44,6 +45,7 @@ def predict_batch(
         "top_k": top_k,
     }
     job = services.queue.enqueue(services.verbs.batch_kind, payload, dataset_id=model.dataset_id)
+    auditor.note("predicted_batch", job.job_id, dataset_id=model.dataset_id, detail=f"{model.model_id}, {count} files")
     view = job_view(job, services)
     response.headers["Location"] = view.links.self
     return view

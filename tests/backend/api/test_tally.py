@@ -6,8 +6,8 @@ import pytest
 from service_fakes import model_info, results_record
 
 from backend.api import tally as module
-from backend.api.tally import PredictionTally, labels_of
-from backend.contracts import LabelConfidence, ModelRef, Prediction, PredictionCounts
+from backend.api.tally import PredictionTally
+from backend.contracts import PredictionCounts
 from backend.errors import UnavailableError
 from backend.storage.catalog import Catalog
 from backend.storage.prediction_counts import PredictionLog
@@ -27,14 +27,8 @@ class Log:
         self.told = dict(counts)
 
 
-def prediction(label="cat", confidence=0.93, *, unfamiliar=False):
-    return Prediction(
-        predictions=(LabelConfidence(label=label, confidence=confidence),),
-        model=ModelRef(model_id="md-1", name="resnet18", accuracy=0.9),
-        unfamiliar=unfamiliar,
-        unfamiliarity=0.1,
-        latency_ms=1.0,
-    )
+def count(tally, label="cat", confidence=0.93, *, unfamiliar=False):
+    tally.add("md-1", labels=[label], confidence=confidence, unfamiliar=unfamiliar)
 
 
 def only(log):
@@ -45,7 +39,7 @@ def only(log):
 def test_answers_are_counted_by_label_confidence_and_familiarity():
     tally = PredictionTally(log := Log())
     for confidence in (0.0, 0.05, 0.1, 0.999, 1.0):
-        tally.count(prediction(confidence=confidence, unfamiliar=confidence < 0.06))
+        count(tally, confidence=confidence, unfamiliar=confidence < 0.06)
     tally.add("md-1", labels=["dog"], confidence=0.95)
     tally.write()
     assert only(log) == PredictionCounts(
@@ -59,7 +53,7 @@ def test_a_day_has_counts_of_its_own(monkeypatch):
     tally = PredictionTally(log := Log())
     for day in (1, 2):
         monkeypatch.setattr(module, "utc_now", lambda day=day: datetime(2026, 1, day, 23, 59, tzinfo=UTC))
-        tally.count(prediction())
+        count(tally)
     tally.write()
     assert list(log.told) == [("md-1", "2026-01-01"), ("md-1", "2026-01-02")]
 
@@ -67,10 +61,10 @@ def test_a_day_has_counts_of_its_own(monkeypatch):
 def test_what_could_not_be_written_is_written_later_and_once():
     tally = PredictionTally(log := Log())
     log.broken = True
-    tally.count(prediction())
+    count(tally)
     tally.write()
     log.broken = False
-    tally.count(prediction())
+    count(tally)
     tally.write()
     assert only(log).predictions == 2
     log.told = {}
@@ -80,19 +74,19 @@ def test_what_could_not_be_written_is_written_later_and_once():
 
 def test_it_writes_by_itself_and_at_the_end():
     tally = PredictionTally(log := Log(), write_every_s=0.01)
-    tally.count(prediction())
+    count(tally)
     tally.start()
     assert log.heard.wait(30)
     tally._stop.set()
     tally._thread.join()
-    tally.count(prediction(label="late"))
+    count(tally, label="late")
     tally.close()
     assert only(log).labels == {"late": 1}
 
 
 def test_threads_lose_no_count():
     tally = PredictionTally(log := Log())
-    threads = [threading.Thread(target=lambda: [tally.count(prediction()) for _ in range(500)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [count(tally) for _ in range(500)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,28 +95,13 @@ def test_threads_lose_no_count():
     assert only(log).predictions == 2000
 
 
-def test_a_multi_label_answer_counts_for_each_label_that_is_present():
-    class Several:
-        def __init__(self, **present):
-            self.predictions = [type("L", (), {"label": name, "present": value})() for name, value in present.items()]
-
-    assert labels_of(Several(scratch=True, dent=False, hole=True)) == ["scratch", "hole"]
-    assert labels_of(Several(scratch=False)) == []
-    assert labels_of(prediction()) == ["cat"]
+def test_an_answer_of_several_labels_counts_for_each_and_one_without_any_too():
     tally = PredictionTally(log := Log())
+    tally.add("md-1", labels=["scratch", "hole"], confidence=0.8)
     tally.add("md-1", labels=[], confidence=0.2)
     tally.write()
-    assert only(log).labels == {NO_LABEL: 1}
-
-
-def test_probabilities_alone_count_as_the_answer_that_they_are():
-    tally = PredictionTally(log := Log())
-    tally.count_probabilities(model_info(), {"circle": 0.25, "square": 0.75})
-    several = model_info(task="multilabel", thresholds=(0.2, 0.9))
-    tally.count_probabilities(several, {"circle": 0.25, "square": 0.75})
-    tally.write()
-    assert only(log).labels == {"square": 1, "circle": 1}
-    assert only(log).confidence[7] == 2
+    assert only(log).labels == {"scratch": 1, "hole": 1, NO_LABEL: 1}
+    assert only(log).predictions == 2
 
 
 @pytest.fixture
