@@ -38,7 +38,12 @@ def get_model(model_id: ModelId, services: ServicesDep) -> ModelCard:
 
 @router.post("/models/{model_id}/promote", responses=problems(404, 409))
 def promote_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredModel:
-    """Make a model its dataset's choice and the default of `POST /predict`. 409 while it is archived."""
+    """Make a model its dataset's choice and the default of `POST /predict`. 409 while it is archived.
+
+    It is loaded first, so that no request waits for that, and one that cannot be loaded takes nobody's place.
+    """
+    if services.registry.model(model_id).state == "candidate":
+        services.serving.prepare(model_id)
     return _changed(services.registry.promote(model_id, caller=caller), services)
 
 
@@ -49,7 +54,10 @@ def roll_back_model(dataset_or_model_id: DatasetOrModelId, services: ServicesDep
     A model's id says which promotion is meant: 409 where somebody has taken it back already. A dataset's id stands for
     whichever model is promoted. 409 where none was promoted before.
     """
-    model = services.catalog.resolve_model(dataset_or_model_id)
+    model = services.registry.model(services.catalog.resolve_model(dataset_or_model_id).model_id)
+    back = services.registry.predecessor(model)
+    if back is not None:
+        services.serving.prepare(back)
     return _changed(services.registry.rollback(model.model_id, caller=caller), services)
 
 

@@ -2,11 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from service_fakes import dataset_info, model_info, results_record
 
 from backend.contracts import EnsembleMember, TestPrediction, TestPredictions
+from backend.errors import InputError
 from backend.storage.answers import ANSWERS_FILE, write_answers
 
 MODELS = "/api/cv/models"
@@ -99,6 +101,33 @@ def test_promoting_and_rolling_back_change_who_answers(client, publish, png):
         ("promoted", "md-1", None),
     ]
     assert client.get(f"{MODELS}/md-2/history").json() == history
+
+
+def test_a_model_is_loaded_before_it_takes_a_place(client, services, publish, monkeypatch):
+    loaded = []
+
+    async def prepare(folder):
+        answering = services.catalog.default_model()
+        loaded.append((Path(folder).name, answering.model_id))
+
+    monkeypatch.setattr(services.pool, "prepare", prepare)
+    for number in (1, 2):
+        publish(number)
+    for path in ("md-1/promote", "md-2/promote", "md-2/rollback"):
+        post(client, path)
+    assert loaded == [("md-1", "md-2"), ("md-2", "md-1"), ("md-1", "md-2")]
+
+
+def test_a_model_that_cannot_be_loaded_takes_nobody_s_place(client, services, publish, monkeypatch):
+    async def refuse(folder):
+        raise InputError(f"'{Path(folder).name}' is damaged.")
+
+    publish(1)
+    publish(2)
+    post(client, "md-1/promote")
+    monkeypatch.setattr(services.pool, "prepare", refuse)
+    assert "damaged" in client.post(f"{MODELS}/md-2/promote").json()["detail"]
+    assert [model.model_id for model in services.registry.models(state="promoted")] == ["md-1"]
 
 
 def test_no_request_falls_between_two_promotions(client, services, publish, png):

@@ -15,9 +15,23 @@ from backend.cli.service import Service
 from backend.main import VERBS, create_app
 
 
-class InlinePool:
+class NoPool:
+    """Nothing is predicted here."""
+
+    def watch(self, *, batch, state):
+        pass
+
     def call(self, function, *args, **kwargs):
         return function(*args, **kwargs)
+
+    async def hello(self):
+        return {}
+
+    async def prepare(self, model_folder):
+        pass
+
+    def process_ids(self):
+        return []
 
     def close(self):
         pass
@@ -26,7 +40,7 @@ class InlinePool:
 @pytest.fixture
 def services(settings, monkeypatch):
     """The commands reach a real application, without a port between."""
-    app = create_app(settings, verbs=dataclasses.replace(VERBS, warm_up=service_fakes.do_nothing), pool=InlinePool())
+    app = create_app(settings, verbs=dataclasses.replace(VERBS, warm_up=service_fakes.do_nothing), pool=NoPool())
     with TestClient(app, raise_server_exceptions=False) as client:
 
         def pass_on(request):
