@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from backend.api.schemas import ModelCard
+from pydantic import Field
+
 from backend.api.services import Services
-from backend.contracts import ModelInfo, RegisteredModel, Results, TestScores
+from backend.contracts import ModelInfo, RegisteredModel, Results, SplitSizes, TestScores
 from backend.errors import NotFoundError
 
 DOWNLOADS = ("pth", "onnx", "bundle", "card")
+
+
+class ModelCard(RegisteredModel):
+    """One model with what its training found out, and where to get it."""
+
+    dataset_name: str | None = Field(None, description="None: the dataset is gone.")
+    test: TestScores | None = Field(None, description="Scores on images that it never saw, read once.")
+    split: SplitSizes | None = None
+    notes: tuple[str, ...] = ()
+    trained_by: str | None = Field(None, description="Who started its training; None: before there was an audit log.")
+    rollback_to: str | None = Field(None, description="The model that a rollback of this one would bring back.")
+    downloads: dict[str, str] = Field(description="Addresses of its files, by format.")
 
 
 def model_card(model: RegisteredModel, services: Services) -> ModelCard:

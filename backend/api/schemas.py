@@ -17,11 +17,8 @@ from backend.contracts import (
     ImageItem,
     Job,
     OverrideKey,
-    RegisteredModel,
-    SplitSizes,
     Subset,
     TestPrediction,
-    TestScores,
     VersionChange,
     thumbnail_url,
 )
@@ -106,18 +103,6 @@ class ImageQuery(BaseModel):
     issue: ImageIssue | None = Field(None, description="Only images with this issue, the worst first.")
     offset: int = Field(0, ge=0, le=10**9)
     limit: int = Field(100, ge=1, le=1000)
-
-
-class ModelCard(RegisteredModel):
-    """One model with what its training found out, and where to get it."""
-
-    dataset_name: str | None = Field(None, description="None: the dataset is gone.")
-    test: TestScores | None = Field(None, description="Scores on images that it never saw, read once.")
-    split: SplitSizes | None = None
-    notes: tuple[str, ...] = ()
-    trained_by: str | None = Field(None, description="Who started its training; None: before there was an audit log.")
-    rollback_to: str | None = Field(None, description="The model that a rollback of this one would bring back.")
-    downloads: dict[str, str] = Field(description="Addresses of its files, by format.")
 
 
 class AnswerView(BaseModel):

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api.deps import CallerDep, DatasetOrModelId, ModelId, ServicesDep, check_id
-from backend.api.model_card import model_card
+from backend.api.model_card import ModelCard, model_card
 from backend.api.problems import problems
-from backend.api.schemas import JobView, ModelCard, job_view
+from backend.api.schemas import JobView, job_view
 from backend.api.services import Services
 from backend.contracts import DriftReport, Id, ModelComparison, ModelInfo, ModelState, Promotion, RegisteredModel
 from backend.errors import InputError, NotFoundError
