@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
-from backend.contracts.base import Record
+from backend.contracts.base import Record, numbers_in
 from backend.contracts.dataset import Task
 from backend.errors import RecipeError
 from backend.registry import Registry, nearest
@@ -89,8 +89,8 @@ class LossSettings(Record):
     """
 
     type: LossName = Field("auto", description="auto: cross_entropy for one class a picture, bce for many labels.")
-    alpha: Literal["none", "dynamic"] | Share | tuple[Share, ...] | None = Field(
-        None, description="focal: weight of the rare; a number, one for each class, dynamic, none."
+    alpha: Annotated[Literal["none", "dynamic"] | Share | tuple[Share, ...] | None, BeforeValidator(numbers_in)] = (
+        Field(None, description="focal: weight of the rare; a number, one for each class, dynamic, none.")
     )
     gamma: float | None = Field(None, ge=0, le=20, description="focal: how much less sure answers count; 2 where open.")
     label_smoothing: float | None = Field(None, ge=0, lt=1, description=SMOOTHING)

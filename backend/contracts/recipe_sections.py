@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from backend.contracts.base import Record
+from backend.contracts.base import Record, numbers_in
 
 HeadStart = Literal["solve", "train"]
 SplitRule = Literal["by_test_size", "stratified_70_15_15", "stratified_80_10_10"]
@@ -92,7 +92,7 @@ class ModelSettings(Record):
 class DataSettings(Record):
     """How large the networks see the images, and how these are divided into training, validation and test."""
 
-    resolution: Literal["network", "full"] | tuple[Side, Side] = Field(
+    resolution: Annotated[Literal["network", "full"] | tuple[Side, Side], BeforeValidator(numbers_in)] = Field(
         "network",
         description="network: the size that each network was made for; full: as the images are, nothing scaled, with a "
         "border where sizes differ; or [height, width] in pixels.",

@@ -104,3 +104,21 @@ def test_a_field_and_its_dotted_word_must_agree() -> None:
 def test_a_wrong_word_or_value_is_named_with_the_nearest_right_one(key: str, value: object, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         recipe(overrides={key: value})
+
+
+@pytest.mark.parametrize("written", ["[256, 1600]", "256x1600", "256, 1600", [256, 1600]])
+def test_a_size_may_be_written_as_a_form_or_a_command_line_brings_it(written: object) -> None:
+    assert recipe(overrides={"data.resolution": written}).data.resolution == (256, 1600)
+
+
+def test_weights_may_be_written_as_text() -> None:
+    made = recipe(overrides={"loss.type": "focal", "loss.alpha": "0.9, 0.25,1"})
+
+    assert made.loss.alpha == (0.9, 0.25, 1)
+    assert recipe(overrides={"loss.alpha": "0.25"}).loss.alpha == 0.25
+
+
+def test_a_size_that_no_network_could_see_is_refused() -> None:
+    for wrong in ("16x16", "256", [256, 1600, 3], "10000x10000"):
+        with pytest.raises(RecipeError, match=r"data\.resolution"):
+            recipe(overrides={"data.resolution": wrong})
