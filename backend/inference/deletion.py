@@ -79,7 +79,7 @@ def verdict(label: str, falls: npt.NDArray[np.floating]) -> HeatmapEvidence:
 
 def cells(heat: Heat, grid: tuple[int, int]) -> Heat:
     """The mean heat of each of `grid` (rows, columns) parts of a map [h, w]."""
-    found = functional.adaptive_avg_pool2d(torch.from_numpy(np.ascontiguousarray(heat, dtype=np.float32))[None], grid)
+    found = functional.adaptive_avg_pool2d(torch.from_numpy(np.array(heat, dtype=np.float32))[None], grid)
     return np.asarray(found[0].numpy())
 
 
