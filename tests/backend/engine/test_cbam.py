@@ -7,7 +7,10 @@ import torch
 from scipy.signal import correlate2d
 
 from backend.config import Settings
+from backend.contracts import Preprocessing
 from backend.engine.cbam import Cbam, cbam_names, insert_cbam, load_with_cbam
+from backend.engine.forward import TorchForward, openvino_library
+from backend.engine.forward.openvino_forward import OpenVinoForward, graph_of
 from backend.engine.models import MODELS, find_spec
 from backend.engine.network import count_parameters, create_network
 from backend.errors import RecipeError
@@ -142,3 +145,17 @@ def test_the_file_to_take_away_computes_the_same() -> None:
         for other in (theirs, again):
             other.load_state_dict(ours.state_dict())
             assert torch.equal(other.eval()(picture), expected)
+
+
+@pytest.mark.skipif(openvino_library.openvino_version() is None, reason="OpenVINO is not installed")
+def test_the_library_that_serves_computes_attention_on_a_long_picture_too(settings: Settings) -> None:
+    network = create_network(find_spec(f"{TINY}_cbam"), num_classes=2, settings=settings, seed=1, pooling="max")
+    for name in network.cbam:
+        stirred(network.module.get_submodule(name))  # type: ignore[arg-type]
+    how = Preprocessing(height=32, width=128, resize="pad", mean=network.mean, std=network.std)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 128, 3), dtype=np.uint8)
+
+    converted = OpenVinoForward(graph_of(network, how), arithmetic="fp32", batch=1)(pictures)
+
+    expected = TorchForward(network, how, arithmetic="fp32")(pictures)
+    np.testing.assert_allclose(converted, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
