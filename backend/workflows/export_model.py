@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from backend.config import Settings
 from backend.contracts import Dataset, ModelExport, ModelInfo, Results
-from backend.data.images import open_image
 from backend.data.manifest import load_dataset, require_stored
+from backend.data.pictures import open_picture, where
 from backend.engine.model_folder import load_info
-from backend.errors import ImageError, InputError, NotFoundError
+from backend.errors import InputError, NotFoundError
 from backend.storage.answers import read_answers
 from backend.storage.files import atomic_file
 from backend.storage.folders import folders_of
@@ -74,8 +74,9 @@ def pictures_of(settings: Settings, model: ModelInfo, folder: Path, *, root: Pat
         return
     for path in _paths(dataset, _tested(folder)):
         try:
-            yield open_image(folders.fetch_file(dataset.root, path), max_pixels=settings.max_image_pixels)
-        except ImageError:
+            folders.fetch_file(dataset.root, where(path).file)
+            yield open_picture(dataset.root, path, max_pixels=settings.max_image_pixels)
+        except (InputError, NotFoundError):
             continue
 
 
