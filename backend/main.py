@@ -47,6 +47,7 @@ from backend.storage.files import check_writable, remove_leftovers
 from backend.storage.folders import folders_of
 from backend.storage.uploads import UploadStore
 from backend.workflows import (
+    batch_results,
     candidates,
     change_dataset,
     check_quality,
@@ -80,7 +81,7 @@ VERBS = Verbs(
     list_candidates=candidates.list_candidates,
     list_exports=export_model.list_exports,
     check_archive=predict_batch.check_archive,
-    result_file=predict_batch.result_file,
+    result_file=batch_results.result_file,
     check_timm_names=candidates.check_timm_names,
     open_answerer=predict.open_answerer,
     explain_image=explain.explain_image,

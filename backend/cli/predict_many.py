@@ -78,8 +78,8 @@ def predict_many(many: Many, settings: Settings) -> None:
 
 
 def _here(many: Many, table: Path, settings: Settings) -> str:
+    from backend.workflows.batch_results import FORMATS as FILES
     from backend.workflows.evaluate import find_model
-    from backend.workflows.predict_batch import FORMATS as FILES
     from backend.workflows.predict_batch import predict_into
 
     folder = find_model(many.model)

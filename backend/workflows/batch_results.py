@@ -13,14 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from backend.contracts import ModelInfo
+from backend.config import Settings
+from backend.contracts import BATCH_KIND, Job, ModelInfo
 from backend.data.spreadsheet import plain_cell
+from backend.errors import InputError, NotFoundError
+from backend.storage.folders import folders_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 CSV_FILE, JSON_FILE = "predictions.csv", "predictions.json"
+FORMATS = {"csv": (CSV_FILE, "text/csv; charset=utf-8"), "json": (JSON_FILE, "application/json")}
 BETWEEN_LABELS = ";"
 DIGITS = 6
 
@@ -117,3 +121,28 @@ class ResultWriter:
         else:
             own = [f"{what}_{rank}" for rank in range(1, self._top_k + 1) for what in ("label", "confidence")]
         return ["filename", "predicted", "confidence", *own, "unfamiliar", "error"]
+
+
+def result_file(settings: Settings, job: Job, *, format: str) -> tuple[Path, str]:  # noqa: A002
+    """Where a finished job's table lies, and its media type.
+
+    Raises:
+        InputError: the job makes no table, or there is no such format.
+        NotFoundError: it is not there (yet); the detail says why.
+    """
+    if job.kind != BATCH_KIND:
+        raise InputError(
+            f"Job '{job.job_id}' is a '{job.kind}' and has no table to download; jobs of "
+            "POST /api/cv/predict/{id}/batch have one."
+        )
+    if format not in FORMATS:
+        raise InputError(f"There is no format '{format}'. Allowed: {', '.join(FORMATS)}.")
+    name, media_type = FORMATS[format]
+    folder = settings.predictions_dir / job.job_id
+    if job.state == "succeeded":
+        path = folders_of(settings).fetch(folder) / name
+        if path.is_file():
+            return path, media_type
+        raise NotFoundError(f"The table of job '{job.job_id}' is gone from the data folder; send the pictures again.")
+    why = job.error or job.message
+    raise NotFoundError(f"Job '{job.job_id}' has no table: it is {job.state}. {why}")

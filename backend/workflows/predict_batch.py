@@ -30,17 +30,20 @@ from backend.storage.database import Database
 from backend.storage.files import atomic_directory, remove_tree
 from backend.storage.folders import folders_of
 from backend.storage.uploads import UploadStore
-from backend.workflows.batch_results import CSV_FILE, JSON_FILE, BatchSummary, ResultWriter
+from backend.workflows.batch_results import JSON_FILE, BatchSummary, ResultWriter
 from backend.workflows.mishaps import in_plain_words
 
 if TYPE_CHECKING:
-    from backend.engine.bundle import Bundle
-    from backend.inference.bulk import BulkPredictor, Prepared
+    from backend.inference.predictor import Predictor, Prepared
+    from backend.inference.serving import Answer
+
+    File = tuple[Member, Prepared | str]  # what became of it: a picture as the networks see it, or why there is none
 
 JOB_KIND = BATCH_KIND
-FORMATS = {"csv": (CSV_FILE, "text/csv; charset=utf-8"), "json": (JSON_FILE, "application/json")}
 TOP_K = 3
 MOST_DECODERS = 8
+MOST_FORWARDS = 8
+MOST_AT_ONCE = 32  # pictures a forward pass
 # Batches that are decoded ahead of the one that is answered: enough for decoding never to be waited for.
 AHEAD = 3
 # Pictures above this are decoded one at a time: eight of 100 megapixels would take 2.4 GB.
@@ -104,21 +107,21 @@ def predict_into(
         ArchiveError, TooLargeError: the archive cannot be read, or is not safe to read.
         JobCancelled: through `control`.
     """
-    from backend.engine.arithmetic import set_threads
-    from backend.engine.bundle import load_bundle
+    control.report(Progress(stage="loading", message="Loading the model", progress=0.0))
+    from backend.engine.arithmetic import set_threads  # torch: seconds where nothing has loaded it yet
+    from backend.inference.predictor import Predictor
 
     set_threads(settings.torch_threads)
     limits = ArchiveLimits.from_settings(settings)
-    control.report(Progress(stage="loading", message="Loading the model", progress=0.0))
-    bundle = load_bundle(model, settings=settings)
+    predictor = Predictor.open(model, settings=settings)
     if target.exists():
         remove_tree(target)
     with (
         nullcontext(Folder(source, limits=limits)) if source.is_dir() else open_archive(source, limits=limits) as found,
         atomic_directory(target) as folder,
-        ResultWriter(folder, bundle.info, top_k=top_k) as writer,
+        ResultWriter(folder, predictor.info, top_k=top_k) as writer,
     ):
-        _predict(found, bundle, writer, settings=settings, control=control)
+        _predict(found, predictor, writer, settings=settings, control=control)
     return writer.summary
 
 
@@ -126,7 +129,7 @@ def predict_into(
 class _Decoder:
     """Makes prepared pictures of files; many threads share it."""
 
-    predictor: BulkPredictor
+    predictor: Predictor
     read: Callable[[Member], bytes]
     max_pixels: int
     one_large: threading.Lock
@@ -137,39 +140,39 @@ class _Decoder:
             data = self.read(member) if data is None else data
             large = header_pixels(data) > LARGE_PIXELS
             with self.one_large if large else nullcontext():
-                return self.predictor.prepare(open_image(io.BytesIO(data), max_pixels=self.max_pixels))
+                return self.predictor.prepared(open_image(io.BytesIO(data), max_pixels=self.max_pixels))
         except SightglassError as error:
             return error.detail
 
 
 def _predict(
-    source: MemberSource, bundle: Bundle, writer: ResultWriter, *, settings: Settings, control: RunControl
+    source: MemberSource, predictor: Predictor, writer: ResultWriter, *, settings: Settings, control: RunControl
 ) -> None:
-    from backend.inference.bulk import BATCH, BulkPredictor
-
     total = len(source.members) + len(source.skipped)
-    predictor = BulkPredictor(bundle, count=len(source.members))
     shared = source.shared_reader
     decoder = _Decoder(predictor, (shared or source).read, settings.max_image_pixels, threading.Lock())
     begun = time.perf_counter()
-    with ThreadPoolExecutor(min(MOST_DECODERS, settings.torch_threads), thread_name_prefix="decode") as pool:
+    with (
+        ThreadPoolExecutor(min(MOST_DECODERS, settings.torch_threads), thread_name_prefix="decode") as decoding,
+        ThreadPoolExecutor(MOST_FORWARDS, thread_name_prefix="answer") as answering,
+    ):
         try:
-            for batch in _batches(_decoded(source, decoder, pool, window=AHEAD * BATCH), BATCH):
+            files = _decoded(source, decoder, decoding, window=AHEAD * MOST_AT_ONCE)
+            for batch, answer in _answered(files, predictor, answering):
                 control.check()
-                _answer(batch, predictor, writer)
+                _write(batch, answer, predictor, writer)
                 writer.summary.seconds = time.perf_counter() - begun
                 control.report(_standing(writer.summary, total))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            decoding.shutdown(wait=False, cancel_futures=True)
+            answering.shutdown(wait=False, cancel_futures=True)
             raise
     for skipped in source.skipped:
         writer.failed(skipped.file, skipped.reason)
     writer.summary.seconds = round(time.perf_counter() - begun, 3)
 
 
-def _decoded(
-    source: MemberSource, decoder: _Decoder, pool: ThreadPoolExecutor, *, window: int
-) -> Iterator[tuple[Member, Prepared | str]]:
+def _decoded(source: MemberSource, decoder: _Decoder, pool: ThreadPoolExecutor, *, window: int) -> Iterator[File]:
     """Files with what became of them, in their order; at most `window` are in memory."""
     waiting: deque[tuple[Member, Future[Prepared | str]]] = deque()
     # what cannot be read by several at once (a TAR) is read here, in the order of the archive
@@ -190,23 +193,43 @@ def _read_alone(source: MemberSource, member: Member) -> bytes:
         return b""  # an empty file is a row with an error, too
 
 
-def _batches(
-    files: Iterator[tuple[Member, Prepared | str]], size: int
-) -> Iterator[list[tuple[Member, Prepared | str]]]:
-    while batch := list(islice(files, size)):
-        yield batch
+def _answered(
+    files: Iterator[File], predictor: Predictor, pool: ThreadPoolExecutor
+) -> Iterator[tuple[list[File], Answer | None]]:
+    """Batches in their order, with the answers to what could be read; as many at once as the backend likes."""
+    waiting: deque[tuple[list[File], Future[Answer] | None]] = deque()
+    # asked each time: a faster backend may take over on the way, which likes other batches
+    while batch := list(islice(files, min(MOST_AT_ONCE, max(1, predictor.batch_size)))):
+        while len(waiting) >= min(MOST_FORWARDS, max(1, predictor.lanes)):
+            first, future = waiting.popleft()
+            yield first, None if future is None else future.result()
+        sound = [prepared for _, prepared in batch if not isinstance(prepared, str)]
+        waiting.append((batch, pool.submit(predictor.answer, sound) if sound else None))
+    for last, future in waiting:
+        yield last, None if future is None else future.result()
 
 
-def _answer(batch: list[tuple[Member, Prepared | str]], predictor: BulkPredictor, writer: ResultWriter) -> None:
-    sound = [prepared for _, prepared in batch if not isinstance(prepared, str)]
-    answer = predictor.answer(sound) if sound else None
+def _write(batch: list[File], answer: Answer | None, predictor: Predictor, writer: ResultWriter) -> None:
+    unfamiliar = _unfamiliar(answer, predictor)
     place = 0
     for member, prepared in batch:
         if isinstance(prepared, str) or answer is None:
             writer.failed(member.name, str(prepared))
             continue
-        writer.answered(member.name, answer.probabilities[place], unfamiliar=bool(answer.unfamiliar[place]))
+        writer.answered(member.name, answer.probabilities[place], unfamiliar=unfamiliar[place])
         place += 1
+
+
+def _unfamiliar(answer: Answer | None, predictor: Predictor) -> list[bool]:
+    """Which pictures are unlike the training images; none where there is no yardstick."""
+    reference = predictor.bundle.reference
+    if answer is None:
+        return []
+    if reference is None:
+        return [False] * len(answer.features)
+    from backend.inference.familiarity import assess_many
+
+    return [bool(one) for one in assess_many(reference, answer.features).unfamiliar]
 
 
 def _standing(summary: BatchSummary, total: int) -> Progress:
@@ -216,28 +239,3 @@ def _standing(summary: BatchSummary, total: int) -> Progress:
         message=f"{summary.images} of {total} pictures, {rate:.0f} images/s",
         progress=summary.images / total,
     )
-
-
-def result_file(settings: Settings, job: Job, *, format: str) -> tuple[Path, str]:  # noqa: A002
-    """Where a finished job's table lies, and its media type.
-
-    Raises:
-        InputError: the job makes no table, or there is no such format.
-        NotFoundError: it is not there (yet); the detail says why.
-    """
-    if job.kind != JOB_KIND:
-        raise InputError(
-            f"Job '{job.job_id}' is a '{job.kind}' and has no table to download; jobs of "
-            "POST /api/cv/predict/{id}/batch have one."
-        )
-    if format not in FORMATS:
-        raise InputError(f"There is no format '{format}'. Allowed: {', '.join(FORMATS)}.")
-    name, media_type = FORMATS[format]
-    folder = settings.predictions_dir / job.job_id
-    if job.state == "succeeded":
-        path = folders_of(settings).fetch(folder) / name
-        if path.is_file():
-            return path, media_type
-        raise NotFoundError(f"The table of job '{job.job_id}' is gone from the data folder; send the pictures again.")
-    why = job.error or job.message
-    raise NotFoundError(f"Job '{job.job_id}' has no table: it is {job.state}. {why}")

@@ -15,7 +15,8 @@ from backend.contracts import Job, ModelInfo, Preprocessing, RunControl
 from backend.errors import ArchiveError, InputError, JobCancelled, NotFoundError
 from backend.storage.uploads import UploadStore
 from backend.workflows import predict_batch
-from backend.workflows.predict_batch import check_archive, predict_into, result_file, run_job
+from backend.workflows.batch_results import result_file
+from backend.workflows.predict_batch import check_archive, predict_into, run_job
 
 CLASSES = ("bag", "boot", "=shirt")
 
