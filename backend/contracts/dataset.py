@@ -67,7 +67,7 @@ class ImageItem:
 
     path: where its bytes lie, relative to the dataset's folder; only `backend.data.pictures` reads it.
     subset: the part that the upload itself put the image into. added_in: the dataset's version in which it came.
-    first_label: the label it came with, where it was changed since.
+    first_label: the label it came with, where it was changed since; first_labels: all of them, where an image has several.
     file: its name in the upload, with folders; unknown of older datasets.
     """
 
@@ -82,6 +82,7 @@ class ImageItem:
     subset: Subset | None = None
     added_in: int = 1
     first_label: str | None = None
+    first_labels: tuple[str, ...] | None = None
     facts: ImageFacts | None = None
 
     def model_copy(self, *, update: Mapping[str, Any]) -> ImageItem:
@@ -156,6 +157,10 @@ class Split(Record):
         (), description="Test places with a copy in train or val: only where the upload's own folders put them there."
     )
     same: tuple[tuple[int, ...], ...] = Field((), description="Places of equal and nearly equal pictures, by group.")
+    together: tuple[tuple[int, ...], ...] = Field(
+        (), description="Places that a rule of the recipe keeps on one side, copies joined in, by group."
+    )
+    grouped_by: str | None = Field(None, description="That rule, where there is one.")
 
 
 ResizeMode = Literal["squash", "letterbox", "crop", "pad"]

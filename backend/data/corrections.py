@@ -96,7 +96,9 @@ def _relabelled(item: ImageItem, labels: Labels | None, task: Task) -> ImageItem
     main = labels[0] if labels else ""
     update: dict[str, object] = {"label": main, "first_label": None if main == first else first}
     if task == "multilabel":
+        came_with = item.labels if item.first_labels is None else item.first_labels
         update["labels"] = labels
+        update["first_labels"] = None if labels == came_with else came_with
     return item.model_copy(update=update)
 
 

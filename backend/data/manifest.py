@@ -142,12 +142,23 @@ def require_classes(info: DatasetInfo, classes: Sequence[str]) -> None:
 def restrict_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     """Return the dataset reduced to some of its classes; the order given here does not matter.
 
+    A multi-label one keeps all its images: those that carry none of the labels show what their absence looks like.
+
     Raises:
         RecipeError: as `require_classes`.
     """
     require_classes(dataset.info, classes)
     wanted = set(classes)
+    if dataset.info.task == "multilabel":
+        return dataset.with_items(_with_labels(item, wanted) for item in dataset.items)
     return dataset.with_items(item for item in dataset.items if item.label in wanted)
+
+
+def _with_labels(item: ImageItem, wanted: set[str]) -> ImageItem:
+    """The image with some of its labels; it is still divided by all that it came with."""
+    kept = tuple(label for label in item.labels if label in wanted)
+    came_with = item.labels if item.first_labels is None else item.first_labels
+    return item.model_copy(update={"labels": kept, "label": kept[0] if kept else "", "first_labels": came_with})
 
 
 def _listed(names: Sequence[str], *, most: int = 20) -> str:

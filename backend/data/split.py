@@ -66,8 +66,8 @@ def stratified_split(dataset: Dataset, *, test_size: float, val_size: float = 0.
         DatasetError: a class has fewer than 3 different pictures.
         RecipeError: a share is not between 0 and 1.
     """
-    _check_share("test_size", test_size)
-    _check_share("val_size", val_size)
+    check_share("test_size", test_size)
+    check_share("val_size", val_size)
     shares = _Shares(test=test_size, val=val_size, seed=seed)
     division = _Division((*dataset.items, *dataset.excluded))
     same: list[Group] = []
@@ -85,38 +85,29 @@ def stratified_split(dataset: Dataset, *, test_size: float, val_size: float = 0.
         val=val,
         test=test,
         seed=seed,
-        leaked=_straddling(mine, division.part_of),
+        leaked=straddling(mine, division.part_of),
         same=tuple(group for group in mine if len(group) > 1),
     )
-
-
-def require_multiclass(info: DatasetInfo) -> None:
-    """Raise where an image may have several classes.
-
-    Raises:
-        DatasetError: this version trains on one class for each image.
-    """
-    if info.task == "multilabel":
-        raise DatasetError(
-            f"The dataset '{info.name}' is multi-label: an image may have several classes, or none. It can be looked "
-            "at and corrected, but this version trains multi-class models only: one class for each image."
-        )
 
 
 def require_enough(info: DatasetInfo, classes: Sequence[str] | None = None) -> None:
     """Raise where a class cannot be divided, as far as its count alone tells; copies are found when it is divided.
 
     Raises:
-        DatasetError: a class has fewer than 3 images (names the class and the count), or the dataset is multi-label.
+        DatasetError: a class has fewer than 3 images (names the class and the count).
     """
-    require_multiclass(info)
     for label in classes or info.class_names:
         count = info.class_counts[label]
         if count < LEAST_IMAGES:
             raise DatasetError(_too_few(label, count, different=count))
 
 
-def _check_share(name: str, value: float) -> None:
+def check_share(name: str, value: float) -> None:
+    """Raise where a share is none.
+
+    Raises:
+        RecipeError: it is not between 0 and 1.
+    """
     if not 0 < value < 1:
         raise RecipeError(f"'{name}' is {value}; it must lie between 0 and 1, as 0.2 for a fifth of the images.")
 
@@ -163,17 +154,16 @@ def _free_groups(division: _Division, newcomers: set[int], same: Sequence[Group]
         by_class[label].append(tuple(sorted(places)))
     for label, groups in by_class.items():
         if len(groups) < LEAST_IMAGES:
-            by_class[label] = _equal_files(division, groups)
+            by_class[label] = [equal for group in groups for equal in equal_files(division.items, group)]
         by_class[label].sort(key=lambda group: min(division.items[place].digest for place in group))
     return by_class
 
 
-def _equal_files(division: _Division, groups: Sequence[Group]) -> list[Group]:
-    """Groups of near copies taken apart into equal files."""
+def equal_files(items: Sequence[ImageItem], group: Group) -> list[Group]:
+    """A group of near copies taken apart into equal files."""
     by_digest: dict[str, list[int]] = defaultdict(list)
-    for group in groups:
-        for place in group:
-            by_digest[division.items[place].digest].append(place)
+    for place in group:
+        by_digest[items[place].digest].append(place)
     return [tuple(places) for places in by_digest.values()]
 
 
@@ -248,7 +238,7 @@ def _was_divided_whole(division: _Division, label: str) -> bool:
     return all(division.counts[label, part] for part in PARTS)
 
 
-def _straddling(groups: Iterable[Group], part_of: Mapping[int, Subset]) -> tuple[int, ...]:
+def straddling(groups: Iterable[Group], part_of: Mapping[int, Subset]) -> tuple[int, ...]:
     """Test places whose copies lie in train or val."""
     return tuple(
         sorted(
