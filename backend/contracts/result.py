@@ -183,6 +183,7 @@ class LearningCurvePoint(Record):
     accuracy_ci95: tuple[float, float]
     macro_f1: float
     mean_average_precision: float | None = Field(None, description="Multi-label only.")
+    noise: float | None = Field(None, description="Half the width of its 95% interval; multi-label only.")
 
 
 class Calibration(Record):

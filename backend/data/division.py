@@ -190,11 +190,11 @@ def _require_all_parts(division: _Division, dataset: Dataset, *, grouped: str) -
         if not missing:
             continue
         count = sum(parts[label].values())
-        rule = f" that data.group_by '{grouped}' can tell apart" if grouped else " that are not copies of each other"
+        apart = f"that data.group_by '{grouped}' can tell apart" if grouped else "that are not copies of each other"
         raise DatasetError(
-            f"The {word} '{label}' is on {count} image{'' if count == 1 else 's'}, and {' and '.join(missing)} got none "
-            f"of them. It must be on at least {LEAST_IMAGES}{rule}: one each for training, validation and test. Add "
-            f"images, or choose the {word}{'es' if word == 'class' else 's'} without it."
+            f"The {word} '{label}' is on {count} image{'' if count == 1 else 's'}, and {' and '.join(missing)} got "
+            f"none of them. It must be on at least {LEAST_IMAGES} {apart}: one each for training, validation and test. "
+            f"Add images, or choose the {word}{'es' if word == 'class' else 's'} without it."
         )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from backend.contracts import Dataset, ImageItem
 
-Targets: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.floating]
+Targets: TypeAlias = npt.NDArray[Any]  # int64 [N], or float32 [N, C] of 0 and 1
 
 
 def target_array(dataset: Dataset) -> Targets:
@@ -48,3 +48,16 @@ def images_by_class(targets: npt.NDArray[Any], num_classes: int) -> npt.NDArray[
     if is_multilabel(targets):
         return np.asarray((targets > 0).sum(axis=0), dtype=np.int64)
     return np.asarray(np.bincount(targets.astype(np.int64), minlength=num_classes), dtype=np.int64)
+
+
+def strata(targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """One number an image [N], by which images are sampled and dealt out fairly: its class, or its rarest label.
+
+    Of a label matrix the rarest label that the image carries, among equally rare ones the first; C where it has none.
+    """
+    if not is_multilabel(targets):
+        return np.asarray(targets, dtype=np.int64)
+    present = targets > 0
+    rarity = np.argsort(np.argsort(present.sum(axis=0), kind="stable"), kind="stable")  # 0 is the rarest
+    ranks = np.where(present, rarity, targets.shape[1])
+    return np.asarray(np.where(present.any(axis=1), ranks.argmin(axis=1), targets.shape[1]), dtype=np.int64)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import RunControl
+from backend.data.targets import Targets, is_multilabel
 from backend.engine.probe import HeadPlan, LinearHead, fit_probe
 from backend.storage.files import atomic_write
 
@@ -32,7 +33,7 @@ DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError)
 
 def remembered_probe(
     features: Floats,
-    targets: Ints,
+    targets: Targets,
     *,
     num_classes: int,
     plan: HeadPlan,
@@ -46,7 +47,7 @@ def remembered_probe(
         JobCancelled: through `control`, between fits.
     """
     path = cache_dir / FOLDER / f"{_key(features, targets, num_classes=num_classes, plan=plan)}.npz"
-    known = _read(path)
+    known = _read(path, several=is_multilabel(targets))
     if known is not None:
         return known
     head = fit_probe(features, targets, num_classes=num_classes, plan=plan, control=control)
@@ -62,17 +63,17 @@ def remembered_probe(
     return head
 
 
-def _key(features: Floats, targets: Ints, *, num_classes: int, plan: HeadPlan) -> str:
+def _key(features: Floats, targets: Targets, *, num_classes: int, plan: HeadPlan) -> str:
     digest = hashlib.blake2b(digest_size=16)
     settings = (LAYOUT_VERSION, version("scipy"), num_classes, plan.folds, plan.seed, plan.balanced)
-    digest.update(repr((settings, features.shape, str(features.dtype))).encode())
+    digest.update(repr((settings, features.shape, str(features.dtype), *targets.shape[1:])).encode())
     for array in (features, np.asarray(targets, dtype=np.int64), plan.groups):
         if array is not None:
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def _read(path: Path) -> LinearHead | None:
+def _read(path: Path, *, several: bool) -> LinearHead | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             regularisation, cv_accuracy = content["figures"].tolist()
@@ -82,6 +83,7 @@ def _read(path: Path) -> LinearHead | None:
                 regularisation=regularisation,
                 cv_accuracy=cv_accuracy,
                 out_of_fold=content["out_of_fold"],
+                task="multilabel" if several else "multiclass",
             )
     except FileNotFoundError:
         return None

@@ -1,18 +1,23 @@
 """Scores of predictions. Pure numpy; it knows no network.
 
-Probabilities are [N, C], targets [N] class indices. A class may be absent from truth and predictions alike.
+Probabilities are [N, C], targets [N] class indices; a class may be absent from truth and predictions alike. Where an
+image may have several labels, targets are [N, C] of 0 and 1, and `engine.label_metrics` answers in the same words.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.contracts import ClassScore, ConfusionMatrix, TestScores
+from backend.contracts import ClassScore, ConfusionMatrix, LabelConfusion, RankBy, TestScores
+from backend.data.targets import Targets, is_multilabel
+from backend.engine import label_metrics
+from backend.engine.thresholds import decide
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -24,19 +29,38 @@ SMALLEST = 1e-12  # a probability of 0 for the truth costs 27.6 nats, not infini
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Scores, and the tables behind them. Counts are images."""
+    """Scores, and the tables behind them. Counts are images. `label_confusion` is multi-label only, and then all."""
 
     test: TestScores
-    confusion_matrix: ConfusionMatrix
+    confusion_matrix: ConfusionMatrix | None
     per_class: tuple[ClassScore, ...]
+    label_confusion: tuple[LabelConfusion, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON with the field names of the API's results; a table that does not fit the task is left out."""
+        tables: dict[str, Any] = {"test": self.test.model_dump(mode="json", exclude_none=True)}
+        tables["per_class"] = [score.model_dump(mode="json", exclude_none=True) for score in self.per_class]
+        if self.confusion_matrix is not None:
+            tables["confusion_matrix"] = self.confusion_matrix.model_dump(mode="json")
+        if self.label_confusion:
+            tables["label_confusion"] = [one.model_dump(mode="json") for one in self.label_confusion]
+        return tables
 
 
-def evaluate(probabilities: Floats, targets: Ints, class_names: Sequence[str]) -> Evaluation:
-    """Score predictions on held-out images.
+def evaluate(
+    probabilities: Floats,
+    targets: Targets,
+    class_names: Sequence[str],
+    *,
+    thresholds: Sequence[float] | None = None,
+) -> Evaluation:
+    """Score predictions on held-out images; `thresholds` [C] are a multi-label model's.
 
     Raises:
-        ValueError: shapes do not agree, or there is no image.
+        ValueError: shapes do not agree, there is no image, or a multi-label model has no thresholds.
     """
+    if is_multilabel(targets):
+        return _evaluate_labels(probabilities, targets, class_names, thresholds=thresholds)
     probabilities, targets = _checked(probabilities, targets, len(class_names))
     matrix = confusion_counts(probabilities.argmax(axis=1), targets, num_classes=len(class_names))
     correct = int(np.trace(matrix))
@@ -55,26 +79,65 @@ def evaluate(probabilities: Floats, targets: Ints, class_names: Sequence[str]) -
     )
 
 
-def accuracy(probabilities: Floats, targets: Ints) -> float:
-    """Share of images whose most probable class is the true one."""
+def accuracy(probabilities: Floats, targets: Targets) -> float:
+    """Share of images whose most probable class is the true one, or of which every label is right."""
+    if is_multilabel(targets):
+        return label_metrics.subset_accuracy(probabilities, targets)
     return float((probabilities.argmax(axis=1) == targets).mean())
 
 
-def macro_f1(probabilities: Floats, targets: Ints) -> float:
+def right_answers(probabilities: Floats, targets: Targets) -> npt.NDArray[np.bool_]:
+    """Which images are answered right [N]: the class, or every label."""
+    if is_multilabel(targets):
+        return np.asarray(label_metrics.mistakes(probabilities, targets) == 0)
+    return np.asarray(probabilities.argmax(axis=1) == targets)
+
+
+def macro_f1(probabilities: Floats, targets: Targets) -> float:
     """Mean F1 over the classes that occur in truth or predictions, each counting alike."""
+    if is_multilabel(targets):
+        return label_metrics.macro_f1(probabilities, targets)
     matrix = confusion_counts(probabilities.argmax(axis=1), targets, num_classes=probabilities.shape[1])
     occurs = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
     return float(_f1(matrix)[occurs].mean())
 
 
-def log_loss(probabilities: Floats, targets: Ints, *, weights: Floats | None = None) -> float:
-    """Mean negative log-likelihood of the truth, in nats; `weights` [N] say how much each image counts."""
+def mean_average_precision(probabilities: Floats, targets: Targets) -> float:
+    """Mean over classes of the average precision; of class indices each class against all others."""
+    if not is_multilabel(targets):
+        targets = np.eye(probabilities.shape[1])[np.asarray(targets, dtype=np.int64)]
+    return label_metrics.mean_average_precision(probabilities, targets)
+
+
+def score_by(by: RankBy) -> Callable[[Floats, Targets], float]:
+    """The score that ranks; higher is better."""
+    return {"accuracy": accuracy, "macro_f1": macro_f1, "mean_average_precision": mean_average_precision}[by]
+
+
+def image_losses(probabilities: Floats, targets: Targets) -> Floats:
+    """Negative log-likelihood of the truth of each image [N], in nats; of several labels their mean."""
+    if is_multilabel(targets):
+        truth = label_metrics.truth_probability(probabilities, targets)
+        return np.asarray(-np.log(np.clip(truth, SMALLEST, 1.0)).mean(axis=1))
+    chosen = probabilities[np.arange(len(targets)), targets]
+    return np.asarray(-np.log(np.clip(chosen, SMALLEST, 1.0)))
+
+
+def log_loss(probabilities: Floats, targets: Targets, *, weights: Floats | None = None) -> float:
+    """Mean negative log-likelihood of the truth, in nats; `weights` [N] say how much each image counts.
+
+    Of several labels the mean over them; weights are then [N, C].
+    """
+    if is_multilabel(targets):
+        return label_metrics.binary_log_loss(probabilities, targets, weights=weights)
     chosen = probabilities[np.arange(len(targets)), targets]
     return float(np.average(-np.log(np.clip(chosen, SMALLEST, 1.0)), weights=weights))
 
 
-def expected_calibration_error(probabilities: Floats, targets: Ints) -> float:
+def expected_calibration_error(probabilities: Floats, targets: Targets) -> float:
     """Mean gap between confidence and accuracy over 15 equal-width bins (Guo et al. 2017, "On Calibration")."""
+    if is_multilabel(targets):
+        return label_metrics.calibration_error(probabilities, targets)
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == targets
     bins = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
@@ -100,6 +163,31 @@ def confusion_counts(predicted: Ints, targets: Ints, *, num_classes: int) -> npt
     """Counts [C, C]: rows are the truth, columns the prediction."""
     flat = np.bincount(targets * num_classes + predicted, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
+
+
+def _evaluate_labels(
+    probabilities: Floats, targets: Targets, class_names: Sequence[str], *, thresholds: Sequence[float] | None
+) -> Evaluation:
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if not len(targets) or probabilities.shape != targets.shape or targets.shape[1] != len(class_names):
+        raise ValueError(f"probabilities {probabilities.shape}, targets {targets.shape}, {len(class_names)} labels")
+    if thresholds is None:
+        raise ValueError("a model of several labels has a threshold for each")
+    present = decide(probabilities, thresholds)
+    right = int((label_metrics.mistakes(probabilities, targets, present) == 0).sum())
+    scores = TestScores(
+        accuracy=right / len(targets),
+        accuracy_ci95=wilson_interval(right, len(targets)),
+        macro_f1=label_metrics.macro_f1(probabilities, targets, present),
+        log_loss=log_loss(probabilities, targets),
+        expected_calibration_error=expected_calibration_error(probabilities, targets),
+        subset_accuracy=right / len(targets),
+        micro_f1=label_metrics.micro_f1(present, targets),
+        hamming_loss=label_metrics.hamming_loss(present, targets),
+        mean_average_precision=mean_average_precision(probabilities, targets),
+    )
+    per_class, tables = label_metrics.label_tables(probabilities, targets, class_names, thresholds, present)
+    return Evaluation(test=scores, confusion_matrix=None, per_class=per_class, label_confusion=tables)
 
 
 def _per_class(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> tuple[ClassScore, ...]:

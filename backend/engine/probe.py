@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from backend.contracts import RunControl
+from backend.contracts import RunControl, Task
 from backend.data.imbalance import is_imbalanced
+from backend.data.targets import Targets, images_by_class, is_multilabel
 from backend.engine.linear import (
     JUDGED_TOLERANCE,
     LinearPath,
@@ -64,6 +65,7 @@ class LinearHead:
         regularisation: the chosen C, as scikit-learn's LogisticRegression has it; smaller is stronger.
         cv_accuracy: share of images that are right out of fold.
         out_of_fold: [N, C] probabilities, each by a head that did not learn from that image.
+        task: whether an image has one class, or any number of labels.
     """
 
     weight: Floats
@@ -71,21 +73,22 @@ class LinearHead:
     regularisation: float
     cv_accuracy: float
     out_of_fold: Floats
+    task: Task = "multiclass"
 
     def probabilities(self, features: Floats) -> Floats:
         """Class probabilities [N, C] for features [N, D]."""
-        return predict_linear((self.weight, self.bias), features)
+        return predict_linear((self.weight, self.bias), features, self.task)
 
 
 def fit_probe(
     features: Floats,
-    targets: Ints,
+    targets: Targets,
     *,
     num_classes: int,
     plan: HeadPlan | None = None,
     control: RunControl | None = None,
 ) -> LinearHead:
-    """Fit a linear head on features [N, D] and class indices [N].
+    """Fit a linear head on features [N, D] and class indices [N], or labels [N, C].
 
     C is the one with the smallest out-of-fold log-loss: it moves smoothly where accuracy, on few images, jumps.
 
@@ -104,13 +107,14 @@ def fit_probe(
         regularisation=strength,
         cv_accuracy=accuracy(out_of_fold, problem.targets),
         out_of_fold=out_of_fold,
+        task=problem.task,
     )
 
 
 def solve_head(
     network: Network,
     features: Floats,
-    targets: Ints,
+    targets: Targets,
     *,
     plan: HeadPlan | None = None,
     control: RunControl | None = None,
@@ -150,16 +154,18 @@ def copy_head(network: Network, weight: Floats, bias: Floats) -> None:
         classifier.bias.copy_(torch.from_numpy(bias))
 
 
-def _pose(features: Floats, targets: Ints, num_classes: int, plan: HeadPlan) -> _Problem:
-    targets = np.asarray(targets, dtype=np.int64)
-    counts = np.bincount(targets, minlength=num_classes)
+def _pose(features: Floats, targets: Targets, num_classes: int, plan: HeadPlan) -> _Problem:
+    several = is_multilabel(targets)
+    targets = np.asarray(targets, dtype=np.float32 if several else np.int64)
+    counts = images_by_class(targets, num_classes)
     if len(counts) > num_classes or counts.min() < 2:
         raise DatasetError(
             f"Class number {int(counts.argmin())} has {int(counts.min())} images to learn from; each class needs at "
             "least 2. Add images or leave the class out."
         )
     if plan.balanced is None:
-        plan = replace(plan, balanced=is_imbalanced(counts))
+        # rare labels have thresholds of their own; weights would only spoil what probabilities mean
+        plan = replace(plan, balanced=not several and is_imbalanced(counts))
     return _Problem(features, targets, num_classes, replace(plan, folds=sensible_folds(len(targets), plan.folds)))
 
 
@@ -168,9 +174,13 @@ class _Problem:
     """Features, targets, and how heads are fitted on them."""
 
     features: Floats
-    targets: Ints
+    targets: Targets
     num_classes: int
     plan: HeadPlan
+
+    @property
+    def task(self) -> Task:
+        return "multilabel" if is_multilabel(self.targets) else "multiclass"
 
     @property
     def balanced(self) -> bool:
@@ -191,7 +201,7 @@ class _Problem:
             for number, (learn, held_out) in enumerate(folds):
                 control.check()
                 path = paths.pop(number, None) or self._judged(learn)
-                out[held_out] = predict_linear(path.fit(strength), self.features[held_out])
+                out[held_out] = predict_linear(path.fit(strength), self.features[held_out], self.task)
                 if len(strengths) > 1:  # each holds a copy of its rows: 340 MB of 100,000 images
                     paths[number] = path
             yield out
@@ -206,9 +216,12 @@ class _Problem:
         )
 
     def weights(self) -> Floats | None:
-        """How much each image counts in a score [N]: where every class has the same say; else None."""
+        """How much each image counts in a score [N], or [N, C]: where every class has the same say; else None."""
         if not self.balanced:
             return None
+        if self.task == "multilabel":
+            shares = np.clip(self.targets.mean(axis=0), 1e-9, 1 - 1e-9)
+            return np.asarray(np.where(self.targets > 0, 0.5 / shares, 0.5 / (1 - shares)))
         return 1.0 / np.bincount(self.targets, minlength=self.num_classes)[self.targets]
 
     def sample(self, count: int) -> _Problem:

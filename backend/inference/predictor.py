@@ -87,7 +87,7 @@ class Predictor:
         return found
 
     def probabilities(self, images: Sequence[Picture]) -> npt.NDArray[np.float64]:
-        """Class probabilities [N, C] in the order of `class_names`; each row sums to 1."""
+        """Probabilities [N, C] in the order of `class_names`; a row sums to 1 where an image has one class."""
         rows = [answer.probabilities for answer in self._answers(images)]
         return np.concatenate(rows) if rows else np.zeros((0, len(self.class_names)))
 
@@ -178,9 +178,15 @@ class Predictor:
         ]
 
     def _labels(self, row: npt.NDArray[np.float64], count: int) -> tuple[LabelConfidence, ...]:
-        names = self.bundle.info.class_names
-        best = np.argsort(-row, kind="stable")[:count]
-        return tuple(LabelConfidence(label=names[i], confidence=float(row[i])) for i in best)
+        """The likeliest; where a picture may carry several labels all of them, each with whether it is present."""
+        names, thresholds = self.bundle.info.class_names, self.bundle.info.thresholds
+        best = np.argsort(-row, kind="stable")
+        if thresholds is None:
+            return tuple(LabelConfidence(label=names[i], confidence=float(row[i])) for i in best[:count])
+        return tuple(
+            LabelConfidence(label=names[i], confidence=float(row[i]), present=bool(row[i] >= thresholds[i]))
+            for i in best
+        )
 
 
 def _prepared(pictures: Sequence[Image.Image], member: Member) -> npt.NDArray[np.uint8]:

@@ -8,15 +8,18 @@ Source: Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import RankBy
-from backend.engine.metrics import SMALLEST, accuracy, log_loss, macro_f1
-from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
+from backend.data.targets import Targets, is_multilabel, strata
+from backend.engine.label_metrics import truth_probability
+from backend.engine.metrics import SMALLEST, image_losses, log_loss, score_by
+from backend.search.calibrate import apply_calibration, calibrate, calibrate_together
+from backend.search.leaderboard import SCORE_NAMES
 from backend.search.trial import Trial
 
 Floats = npt.NDArray[np.floating]
@@ -27,7 +30,6 @@ ROUNDS = 20  # weights in steps of a twentieth are finer than some hundred image
 REPEATS = 5  # of dividing the images into halves, so that one lucky division decides nothing
 LEVEL = 0.05
 LEAST_GAIN = 0.005  # of the score: under half a point is not worth the time of several networks at every answer
-SCORES: dict[RankBy, Callable[[Floats, Ints], float]] = {"accuracy": accuracy, "macro_f1": macro_f1}
 ENSEMBLE = "ensemble"  # its name on the leaderboard
 
 
@@ -77,7 +79,7 @@ class Combination:
         )
 
 
-def combine(trials: Sequence[Trial], targets: Ints, *, by: RankBy, seed: int = 42) -> Combination:
+def combine(trials: Sequence[Trial], targets: Targets, *, by: RankBy, seed: int = 42) -> Combination:
     """Choose trials that are better together, and weigh them; the same trials and seed give the same answer.
 
     `held_out` of all trials and `targets` are of the same images in the same order; a trial with fewer takes no part.
@@ -107,13 +109,13 @@ def combine(trials: Sequence[Trial], targets: Ints, *, by: RankBy, seed: int = 4
     )
 
 
-def select(answers: Sequence[Floats], targets: Ints) -> Floats:
+def select(answers: Sequence[Floats], targets: Targets) -> Floats:
     """Weights [M] of M models, few of them above 0, adding up to 1, for the smallest log-loss of their average.
 
     Begins with the best, then adds one at a time, the same again too, as long as any time makes it better; ties go to
     the earlier. `answers` are M times [N, C].
     """
-    truth = np.stack([one[np.arange(len(targets)), targets] for one in answers])
+    truth = np.stack([_of_truth(one, targets) for one in answers])
     counts = np.zeros(len(answers), dtype=np.int64)
     best, least = counts.copy(), np.inf
     for size in range(1, ROUNDS + 1):
@@ -126,22 +128,29 @@ def select(answers: Sequence[Floats], targets: Ints) -> Floats:
     return np.asarray(best / best.sum())
 
 
+def _of_truth(answers: Floats, targets: Targets) -> Floats:
+    """What is given to the truth: one number an image [N], of several labels one for each of them [N * C]."""
+    if is_multilabel(targets):
+        return truth_probability(answers, targets).ravel()
+    return answers[np.arange(len(targets)), targets]
+
+
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     wins: bool
     words: str
 
 
-def _judge(answers: Sequence[Floats], targets: Ints, *, by: RankBy, seed: int) -> _Verdict:
+def _judge(answers: Sequence[Floats], targets: Targets, *, by: RankBy, seed: int) -> _Verdict:
     """Compare selection with the first of the models, on images that had no say in either's weights or temperature."""
-    score = SCORES[by]
+    score = score_by(by)
     gains, together_scores, alone_scores = [], [], []
     for number in range(REPEATS):
         together, alone = np.zeros_like(answers[0], dtype=np.float64), np.zeros_like(answers[0], dtype=np.float64)
         halves = _halves(targets, seed=seed + number)
         for choosing, judging in (halves, halves[::-1]):
             together[judging], alone[judging] = _answer(answers, targets, choosing=choosing, judging=judging)
-        gains.append(_losses(alone, targets) - _losses(together, targets))
+        gains.append(image_losses(alone, targets) - image_losses(together, targets))
         together_scores.append(score(together, targets))
         alone_scores.append(score(alone, targets))
     gain = np.mean(gains, axis=0)
@@ -149,7 +158,7 @@ def _judge(answers: Sequence[Floats], targets: Ints, *, by: RankBy, seed: int) -
 
     # Equal gains everywhere, such as none at all, have no spread to test against.
     sure = gain.std() > 0 and float(ttest_1samp(gain, 0.0, alternative="greater").pvalue) < LEVEL
-    name = "macro-F1" if by == "macro_f1" else "accuracy"
+    name = SCORE_NAMES[by]
     ours, theirs = float(np.mean(together_scores)), float(np.mean(alone_scores))
     figures = (
         f"{name} {100 * ours:.1f}% together, {100 * theirs:.1f}% for the best alone, log-loss changed by "
@@ -167,21 +176,22 @@ def _judge(answers: Sequence[Floats], targets: Ints, *, by: RankBy, seed: int) -
     return _Verdict(wins=True, words=f"Surer of what is right than the best alone, by more than chance: {figures}.")
 
 
-def _answer(answers: Sequence[Floats], targets: Ints, *, choosing: Ints, judging: Ints) -> tuple[Floats, Floats]:
+def _answer(answers: Sequence[Floats], targets: Targets, *, choosing: Ints, judging: Ints) -> tuple[Floats, Floats]:
     """Answers to the judging images: of what the choosing images select, and of the first model alone."""
     weights = select([one[choosing] for one in answers], targets[choosing])
     places = np.flatnonzero(weights).tolist()
     chosen = [answers[place] for place in places]
-    heavy = calibrate_together([one[choosing] for one in chosen], list(weights[places]), targets[choosing]).temperature
+    heavy = calibrate_together([one[choosing] for one in chosen], list(weights[places]), targets[choosing])
     together = sum(
-        weight * apply_temperature(one[judging], heavy) for one, weight in zip(chosen, weights[places], strict=True)
+        weight * apply_calibration(one[judging], heavy) for one, weight in zip(chosen, weights[places], strict=True)
     )
-    own = calibrate(answers[0][choosing], targets[choosing]).temperature
-    return np.asarray(together), apply_temperature(answers[0][judging], own)
+    own = calibrate(answers[0][choosing], targets[choosing])
+    return np.asarray(together), apply_calibration(answers[0][judging], own)
 
 
-def _halves(targets: Ints, *, seed: int) -> tuple[Ints, Ints]:
+def _halves(targets: Targets, *, seed: int) -> tuple[Ints, Ints]:
     """Two stratified halves; a class with an odd number of images leans to either at random."""
+    targets = strata(targets)
     random = np.random.default_rng(seed)
     order = random.permutation(len(targets))
     order = order[np.argsort(targets[order], kind="stable")]
@@ -191,11 +201,7 @@ def _halves(targets: Ints, *, seed: int) -> tuple[Ints, Ints]:
     return np.sort(order[first]), np.sort(order[~first])
 
 
-def _losses(probabilities: Floats, targets: Ints) -> Floats:
-    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(targets)), targets], SMALLEST, 1.0)))
-
-
-def _able(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
+def _able(trials: Sequence[Trial], targets: Targets, *, by: RankBy) -> list[Trial]:
     """Networks with answers to all images and to the test images, best first."""
     able = [
         (trial, trial.held_out)
@@ -206,7 +212,7 @@ def _able(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
         and len(trial.held_out) == len(targets)
         and trial.test_probabilities is not None
     ]
-    score = SCORES[by]
+    score = score_by(by)
     able.sort(key=lambda one: (-round(score(one[1], targets), 9), log_loss(one[1], targets)))
     return [trial for trial, _ in able]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.contracts import EpochRecord
+from backend.data.targets import is_multilabel
 from backend.engine.batches import TrainingData
 from backend.engine.finetune_plan import FinetuneOutcome, FinetunePlan, outcome_of, written
 from backend.engine.linear import grouped_folds
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from backend.contracts import FinetuneSettings, RunControl
+    from backend.data.targets import Targets
     from backend.engine.batches import Inputs
     from backend.engine.network import Network
     from backend.engine.partial import Cut
@@ -48,7 +50,8 @@ class Course:
         network: as it was loaded; no run changes it.
         cut: where it is cut, or None where all of it trains.
         inputs: what the part that trains reads at each of N places.
-        targets, groups: class index and group of each place [N]; a group stays on one side of every fold.
+        targets: class index of each place [N], or its labels [N, C].
+        groups: of each place [N]; a group stays on one side of every fold.
         features: what the head reads at each place [N, D].
         balanced: whether every class has the same say.
         fold_seed: how the places are dealt out; numbers that were chosen on some folds are judged on others.
@@ -58,7 +61,7 @@ class Course:
     network: Network
     cut: Cut | None
     inputs: Inputs
-    targets: Ints
+    targets: Targets
     groups: Ints
     features: Floats
     balanced: bool
@@ -229,7 +232,8 @@ def _best_share(course: Course, pool: _Pool, *, without: int | None = None) -> f
     if len(pool.places) == 1:
         return 1.0
     targets = course.targets[np.concatenate([pool.places[fold] for fold in folds])]
-    weights = 1.0 / np.bincount(targets)[targets] if course.balanced else None
+    several = is_multilabel(targets)
+    weights = 1.0 / np.bincount(targets)[targets] if course.balanced and not several else None
 
     def loss(share: float) -> float:
         answers = np.concatenate([pool.outcomes[fold].by_blend[share] for fold in folds])

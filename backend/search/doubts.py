@@ -14,6 +14,8 @@ import numpy as np
 
 from backend.contracts import SuspectLabel
 from backend.contracts.journal import decided
+from backend.data.targets import is_multilabel
+from backend.search.label_doubts import suspect_decisions
 from backend.search.left_out import left_out
 from backend.search.suspects import Accuse, confident_mistakes, doubted, suspect_labels
 from backend.search.trial import Trial
@@ -62,9 +64,13 @@ def doubt_labels(
                 f"{len(study.targets):,} images did not fit. It takes at most {MOST_ANSWERS:,} images, and time."
             )
     items = [study.dataset.items[place] for place in places]
-    row_of = {int(place): row for row, place in enumerate(places)}
-    same = [[row_of[place] for place in group if place in row_of] for group in study.split.same]
-    found = suspect_labels(answers, study.targets[places], items, study.dataset.class_names, accuse=accuse, same=same)
+    names, targets = study.dataset.class_names, study.targets[places]
+    if is_multilabel(targets):
+        found = suspect_decisions(answers, targets, items, names)
+    else:
+        row_of = {int(place): row for row, place in enumerate(places)}
+        same = [[row_of[place] for place in group if place in row_of] for group in study.split.same]
+        found = suspect_labels(answers, targets, items, names, accuse=accuse, same=same)
     if len(found) > MOST_LISTED:
         notes.append(f"{len(found):,} labels are doubted; the {MOST_LISTED} likeliest mistakes are listed.")
     return found[:MOST_LISTED], notes
@@ -126,4 +132,6 @@ def _answers(study: Study, probes: Sequence[Trial], places: Ints) -> Floats:
                 balanced=study.balanced,
             )
     shares = np.clip(total / len(probes), 0.0, None)
+    if is_multilabel(study.targets):
+        return shares
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))

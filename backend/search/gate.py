@@ -9,18 +9,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from backend.engine.metrics import SMALLEST, accuracy, macro_f1
-from backend.search.calibrate import apply_temperature, calibrate
+from backend.engine.metrics import image_losses, log_loss, score_by
+from backend.search.calibrate import apply_calibration, calibrate
+from backend.search.leaderboard import SCORE_NAMES
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from backend.contracts import RankBy
+    from backend.data.targets import Targets
 
     Floats = npt.NDArray[np.floating]
-    Ints = npt.NDArray[np.integer]
 
 # Standard errors of a paired difference that count as more than chance. Asking that much of the score itself threw away
 # two of five refinements of CIFAR's three classes that had gained 5 and 7 points on test images: cross-fitted networks
@@ -36,35 +36,30 @@ class Verdict:
     reason: str
 
 
-def judge(refined: Floats, probe: Floats, targets: Ints, *, by: RankBy) -> Verdict:
+def judge(refined: Floats, probe: Floats, targets: Targets, *, by: RankBy) -> Verdict:
     """Compare held-out probabilities [H, C] of both.
 
     Kept where the ranking score is higher and the log-loss is not surely higher, or where the score is the same and the
     log-loss is surely lower; surely: by more than one standard error of the paired difference. Both get their best
     temperature first, as the winner will: smoothed labels make a fine-tune unsure, which is easily mended.
     """
-    refined, probe = (apply_temperature(one, calibrate(one, targets).temperature) for one in (refined, probe))
-    score = macro_f1 if by == "macro_f1" else accuracy
+    refined, probe = (apply_calibration(one, calibrate(one, targets)) for one in (refined, probe))
+    score = score_by(by)
     new, old = score(refined, targets), score(probe, targets)
-    losses = _losses(probe, targets) - _losses(refined, targets)
+    losses = image_losses(probe, targets) - image_losses(refined, targets)
     gain, chance = float(losses.mean()), SURE * _error(losses)
     better = new > old and gain >= -chance
     surer = new == old and gain > chance
-    words = "macro-F1" if by == "macro_f1" else "accuracy"
+    words = SCORE_NAMES[by]
     numbers = f"{words} {new:.1%} against the probe's {old:.1%} on the same {len(targets)} held-out images"
     if better or surer:
         return Verdict(kept=True, reason=f"Training the last stages helped: {numbers}.")
     if new > old:
-        loss = f"log-loss {_losses(refined, targets).mean():.3f} against {_losses(probe, targets).mean():.3f}"
+        loss = f"log-loss {log_loss(refined, targets):.3f} against {log_loss(probe, targets):.3f}"
         return Verdict(
             kept=False, reason=f"Training the last stages cost confidence: {numbers}, {loss}; the probe stands."
         )
     return Verdict(kept=False, reason=f"Training the last stages did not help: {numbers}; the probe stands.")
-
-
-def _losses(probabilities: Floats, targets: Ints) -> Floats:
-    chosen = probabilities[np.arange(len(targets)), targets]
-    return np.asarray(-np.log(np.clip(chosen, SMALLEST, 1.0)))
 
 
 def _error(differences: Floats) -> float:

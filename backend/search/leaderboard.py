@@ -7,17 +7,25 @@ afterwards, for a ranking that can no longer change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import LeaderboardRow, RankBy
 from backend.data.imbalance import is_imbalanced
-from backend.engine.metrics import accuracy, evaluate, log_loss, macro_f1
+from backend.data.targets import Targets, is_multilabel
+from backend.engine.metrics import accuracy, evaluate, log_loss, macro_f1, mean_average_precision, score_by
+from backend.engine.thresholds import tune_thresholds
 from backend.search.ties import is_tie
 from backend.search.trial import Trial
 
-Ints = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.floating]
+SCORE_NAMES: Final[dict[RankBy, str]] = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mean_average_precision": "mean average precision",
+}
 
 
 def ranking_metric(class_counts: Sequence[int]) -> RankBy:
@@ -25,7 +33,7 @@ def ranking_metric(class_counts: Sequence[int]) -> RankBy:
     return "macro_f1" if is_imbalanced(class_counts) else "accuracy"
 
 
-def rank(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
+def rank(trials: Sequence[Trial], targets: Targets, *, by: RankBy) -> list[Trial]:
     """Order trials, best first; unfinished ones last, in the order they came.
 
     Ties of the score (common on few images) go to the smaller log-loss, then to the network before the baseline.
@@ -34,14 +42,18 @@ def rank(trials: Sequence[Trial], targets: Ints, *, by: RankBy) -> list[Trial]:
     def key(trial: Trial) -> tuple[int, float, bool, float]:
         if trial.status != "ok" or trial.held_out is None:
             return (1, 0.0, False, 0.0)
-        score = (macro_f1 if by == "macro_f1" else accuracy)(trial.held_out, targets)
+        score = score_by(by)(trial.held_out, targets)
         return (0, -round(score, 9), trial.strategy == "baseline", log_loss(trial.held_out, targets))
 
     return sorted(trials, key=key)
 
 
 def rows(
-    ranked: Sequence[Trial], *, held_out_targets: Ints, test_targets: Ints, targets_of: Callable[[Trial], Ints]
+    ranked: Sequence[Trial],
+    *,
+    held_out_targets: Targets,
+    test_targets: Targets,
+    targets_of: Callable[[Trial], Targets],
 ) -> list[LeaderboardRow]:
     """Turn ranked trials into rows, reading the test targets once.
 
@@ -59,7 +71,7 @@ def rows(
     return found
 
 
-def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
+def preview(trial: Trial, held_out_targets: Targets) -> LeaderboardRow:
     """The row of a trial before the ranking stands: everything but rank and test scores."""
     baseline = trial.strategy == "baseline"
     return LeaderboardRow(
@@ -79,20 +91,30 @@ def preview(trial: Trial, held_out_targets: Ints) -> LeaderboardRow:
         predict_ms_per_image=trial.predict_ms_per_image,
         val_accuracy=accuracy(trial.held_out, held_out_targets) if trial.held_out is not None else None,
         val_macro_f1=macro_f1(trial.held_out, held_out_targets) if trial.held_out is not None else None,
+        val_mean_average_precision=mean_average_precision(trial.held_out, held_out_targets)
+        if trial.held_out is not None and is_multilabel(held_out_targets)
+        else None,
     )
 
 
-def _row(trial: Trial, place: int, *, held_out_targets: Ints, test_targets: Ints) -> LeaderboardRow:
+def thresholds_of(held_out: Floats, targets: Targets) -> tuple[float, ...] | None:
+    """From which probability on each label is present, by held-out answers; None where an image has one class."""
+    return tune_thresholds(held_out, targets) if is_multilabel(targets) else None
+
+
+def _row(trial: Trial, place: int, *, held_out_targets: Targets, test_targets: Targets) -> LeaderboardRow:
     row = preview(trial, held_out_targets)
     if trial.status != "ok" or trial.held_out is None or trial.test_probabilities is None:
         return row
     names = [str(index) for index in range(trial.test_probabilities.shape[1])]
-    test = evaluate(trial.test_probabilities, test_targets, names).test
+    thresholds = thresholds_of(trial.held_out, held_out_targets)
+    test = evaluate(trial.test_probabilities, test_targets, names, thresholds=thresholds).test
     return row.model_copy(
         update={
             "rank": place,
             "accuracy": test.accuracy,
             "accuracy_ci95": test.accuracy_ci95,
             "macro_f1": test.macro_f1,
+            "mean_average_precision": test.mean_average_precision,
         }
     )

@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import Leak, LeakedScore
+from backend.data.targets import strata
 from backend.engine.linear import fit_linear, predict_linear
+from backend.engine.metrics import right_answers
 from backend.search.trial import Trial
 
 if TYPE_CHECKING:
@@ -36,8 +38,7 @@ def measure_leak(study: Study, ranked: Sequence[Trial], winner: Trial) -> Leak |
     leaked = np.isin(study.test, study.split.leaked)
     own = None
     if leaked.any() and winner.test_probabilities is not None:
-        right = winner.test_probabilities.argmax(axis=1) == study.targets[study.test]
-        own = _score(right, leaked)
+        own = _score(right_answers(winner.test_probabilities, study.targets[study.test]), leaked)
     return Leak(
         images=sum(len(group) for group in same),
         groups=len(same),
@@ -65,10 +66,10 @@ def _by_chance(study: Study, ranked: Sequence[Trial]) -> LeakedScore | None:
 
 
 def _as_many_by_chance(study: Study, rng: np.random.Generator) -> Ints:
-    counts = np.bincount(study.targets[study.test], minlength=study.num_classes)
+    stratum = strata(study.targets)
+    counts = np.bincount(stratum[study.test])
     chosen = [
-        rng.choice(np.flatnonzero(study.targets == label), size=count, replace=False)
-        for label, count in enumerate(counts)
+        rng.choice(np.flatnonzero(stratum == number), size=count, replace=False) for number, count in enumerate(counts)
     ]
     return np.sort(np.concatenate(chosen))
 
@@ -90,9 +91,7 @@ def _right_answers(study: Study, ranked: Sequence[Trial], known: Ints, test: Int
             strength=trial.head.regularisation,
             balanced=study.balanced,
         )
-        answers = predict_linear(head, trial.features_of(test)).argmax(axis=1)
-        right: Marks = answers == study.targets[test]
-        return right
+        return right_answers(predict_linear(head, trial.features_of(test), trial.head.task), study.targets[test])
     return None
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, solve_triangular
 
+from backend.data.targets import Targets, is_multilabel
+
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
@@ -27,9 +29,11 @@ LEAST_RELATIVE_SCALE = 1e-2  # a channel that hardly moves is noise
 
 
 def left_out(
-    features: Floats, targets: Ints, *, num_classes: int, groups: Ints | None = None, balanced: bool = False
+    features: Floats, targets: Targets, *, num_classes: int, groups: Ints | None = None, balanced: bool = False
 ) -> Floats:
     """Scores [N, C] that add up to 1 for features [N, D], each by a model without that image; some may be below 0.
+
+    Where targets are labels [N, C], each label's score stands for itself: about 1 where it is there, 0 where not.
 
     `groups` [N]: images of one number are left out together, so that copies with one wrong label do not vouch for each
     other. `balanced` gives every class the same say. Mean and spread of the features and the classes' shares are those
@@ -42,10 +46,9 @@ def left_out(
         raise ValueError(
             f"{len(features)} features, {len(targets)} targets, {0 if groups is None else len(groups)} groups"
         )
-    targets = np.asarray(targets, dtype=np.int64)
     weights = _weights(targets, num_classes, balanced=balanced)
     basis = _whitened(_described(_directions(features)), weights)
-    truth = np.eye(num_classes)[targets]
+    truth = np.asarray(targets, dtype=np.float64) if is_multilabel(targets) else np.eye(num_classes)[targets]
     prior = (weights[:, None] * truth).mean(axis=0) / weights.mean()
     deviation = truth - prior
     fitted = basis @ (basis.T @ (weights[:, None] * deviation))
@@ -100,8 +103,8 @@ def _whitened(described: Floats, weights: Floats) -> Floats:
     return described
 
 
-def _weights(targets: Ints, num_classes: int, *, balanced: bool) -> Floats:
-    if not balanced:
+def _weights(targets: Targets, num_classes: int, *, balanced: bool) -> Floats:
+    if not balanced or is_multilabel(targets):
         return np.ones(len(targets))
     counts = np.bincount(targets, minlength=num_classes)
     return np.asarray(len(targets) / ((counts > 0).sum() * counts[targets]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,14 +15,15 @@ from backend.contracts import Calibration, ClassImbalance, LearningCurvePoint, S
 from backend.contracts.journal import decided
 from backend.data.imbalance import imbalance_ratio
 from backend.engine.temperature import scale_head
-from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
+from backend.search.calibrate import apply_calibration, calibrate, calibrate_together
 from backend.search.doubts import doubt_labels
 from backend.search.learning_curve import advice, learning_curve
 from backend.search.trial import Trial
 
 if TYPE_CHECKING:
+    from backend.data.targets import Targets
     from backend.search.budget import Budget
-    from backend.search.study import Ints, Study
+    from backend.search.study import Study
 
 CURVE_S = 2.0  # the longest that a learning curve was seen to take, on 3,000 images
 
@@ -39,12 +40,16 @@ class LookIn:
     notes: tuple[str, ...]
 
     def calibrated(self, winner: Trial) -> Trial:
-        """The winner with its temperature in its answers and written into its networks' last layers."""
-        temperature = self.calibration.temperature
+        """The winner with its calibration in its answers and written into its networks' last layers."""
+        found = self.calibration
         for trial in [member for member, _ in winner.members] or [winner]:
             if trial.model is not None:
-                scale_head(trial.model.network, temperature)
-        return replace(winner, test_probabilities=_tempered(winner, temperature))
+                scale_head(trial.model.network, found.temperature, found.offsets)
+        ready = replace(winner, test_probabilities=_calibrated(winner, "test_probabilities", found))
+        if found.offsets is None:
+            return ready
+        # thresholds of labels are tuned on answers as they will be given
+        return replace(ready, held_out=_calibrated(winner, "held_out", found))
 
 
 def look_in(study: Study, ranked: Sequence[Trial], winner: Trial, *, budget: Budget) -> LookIn:
@@ -65,7 +70,7 @@ def look_in(study: Study, ranked: Sequence[Trial], winner: Trial, *, budget: Bud
     )
 
 
-def _calibration(winner: Trial, targets: Ints) -> Calibration:
+def _calibration(winner: Trial, targets: Targets) -> Calibration:
     if winner.held_out is None:
         raise ValueError("a winner was ranked")
     if not winner.members:
@@ -74,15 +79,17 @@ def _calibration(winner: Trial, targets: Ints) -> Calibration:
     return calibrate_together(answers, [weight for _, weight in winner.members], targets)
 
 
-def _tempered(winner: Trial, temperature: float) -> np.ndarray | None:
-    """Test answers after scaling: an ensemble's members are scaled one by one, and then averaged."""
+def _calibrated(
+    winner: Trial, which: Literal["test_probabilities", "held_out"], calibration: Calibration
+) -> np.ndarray | None:
+    """Answers after scaling: an ensemble's members are scaled one by one, and then averaged."""
     if not winner.members:
-        answers = winner.test_probabilities
-        return None if answers is None else apply_temperature(answers, temperature)
+        answers = getattr(winner, which)
+        return None if answers is None else apply_calibration(answers, calibration)
     parts = [
-        weight * apply_temperature(member.test_probabilities, temperature)
+        weight * apply_calibration(getattr(member, which), calibration)
         for member, weight in winner.members
-        if member.test_probabilities is not None
+        if getattr(member, which) is not None
     ]
     return np.asarray(np.sum(parts, axis=0))
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import Candidate, EpochRecord, Preprocessing
+from backend.data.targets import Targets, images_by_class
 from backend.engine.feature_store import FeatureRequest, FeatureSource
 from backend.engine.head_store import remembered_probe
 from backend.engine.metrics import log_loss
@@ -28,6 +29,8 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 BASELINE = Candidate(name="baseline", family="baseline", timm_name="none", description="Always the most frequent class")
+BASELINE_OF_CLASSES = "Always answers with the most frequent class; a network worth having beats it."
+BASELINE_OF_LABELS = "Gives every label its share of the images; a network worth having beats it."
 # Images whose time says what all will take. The first of them only set everything up; ViT-Base needs 0.1-0.3 s each.
 WARMING, TIMED = 4, 8
 ADMITTED = "admitted"
@@ -83,12 +86,13 @@ class Rung:
 
 def run_baseline(study: Study, places: Ints) -> Trial:
     """Answer with the class shares of the training images, whatever the picture: what a network must beat."""
-    counts = np.bincount(study.targets[study.train], minlength=study.num_classes)
-    shares = counts / counts.sum()
+    counts = images_by_class(study.targets[study.train], study.num_classes)
+    several = study.task == "multilabel"
+    shares = counts / (len(study.train) if several else counts.sum())
     return Trial(
         candidate=BASELINE,
         strategy="baseline",
-        reason="Always answers with the most frequent class; a network worth having beats it.",
+        reason=BASELINE_OF_LABELS if several else BASELINE_OF_CLASSES,
         held_out=np.tile(shares, (len(places), 1)),
         places=places,
         test_probabilities=np.tile(shares, (len(study.test), 1)),
@@ -145,7 +149,8 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     trial = Trial(
         candidate=_actual(entrant),
         strategy="probe",
-        tried=f"linear head on frozen features, {study.recipe.probe.folds}-fold cross-validation",
+        tried=f"linear head{' for each label' if head.task == 'multilabel' else ''} on frozen features, "
+        f"{study.recipe.probe.folds}-fold cross-validation",
         train_images=len(places),
         held_out=head.out_of_fold,
         places=places,
@@ -208,6 +213,7 @@ def build_probe(study: Study, entrant: Entrant, head: LinearHead, *, learned: In
     """The network with its solved head, and the features of the images that it learned from."""
     known = study.learnable if learned is None else learned
     network = entrant.source.network
+    network.task = head.task
     install_head(network, head)
     return TrainedModel(
         network=network, preprocessing=entrant.preprocessing, features=entrant.source.features(known), places=known
@@ -247,7 +253,7 @@ def size_mb(network: Network) -> float:
     return round(size / 1e6, 2)
 
 
-def _history(head: LinearHead, features: Floats, targets: Ints) -> EpochRecord:
+def _history(head: LinearHead, features: Floats, targets: Targets) -> EpochRecord:
     """A head is solved, not stepped: its history is one record. Validation numbers are out of fold."""
     return EpochRecord(
         epoch=1,

@@ -84,6 +84,7 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
         seed=study.recipe.seed,
         pooling=study.recipe.model.pooling,
     )
+    network.task = study.task
     places = study.ranking if probe.places is None else probe.places
     work = _Refinement(study=study, network=network, places=places, depth=depth, watch=watch)
     plan = work.prepare(probe)

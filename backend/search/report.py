@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from backend.contracts import (
     BestModel,
     LeaderboardRow,
@@ -17,8 +19,9 @@ from backend.contracts import (
 )
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
+from backend.engine.thresholds import decide
 from backend.search.candidates import DEFECTS_CHOICE, DEFECTS_FALLBACK
-from backend.search.leaderboard import rows
+from backend.search.leaderboard import SCORE_NAMES, rows, thresholds_of
 from backend.search.leak import measure_leak
 from backend.search.look_in import LookIn
 from backend.search.study import Study
@@ -27,6 +30,9 @@ from backend.search.trial import Trial
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
+    from backend.data.targets import Targets
     from backend.search.study import Ints
 
 
@@ -39,7 +45,10 @@ INSTEAD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestReading:
-    """What the test images said: all rows, and the winner in detail."""
+    """What the test images said: all rows, and the winner in detail.
+
+    `thresholds` [C] are the winner's, where an image may have several labels; they were tuned on held-out answers.
+    """
 
     __test__ = False
 
@@ -48,6 +57,7 @@ class TestReading:
     leaderboard: tuple[LeaderboardRow, ...]
     evaluation: Evaluation
     places: Ints
+    thresholds: tuple[float, ...] | None = None
     leak: Leak | None = None
 
 
@@ -60,16 +70,18 @@ def read_test(study: Study, ranked: Sequence[Trial], winner: Trial, *, places: I
     if winner.test_probabilities is None:
         raise ValueError("a winner has test probabilities")
 
-    def targets_of(trial: Trial) -> Ints:
+    def targets_of(trial: Trial) -> Targets:
         return study.targets[study.ranking if trial.places is None else trial.places]
 
+    thresholds = None if winner.held_out is None else thresholds_of(winner.held_out, targets_of(winner))
     leaderboard = rows(ranked, held_out_targets=study.targets[places], test_targets=test_targets, targets_of=targets_of)
     return TestReading(
         ranked=tuple(ranked),
         winner=winner,
         leaderboard=tuple(leaderboard),
-        evaluation=evaluate(winner.test_probabilities, test_targets, study.dataset.class_names),
+        evaluation=evaluate(winner.test_probabilities, test_targets, study.dataset.class_names, thresholds=thresholds),
         places=places,
+        thresholds=thresholds,
         leak=measure_leak(study, ranked, winner),
     )
 
@@ -79,10 +91,12 @@ def winning_row(reading: TestReading) -> LeaderboardRow:
     return reading.leaderboard[reading.ranked.index(reading.winner)]
 
 
-def answers(study: Study, winner: Trial) -> TestPredictions:
+def answers(study: Study, winner: Trial, *, thresholds: tuple[float, ...] | None = None) -> TestPredictions:
     """The winner's answer to each test image: what the counts of the confusion matrix are made of."""
     if winner.test_probabilities is None:
         raise ValueError("a winner has test probabilities")
+    if thresholds is not None:
+        return _label_answers(study, winner.test_probabilities, thresholds)
     names, items = study.dataset.class_names, study.dataset.items
     images = []
     for place, probabilities in zip(study.test, winner.test_probabilities, strict=True):
@@ -98,6 +112,33 @@ def answers(study: Study, winner: Trial) -> TestPredictions:
     return TestPredictions(class_names=names, images=tuple(images))
 
 
+def _label_answers(
+    study: Study, probabilities: npt.NDArray[np.floating], thresholds: tuple[float, ...]
+) -> TestPredictions:
+    names, items = study.dataset.class_names, study.dataset.items
+    present = decide(probabilities, thresholds)
+    images = []
+    for place, row, there in zip(study.test, probabilities, present, strict=True):
+        said = tuple(name for name, one in zip(names, there, strict=True) if one)
+        images.append(
+            TestPrediction(
+                image_id=items[place].image_id,
+                label=in_one_line(items[place].labels),
+                predicted=in_one_line(said),
+                confidence=round(float(np.where(there, row, 1.0 - row).min()), 6),
+                labels=items[place].labels,
+                predicted_labels=said,
+                confidences=tuple(round(float(value), 6) for value in row),
+            )
+        )
+    return TestPredictions(class_names=names, images=tuple(images), task="multilabel", thresholds=thresholds)
+
+
+def in_one_line(labels: Sequence[str]) -> str:
+    """All labels of an image as one name, the same whatever their order; "" where there is none."""
+    return ", ".join(sorted(labels))
+
+
 def build_results(
     study: Study, reading: TestReading, *, model: ModelInfo, look: LookIn, notes: Sequence[str] = ()
 ) -> Results:
@@ -107,11 +148,13 @@ def build_results(
         job_id=model.job_id or model.model_id,
         dataset_id=model.dataset_id,
         dataset_version=model.dataset_version,
+        task=model.task,
         model_id=model.model_id,
         best_model=_best_model(reading, model),
         leaderboard=reading.leaderboard,
         test=evaluation.test,
         confusion_matrix=evaluation.confusion_matrix,
+        label_confusion=evaluation.label_confusion,
         per_class=evaluation.per_class,
         history={trial.candidate.name: trial.history for trial in reading.ranked if trial.history},
         split=_split_sizes(study),
@@ -146,6 +189,7 @@ def _best_model(reading: TestReading, model: ModelInfo) -> BestModel:
         input_size=model.preprocessing.height,
         predict_ms_per_image=row.predict_ms_per_image,
         members=model.members,
+        mean_average_precision=row.mean_average_precision,
     )
 
 
@@ -157,13 +201,26 @@ def _machines(study: Study, reading: TestReading) -> dict[str, object]:
 
 def _split_sizes(study: Study) -> SplitSizes:
     split = study.split
+    counts = None
+    if study.task == "multilabel":
+        parts = [study.targets[part].sum(axis=0) for part in (study.train, study.val, study.test)]
+        counts = {
+            name: (int(parts[0][place]), int(parts[1][place]), int(parts[2][place]))
+            for place, name in enumerate(study.dataset.class_names)
+        }
     return SplitSizes(
-        train=len(split.train), val=len(split.val), test=len(split.test), seed=split.seed, strategy=split.strategy
+        train=len(split.train),
+        val=len(split.val),
+        test=len(split.test),
+        seed=split.seed,
+        strategy=split.strategy,
+        grouped_by=split.grouped_by,
+        label_counts=counts,
     )
 
 
 def _notes(study: Study, reading: TestReading) -> list[str]:
-    metric = "macro-F1" if study.ranked_by == "macro_f1" else "accuracy"
+    metric = SCORE_NAMES[study.ranked_by]
     images = f"{len(reading.places):,}"
     where = (
         f"{images} validation images"
@@ -186,7 +243,12 @@ def _notes(study: Study, reading: TestReading) -> list[str]:
             "Expect far less from them than from a pretrained network; put weights files into SIGHTGLASS_WEIGHTS_DIR."
         )
     if reading.leaderboard[0].strategy == "baseline":
-        notes.append("No network beat the baseline that always answers with the most frequent class.")
+        said = (
+            "gives every label its share"
+            if study.task == "multilabel"
+            else "always answers with the most frequent class"
+        )
+        notes.append(f"No network beat the baseline that {said}.")
     if len(study.test) < 30:  # below it a 95% interval is wider than 30 points
         notes.append(f"Only {len(study.test)} test images: the scores are rough. More pictures make them sharper.")
     return notes

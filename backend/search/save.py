@@ -30,7 +30,8 @@ def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReadi
     )
     info = _describe(study, winner, leader, reading=reading, ids=ids)
     info = info.model_copy(update={"members": tuple(member.described() for member in members)})
-    reference, told = yardstick(study, winner, leader), answers(study, winner)
+    reference = yardstick(study, winner, leader)
+    told = answers(study, winner, thresholds=reading.thresholds)
     info = info.model_copy(update={"metrics": {**info.metrics, **_honest(reference, told)}})
     if folder.exists():
         remove_tree(folder)
@@ -72,14 +73,12 @@ def _describe(
         weights=winner.candidate.weights,
         weights_source=winner.candidate.weights_source,
         class_names=study.dataset.class_names,
+        task=study.task,
+        thresholds=reading.thresholds,
         preprocessing=model.preprocessing,
         accuracy=test.accuracy,
         macro_f1=test.macro_f1,
-        metrics={
-            "test": test.model_dump(mode="json"),
-            "per_class": [score.model_dump(mode="json") for score in reading.evaluation.per_class],
-            "confusion_matrix": reading.evaluation.confusion_matrix.model_dump(mode="json"),
-        },
+        metrics=reading.evaluation.as_json(),
         dataset_digest=study.dataset.info.digest,
         parameters=winner.parameters or 0,
         size_mb=winner.size_mb or 0.0,

@@ -14,9 +14,10 @@ import numpy as np
 
 from backend.contracts import Candidate
 from backend.contracts.journal import decided
-from backend.engine.metrics import accuracy, macro_f1
+from backend.engine.metrics import score_by
 from backend.search.budget import Budget
 from backend.search.candidates import cost
+from backend.search.leaderboard import SCORE_NAMES
 from backend.search.probing import Entrant, Refusal, Rung, enter, revive_probe
 from backend.search.rungs import ladder, survivors
 from backend.search.ties import is_tie
@@ -192,7 +193,8 @@ class Screen:
                 self._stop(
                     one,
                     f"Stopped after {len(places):,} of {len(self._study.learnable):,} images: "
-                    f"{100 * score:.1f}% there, the best had {100 * max(scores):.1f}%.",
+                    f"{100 * score:.1f}% there, the best had {100 * max(scores):.1f}%"
+                    f"{'' if self._study.task == 'multiclass' else f' {SCORE_NAMES[self._study.ranked_by]}'}.",
                 )
 
     def _settle(self) -> None:
@@ -227,5 +229,4 @@ class Screen:
         trial = climber.standing
         if trial is None or trial.held_out is None or trial.places is None:
             return 0.0
-        score = macro_f1 if self._study.ranked_by == "macro_f1" else accuracy
-        return score(trial.held_out, self._study.targets[trial.places])
+        return score_by(self._study.ranked_by)(trial.held_out, self._study.targets[trial.places])

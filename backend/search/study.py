@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.contracts import Dataset, Preprocessing, RankBy, Recipe, RunControl, Split
+from backend.contracts import Dataset, Preprocessing, RankBy, Recipe, RunControl, Split, Task
 from backend.data.cache import decoded_images
+from backend.data.division import divide
 from backend.data.imbalance import is_imbalanced
-from backend.data.split import stratified_split
+from backend.data.targets import Targets, strata, target_array
 from backend.data.transforms import choose_preprocessing
 from backend.engine.models import ModelSpec
 from backend.engine.network import require_any_size
@@ -46,8 +47,13 @@ class Study:
     _images: dict[tuple[object, ...], npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     @cached_property
-    def targets(self) -> Ints:
-        return np.asarray(self.dataset.targets)
+    def targets(self) -> Targets:
+        """Class indices [N], or labels [N, C] of 0 and 1."""
+        return target_array(self.dataset)
+
+    @property
+    def task(self) -> Task:
+        return self.dataset.info.task
 
     @cached_property
     def train(self) -> Ints:
@@ -82,13 +88,13 @@ class Study:
     @cached_property
     def growing(self) -> Ints:
         """The learnable images in an order of which every beginning is a fair sample."""
-        return self.learnable[growing_order(self.targets[self.learnable], seed=self.recipe.seed)]
+        return self.learnable[growing_order(strata(self.targets[self.learnable]), seed=self.recipe.seed)]
 
     @cached_property
     def groups(self) -> Ints:
-        """A number for each image; equal pictures and near copies have the same."""
+        """A number for each image; equal pictures and near copies have the same, and what the recipe keeps together."""
         numbers = np.arange(len(self.dataset.items))
-        for group in self.split.same:
+        for group in self.split.together or self.split.same:
             numbers[list(group)] = group[0]
         return numbers
 
@@ -100,8 +106,14 @@ class Study:
 
     @cached_property
     def balanced(self) -> bool:
-        """Whether every class counts alike in training: as the recipe says, else where the classes are uneven."""
+        """Whether every class counts alike in training: as the recipe says, else where the classes are uneven.
+
+        Of several labels an image the rare ones have thresholds of their own instead: weights would only spoil what
+        the probabilities mean.
+        """
         choice = self.recipe.class_balance
+        if choice == "auto" and self.task == "multilabel":
+            return False
         if choice == "auto":
             return is_imbalanced(list(self.dataset.info.class_counts.values()))
         return choice == "balanced"
@@ -112,9 +124,14 @@ class Study:
 
     @property
     def ranked_by(self) -> RankBy:
-        """The score that ranks: as the recipe says, else macro-F1 where the classes are uneven."""
+        """The score that ranks: as the recipe says, else macro-F1 where the classes are uneven.
+
+        Of several labels an image the mean average precision: thresholds that are tuned on few positives make F1 jump.
+        """
         if self.recipe.rank_by != "auto":
             return self.recipe.rank_by
+        if self.task == "multilabel":
+            return "mean_average_precision"
         return ranking_metric(list(self.dataset.info.class_counts.values()))
 
     def preprocessing(self, network: Network | ModelSpec) -> Preprocessing:
@@ -151,5 +168,5 @@ def open_study(dataset: Dataset, recipe: Recipe, *, settings: Settings, control:
         RecipeError: a class of the recipe is not in the dataset.
         DatasetError: a class has too few images to be divided.
     """
-    split = stratified_split(dataset, test_size=recipe.test_size, seed=recipe.seed)
+    split = divide(dataset, recipe.data, test_size=recipe.test_size, seed=recipe.seed)
     return Study(dataset=dataset, recipe=recipe, settings=settings, control=control, split=split)

@@ -55,7 +55,7 @@ def note_trial(page: Journal, trial: Trial) -> None:
     facts["history"] = [record.model_dump() for record in trial.history]
     arrays = _present(trial, ARRAYS)
     if trial.head is not None:
-        facts["head"] = {name: float(getattr(trial.head, name)) for name in HEAD_NUMBERS}
+        facts["head"] = {name: float(getattr(trial.head, name)) for name in HEAD_NUMBERS} | {"task": trial.head.task}
         arrays |= _present(trial.head, HEAD_ARRAYS, prefix="head.")
     if trial.model is not None:
         arrays |= _present(trial.model, MODEL_ARRAYS, prefix="model.")

@@ -53,6 +53,7 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
         seed=study.recipe.seed,
         pooling=study.recipe.model.pooling,
     )
+    network.task = study.task
     preprocessing = study.preprocessing(network)
     images = study.images(preprocessing)
     outcome, moved = _train(study, network, preprocessing, epochs=epochs, watch=watch)

@@ -21,7 +21,7 @@ from backend.search.leaderboard import preview
 from backend.search.runner import InProcess
 from backend.search.trial import Trial
 from backend.search.trial_notes import let_model_go, note_trial, recalled_trial
-from backend.search.watch import TrialControl, TrialWatch
+from backend.search.watch import TrialControl, TrialWatch, shown_score
 from backend.storage.files import is_disk_full
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Turns:
             trial = self._new(turn, work, watch=watch)
             note_trial(journal, trial)
             control.journal.forget()
-        watch.wait(score=self._row(trial).val_accuracy)
+        watch.wait(score=shown_score(self._row(trial)))
         if trial.status == "ok":
             self._control.keep_what_is_done()
         return trial

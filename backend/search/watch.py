@@ -22,6 +22,11 @@ TIMED_PREDICTIONS = 3
 REFINED = ":refined"  # follows the name of a network that is fine-tuned beside its own probe
 
 
+def shown_score(row: LeaderboardRow) -> float | None:
+    """What is shown of a candidate on its way: validation accuracy, of several labels the mean average precision."""
+    return row.val_accuracy if row.val_mean_average_precision is None else row.val_mean_average_precision
+
+
 class TrialControl(RunControl):
     """A control whose every check also minds the deadline: the trial stops rather than overrun the budget."""
 
@@ -75,7 +80,7 @@ class TrialWatch:
         self._publish(
             stage="done" if state == "succeeded" else state,
             state=state,
-            score=row.val_accuracy,
+            score=shown_score(row),
             reason=row.reason,
             tried=row.tried,
             seconds=row.train_seconds,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from backend.data.targets import Targets
     from backend.engine.metrics import Evaluation
     from backend.inference.predictor import Predictor
 
@@ -38,17 +39,20 @@ class ModelEvaluation:
         return {
             "model": {"model_id": self.model.model_id, "name": self.model.name, "timm_name": self.model.timm_name},
             "total_images": self.total_images,
-            "test": self.evaluation.test.model_dump(mode="json"),
-            "per_class": [score.model_dump(mode="json") for score in self.evaluation.per_class],
-            "confusion_matrix": self.evaluation.confusion_matrix.model_dump(mode="json"),
+            **self.evaluation.as_json(),
         }
 
     def draw(self, target: Path) -> None:
-        """Write the confusion matrix as a PNG."""
-        from backend.tracking.plots import draw_confusion_matrix
+        """Write the confusion matrix, of several labels one for each of them, as a PNG."""
+        from backend.tracking.plots import draw_confusion_matrix, draw_label_confusion
 
-        figure = draw_confusion_matrix(self.evaluation.confusion_matrix)
-        figure.axes[0].set_title(f"{self.model.name} on {self.total_images} images")
+        title = f"{self.model.name} on {self.total_images} images"
+        if self.evaluation.confusion_matrix is None:
+            figure = draw_label_confusion(self.evaluation.label_confusion)
+            figure.suptitle(title)
+        else:
+            figure = draw_confusion_matrix(self.evaluation.confusion_matrix)
+            figure.axes[0].set_title(title)
         figure.savefig(target, dpi=120)
 
 
@@ -88,7 +92,6 @@ def evaluate_folder(
     """
     found = find_model(model_folder)
     from backend.data import open_dataset
-    from backend.data.split import require_multiclass
     from backend.engine.metrics import evaluate
     from backend.inference.predictor import Predictor
 
@@ -96,14 +99,14 @@ def evaluate_folder(
     names = predictor.class_names
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(data, into=Path(folder), settings=settings)
-        require_multiclass(dataset.info)
+        require_same_task(dataset, predictor.info)
         require_known_labels(dataset, names)
         probabilities = _probabilities(predictor, dataset, settings=settings, control=control or RunControl())
         targets = _targets(dataset, names)
     return ModelEvaluation(
         model=predictor.bundle.info,
         total_images=len(dataset.items),
-        evaluation=evaluate(probabilities, targets, names),
+        evaluation=evaluate(probabilities, targets, names, thresholds=predictor.info.thresholds),
     )
 
 
@@ -122,9 +125,27 @@ def require_known_labels(dataset: Dataset, names: tuple[str, ...]) -> None:
             )
 
 
-def _targets(dataset: Dataset, names: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def require_same_task(dataset: Dataset, model: ModelInfo) -> None:
+    """Raise where the pictures are labelled in another way than the model answers.
+
+    Raises:
+        DatasetError: one class an image for the one, any number of labels for the other.
+    """
+    if dataset.info.task != model.task:
+        words = {"multiclass": "one class for each image", "multilabel": "any number of labels for each image"}
+        raise DatasetError(
+            f"The pictures carry {words[dataset.info.task]}, and '{model.name}' gives {words[model.task]}. Evaluate it "
+            "on pictures that are labelled as its training images were."
+        )
+
+
+def _targets(dataset: Dataset, names: tuple[str, ...]) -> Targets:
     import numpy as np
 
+    from backend.data.targets import label_matrix
+
+    if dataset.info.task == "multilabel":
+        return label_matrix(dataset.items, names)
     place = {name: index for index, name in enumerate(names)}
     return np.array([place[item.label] for item in dataset.items], dtype=np.int64)
 

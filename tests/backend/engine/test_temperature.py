@@ -36,3 +36,20 @@ def test_what_is_no_temperature_is_refused(tiny, temperature):
     with pytest.raises(ValueError, match="temperature"):
         scale_head(tiny, temperature)
     assert torch.equal(tiny.head.weight, before)
+
+
+def test_labels_also_get_their_offsets(tiny, pictures, preprocessing):
+    tiny.task = "multilabel"
+    before = predict_probabilities(tiny, pictures[0], preprocessing=preprocessing)
+    offsets = (0.5, -1.0, 0.0)
+    scale_head(tiny, 2.0, offsets)
+    after = predict_probabilities(tiny, pictures[0], preprocessing=preprocessing)
+    expected = 1 / (1 + np.exp(-(np.log(before / (1 - before)) / 2.0 + np.array(offsets))))
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+
+
+def test_offsets_of_another_number_of_labels_are_refused(tiny):
+    before = tiny.head.weight.clone()
+    with pytest.raises(ValueError, match="2 offsets"):
+        scale_head(tiny, 2.0, (0.1, 0.2))
+    assert torch.equal(tiny.head.weight, before)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from backend.engine.metrics import expected_calibration_error, log_loss
-from backend.search.calibrate import apply_temperature, calibrate, calibrate_together
+from backend.search.calibrate import apply_calibration, apply_temperature, calibrate, calibrate_together
 
 
 def drawn(sharpened=1.0, *, images=4000, classes=4, seed=0):
@@ -76,3 +76,46 @@ def test_a_temperature_divides_the_scores(temperature):
 def test_no_images_cannot_calibrate():
     with pytest.raises(ValueError, match="0 targets"):
         calibrate(np.zeros((0, 2)), np.zeros(0, int))
+
+
+def boasting_labels(*, temperature, offsets, images=3000, seed=0):
+    """Labels drawn by true probabilities, and what a model says of them: its scores scaled and shifted."""
+    random = np.random.default_rng(seed)
+    scores = random.normal(-1.0, 1.5, (images, len(offsets)))
+    targets = (random.random(scores.shape) < 1 / (1 + np.exp(-scores))).astype(np.float32)
+    said = (scores - np.array(offsets)) * temperature
+    return 1 / (1 + np.exp(-said)), targets
+
+
+def test_labels_get_a_temperature_and_an_offset_each():
+    said, targets = boasting_labels(temperature=2.0, offsets=(0.8, -0.6, 0.0))
+    found = calibrate(said, targets)
+    assert found.temperature == pytest.approx(2.0, rel=0.1)
+    assert found.offsets == pytest.approx((0.8, -0.6, 0.0), abs=0.15)
+    assert found.log_loss_after < found.log_loss_before
+    assert found.ece_after < 0.02 < found.ece_before
+    ready = apply_calibration(said, found)
+    assert log_loss(ready, targets) == pytest.approx(found.log_loss_after)
+    for label in range(3):  # nothing changes places within a label
+        assert (np.argsort(ready[:, label]) == np.argsort(said[:, label])).all()
+
+
+def test_a_label_on_three_images_is_not_pulled_far():
+    said, targets = boasting_labels(temperature=1.0, offsets=(0.0, 0.0), images=60)
+    targets[:, 1] = 0
+    assert abs(calibrate(said, targets).offsets[1]) < 3.0
+
+
+def test_networks_that_answer_together_share_what_is_found():
+    said, targets = boasting_labels(temperature=2.0, offsets=(0.5, -0.5))
+    other, _ = boasting_labels(temperature=2.0, offsets=(0.5, -0.5))
+    found = calibrate_together([said, other], [0.5, 0.5], targets)
+    assert found.temperature == pytest.approx(calibrate(said, targets).temperature, rel=1e-3)
+    assert found.offsets == pytest.approx(calibrate(said, targets).offsets, abs=1e-3)
+
+
+def test_calibrated_labels_are_left_as_they_are():
+    said, targets = boasting_labels(temperature=1.0, offsets=(0.0, 0.0, 0.0), images=8000)
+    found = calibrate(said, targets)
+    assert found.temperature == pytest.approx(1.0, abs=0.05)
+    assert found.log_loss_after <= found.log_loss_before
