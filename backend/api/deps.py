@@ -15,6 +15,7 @@ from backend.contracts import ID_PATTERN, AuditAction, Caller
 from backend.data.names import shown
 from backend.errors import NotFoundError
 from backend.storage.catalog import Catalog
+from backend.workflows.thresholds import ThresholdChoice
 
 
 def get_services(request: Request) -> Services:
@@ -72,6 +73,24 @@ Version = Annotated[
 ]
 
 
+def _thresholds(
+    miss_cost: Annotated[
+        float | None,
+        Query(gt=0, le=1e9, description="What a missed label costs, in any unit; with false_alarm_cost."),
+    ] = None,
+    false_alarm_cost: Annotated[
+        float | None, Query(gt=0, le=1e9, description="What a label costs that is said and not there.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        Query(max_length=1000, description="A label's own threshold, as crack=0.3; may be given several times."),
+    ] = None,
+) -> ThresholdChoice:
+    """Thresholds of one request, for models of several labels."""
+    return ThresholdChoice(miss_cost=miss_cost, false_alarm_cost=false_alarm_cost, named=threshold or ())
+
+
+Thresholds = Annotated[ThresholdChoice, Depends(_thresholds)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 
 

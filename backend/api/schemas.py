@@ -113,6 +113,9 @@ class AnswerView(BaseModel):
     label: str = Field(description="The truth, as the dataset says it.")
     predicted: str
     confidence: float = Field(description="The probability that the model gave its answer.")
+    labels: tuple[str, ...] | None = Field(None, description="All its labels; only of models of several labels.")
+    predicted_labels: tuple[str, ...] | None = None
+    confidences: tuple[float, ...] | None = Field(None, description="Of all labels, by the model's class_names.")
 
 
 class AnswerPage(BaseModel):
@@ -186,7 +189,12 @@ class PlainPrediction(BaseModel):
     """The answer of `POST /predict`."""
 
     pred_class: str
-    probs: dict[str, float] = Field(description="Every class's probability; they sum to 1.")
+    probs: dict[str, float] = Field(
+        description="Every class's probability; they sum to 1 where a picture has one class, each is its own else."
+    )
+    present: list[str] | None = Field(
+        None, description="Labels that reach their thresholds; only of models of several labels."
+    )
 
 
 def dataset_view(opened: OpenDataset, services: Services) -> DatasetView:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from backend.contracts import ModelInfo, Prediction
 from backend.contracts.serving import Answer
@@ -28,9 +29,12 @@ def finished(
 
 
 def _plain(info: ModelInfo, row: Sequence[float]) -> str:
-    """The likeliest class, and the probability of each."""
+    """The likeliest class, and the probability of each; of a multi-label model also what is present."""
     probs = dict(zip(info.class_names, row, strict=True))
-    content = {"pred_class": max(probs, key=lambda name: probs[name]), "probs": probs}
+    content: dict[str, Any] = {"pred_class": max(probs, key=lambda name: probs[name]), "probs": probs}
+    if info.thresholds is not None:
+        named = zip(info.class_names, row, info.thresholds, strict=True)
+        content["present"] = [name for name, share, threshold in named if share >= threshold]
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 

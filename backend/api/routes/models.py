@@ -6,15 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from backend.api.deps import CallerDep, DatasetOrModelId, ModelId, ServicesDep, check_id
+from backend.api.deps import CallerDep, DatasetOrModelId, ModelId, ServicesDep, Thresholds, check_id
 from backend.api.model_card import ModelCard, model_card
 from backend.api.problems import problems
 from backend.api.schemas import JobView, job_view
 from backend.api.services import Services
 from backend.contracts import DriftReport, Id, ModelComparison, ModelInfo, ModelState, Promotion, RegisteredModel
+from backend.contracts.thresholds import ThresholdReport
 from backend.errors import InputError, NotFoundError
 from backend.storage.answers import read_answers
 from backend.workflows.compare_models import champion_of
+from backend.workflows.thresholds import report
 from backend.workflows.watch_drift import DAYS, drift_report
 
 router = APIRouter(prefix="/api/cv", tags=["models"])
@@ -106,6 +108,17 @@ def _changed(model: RegisteredModel, services: Services) -> RegisteredModel:
 
 
 CHAMPION = "The model to beat; without it, the promoted one of the same dataset, else the one before."
+
+
+@router.get("/models/{model_id}/thresholds", responses=problems(400, 404))
+def get_thresholds(model_id: ModelId, services: ServicesDep, choice: Thresholds) -> ThresholdReport:
+    """What a model of several labels finds and misses on its test images: by its thresholds, or by other ones.
+
+    The model is not changed: name the same costs or thresholds with `POST /api/cv/predict/{model_id}`.
+    """
+    model = services.catalog.model(model_id)
+    choice.of(model)  # before its files are fetched
+    return report(model, services.model_folder(model_id), choice)
 
 
 @router.get("/models/{model_id}/compare", responses=problems(404))

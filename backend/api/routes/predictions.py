@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 from anyio import to_thread
 from fastapi import Header, Query, Request, Response, UploadFile
 
-from backend.api.deps import DatasetOrModelId, ServicesDep
+from backend.api.deps import DatasetOrModelId, ServicesDep, Thresholds
 from backend.api.problems import problems
 from backend.api.quick_image import PredictionRoute, respond
 from backend.api.schemas import PlainPrediction
 from backend.api.services import Services
 from backend.api.uploads import ImageRoute, file_router, read_image
 from backend.contracts import Explanation, Prediction
-from backend.contracts.serving import Answer
+from backend.workflows.thresholds import decided
 
 router = file_router(PredictionRoute, prefix="/api/cv", tag="predictions")
 explain_router = file_router(ImageRoute, prefix="/api/cv", tag="predictions")
@@ -38,6 +38,7 @@ async def predict(
     dataset_or_model_id: DatasetOrModelId,
     services: ServicesDep,
     request: Request,
+    choice: Thresholds,
     file: UploadFile,
     top_k: Annotated[int, Query(ge=1, le=1000, description="How many labels, the likeliest first.")] = 3,
     *,
@@ -45,14 +46,20 @@ async def predict(
 ) -> Response:
     """The likeliest labels of one picture, and whether it is unlike what the model was trained on.
 
+    A model of several labels tells all of them, each with whether it is `present`: by its own thresholds, or by those
+    of this request, which change nothing but this answer.
+
     503 with `Retry-After` while too many pictures wait already.
     """
     image = await read_image(file)
-    if not explain:
+    if not explain and not choice:
         return await respond(services, dataset_or_model_id, image, top_k=top_k, request=request)
-    answer = await services.serving.answer(dataset_or_model_id, image, top_k=top_k)
     found = await services.serving.names.find(dataset_or_model_id)
-    body = await to_thread.run_sync(partial(_explained, answer, image, services, folder=found.folder))
+    thresholds = choice.of(found.model) if choice else None
+    answer = await services.serving.answer(dataset_or_model_id, image, top_k=top_k)
+    body = answer.body if thresholds is None else decided(answer.body, thresholds)
+    if explain:
+        body = await to_thread.run_sync(partial(_explained, body, image, services, folder=found.folder))
     return Response(body, media_type="application/json")
 
 
@@ -109,9 +116,9 @@ async def predict_plainly(services: ServicesDep, request: Request, file: UploadF
     return await respond(services, "", await read_image(file), top_k=None, request=request)
 
 
-def _explained(answer: Answer, image: bytes, services: Services, *, folder: Path) -> bytes:
+def _explained(body: bytes, image: bytes, services: Services, *, folder: Path) -> bytes:
     """An answer with the heat map of its likeliest label, and its test; drawn in the process beside."""
-    content = json.loads(answer.body)
+    content = json.loads(body)
     label = content["predictions"][0]["label"]
     drawn: Explanation = services.pool.call(
         services.verbs.explain_image, services.settings, folder, image, class_name=label

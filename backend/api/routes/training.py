@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.openapi.models import Example
 
 from backend.api.deps import Auditor, AuditorDep, CatalogDep, DatasetId, JobId, ServicesDep, Version
@@ -15,7 +16,7 @@ from backend.api.schemas import AnswerPage, JobView, answer_view
 from backend.api.services import Services
 from backend.api.training_answer import answer_when_ended
 from backend.api.uploads import LimitedRoute
-from backend.contracts import Job, Recipe, Results
+from backend.contracts import Job, Recipe, Results, TestPrediction, TestPredictions
 from backend.data.manifest import require_stored
 from backend.data.names import clean_name
 from backend.errors import InputError
@@ -23,6 +24,13 @@ from backend.registry import nearest
 from backend.storage.answers import read_answers
 
 router = APIRouter(prefix="/api/cv", tags=["training"], route_class=LimitedRoute)
+
+Verdict = Literal["found", "missed", "false_alarm"]  # of one label on one image
+VERDICTS: dict[Verdict, tuple[bool, bool]] = {  # whether it is there, whether the model said so
+    "found": (True, True),
+    "missed": (True, False),
+    "false_alarm": (False, True),
+}
 
 LONGEST_WAIT_S = 3600
 DATASET = {"dataset_id": "ds-0123456789"}
@@ -81,24 +89,55 @@ def results_of_job(job_id: JobId, catalog: CatalogDep) -> Results:
     return catalog.results_for_job(job_id)
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerFilter:
+    """Which of a job's test images are meant."""
+
+    label: Annotated[str | None, Query(description="Only images that are of this class.")] = None
+    predicted: Annotated[str | None, Query(description="Only images that were taken for this class.")] = None
+    verdict: Annotated[
+        Verdict | None,
+        Query(description="Of a model of several labels, with label: only where it was found, missed or said wrongly."),
+    ] = None
+
+    def check(self, answers: TestPredictions) -> None:
+        """Raise on a class that the job does not know, and on a verdict that does not fit.
+
+        Raises:
+            InputError: names what is allowed.
+        """
+        for name in (self.label, self.predicted):
+            if name is not None:
+                _check_class(name, answers.class_names)
+        if self.verdict is not None and (self.label is None or answers.task != "multilabel"):
+            raise InputError("'verdict' is for models of several labels, together with 'label': name both, or neither.")
+
+    def takes(self, answer: TestPrediction) -> bool:
+        """Whether an image is meant."""
+        if answer.labels is None or answer.predicted_labels is None:
+            return self.label in (None, answer.label) and self.predicted in (None, answer.predicted)
+        there, said = self.label in answer.labels, self.label in answer.predicted_labels
+        if self.verdict is not None:
+            return (there, said) == VERDICTS[self.verdict]
+        return (self.label is None or there) and (self.predicted is None or self.predicted in answer.predicted_labels)
+
+
 @router.get("/jobs/{job_id}/test-predictions", responses=problems(404))
 def answers_of_job(
     job_id: JobId,
     services: ServicesDep,
-    label: Annotated[str | None, Query(description="Only images that are of this class.")] = None,
-    predicted: Annotated[str | None, Query(description="Only images that were taken for this class.")] = None,
+    asked: Annotated[AnswerFilter, Depends()],
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> AnswerPage:
-    """The test images behind the confusion matrix, with the best model's answers, the most confident first."""
+    """The test images behind the confusion matrix, with the best model's answers, the most confident first.
+
+    Where an image may have several labels, `label` and `predicted` each ask for those that carry one.
+    """
     results = services.catalog.results_for_job(job_id)
     answers = read_answers(services.model_folder(results.model_id))
-    for name in (label, predicted):
-        if name is not None:
-            _check_class(name, answers.class_names)
-    found = [
-        answer for answer in answers.images if label in (None, answer.label) and predicted in (None, answer.predicted)
-    ]
+    asked.check(answers)
+    found = [answer for answer in answers.images if asked.takes(answer)]
     found.sort(key=lambda answer: (-answer.confidence, answer.image_id))
     page = [answer_view(results.dataset_id, answer) for answer in found[offset : offset + limit]]
     return AnswerPage(total=len(found), offset=offset, limit=limit, images=page)

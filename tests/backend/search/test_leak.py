@@ -40,7 +40,7 @@ def probe(study):
     return Trial(
         candidate=Candidate(name="net", family="f", timm_name="net", description="d"),
         strategy="probe",
-        head=SimpleNamespace(regularisation=1.0),
+        head=SimpleNamespace(regularisation=1.0, task="multiclass"),
         features_of=lambda places: features[places],
         test_probabilities=right,
     )
