@@ -32,6 +32,7 @@ from frontend.answers import (
     ResultsAnswer,
 )
 from frontend.insight_answers import InsightsAnswer
+from frontend.label_answers import ThresholdAnswer, ThresholdQuery
 from frontend.registry_answers import AuditAnswer, CardAnswer, DriftAnswer, PromotionAnswer, RegisteredAnswer
 from frontend.version_answers import ComparisonAnswer, CorrectionsBody, DifferenceAnswer, ImagePage
 
@@ -201,6 +202,11 @@ class Client:
     def models(self) -> list[ModelAnswer]:
         return cast(list[ModelAnswer], self._json("GET", "/api/cv/models"))
 
+    def thresholds(self, model_id: str, asked: ThresholdQuery | None = None) -> ThresholdAnswer:
+        """What a model of several labels finds and misses on its test images, at its own thresholds or at others."""
+        path = f"/api/cv/models/{_segment(model_id)}/thresholds"
+        return cast(ThresholdAnswer, self._json("GET", path, params=dict(asked or {})))
+
     def comparison(self, model_id: str, champion: str | None = None) -> ComparisonAnswer:
         """A model against the one that it would replace, where that has been computed."""
         path = f"/api/cv/models/{_segment(model_id)}/compare"
@@ -252,8 +258,10 @@ class Client:
         path = f"/api/cv/models/{_segment(model)}/download"
         return self._send("GET", path, params={"format": file_format}).content
 
-    def predict(self, model: str, image: bytes, *, top_k: int, explain: bool) -> PredictionAnswer:
-        params = {"top_k": top_k, "explain": "true" if explain else "false"}
+    def predict(
+        self, model: str, image: bytes, *, top_k: int, explain: bool, asked: ThresholdQuery | None = None
+    ) -> PredictionAnswer:
+        params = {"top_k": top_k, "explain": "true" if explain else "false", **(asked or {})}
         files = {"file": ("image", image, "application/octet-stream")}
         answer = self._json("POST", f"/api/cv/predict/{_segment(model)}", params=params, files=files)
         return cast(PredictionAnswer, answer)

@@ -67,7 +67,7 @@ class ImageItem:
 
     path: where its bytes lie, relative to the dataset's folder; only `backend.data.pictures` reads it.
     subset: the part that the upload itself put the image into. added_in: the dataset's version in which it came.
-    first_label: the label it came with, where it was changed since; first_labels: all of them, where an image has several.
+    first_label: the label it came with, where it was changed since; first_labels: all labels it had.
     file: its name in the upload, with folders; unknown of older datasets.
     """
 

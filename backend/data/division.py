@@ -44,7 +44,8 @@ def divide(dataset: Dataset, rule: DataSettings, *, test_size: float, seed: int)
     """
     test, val = shares(rule, test_size)
     if dataset.info.task == "multiclass" and not rule.group_by:
-        return stratified_split(dataset, test_size=test, val_size=val / (1.0 - test), seed=seed)
+        of_rest = val / (1.0 - test) if rule.split in FIXED else VALIDATION
+        return stratified_split(dataset, test_size=test, val_size=of_rest, seed=seed)
     check_share("test_size", test)
     division = _Division((*dataset.items, *dataset.excluded), dataset.info.task == "multilabel", bool(rule.group_by))
     named = [] if not rule.group_by else groups_by_name(division.items, rule.group_by)

@@ -126,7 +126,7 @@ def test_the_test_labels_decide_nothing_but_the_test_scores(dataset, run, settin
         for place, item in enumerate(dataset.items)
     ]
     swapped = Dataset(info=dataset.info, root=dataset.root, items=tuple(items))
-    monkeypatch.setattr(study_module, "stratified_split", lambda *_args, **_kwargs: split)
+    monkeypatch.setattr(study_module, "divide", lambda *_args, **_kwargs: split)
     lied = compare(swapped, chosen, run=Run(settings=settings)).results
     assert lied.test.accuracy == pytest.approx(1 - honest.test.accuracy)
     assert lied.best_model.val_accuracy == honest.best_model.val_accuracy
