@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from frontend.label_answers import LabelConfusion
 from frontend.version_answers import VersionAnswer
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -158,6 +159,8 @@ class LeaderboardRow(TypedDict):
     macro_f1: float | None
     val_accuracy: float | None
     val_macro_f1: NotRequired[float | None]
+    mean_average_precision: NotRequired[float | None]
+    val_mean_average_precision: NotRequired[float | None]
     train_seconds: float | None
     predict_ms_per_image: float | None
     parameters: int | None
@@ -170,6 +173,9 @@ class TestScores(TypedDict):
     macro_f1: float
     log_loss: float
     expected_calibration_error: float
+    mean_average_precision: NotRequired[float | None]
+    hamming_loss: NotRequired[float | None]
+    micro_f1: NotRequired[float | None]
 
 
 class ConfusionMatrix(TypedDict):
@@ -185,6 +191,8 @@ class ClassScore(TypedDict):
     recall: float
     f1: float
     support: int
+    threshold: NotRequired[float | None]
+    average_precision: NotRequired[float | None]
 
 
 class EpochRecord(TypedDict):
@@ -209,6 +217,10 @@ class SuspectLabel(TypedDict):
     label: str
     suggested: str
     confidence: float
+    doubted: NotRequired[str | None]
+    labels: NotRequired[list[str] | None]
+    kind: NotRequired[str | None]
+    suggested_labels: NotRequired[list[str] | None]
 
 
 class LearningCurvePoint(TypedDict):
@@ -216,6 +228,8 @@ class LearningCurvePoint(TypedDict):
     accuracy: float
     accuracy_ci95: list[float]
     macro_f1: float
+    mean_average_precision: NotRequired[float | None]
+    noise: NotRequired[float | None]
 
 
 class Calibration(TypedDict):
@@ -262,11 +276,13 @@ class ResultsAnswer(TypedDict):
     job_id: str
     dataset_id: str
     dataset_version: NotRequired[int]
+    task: NotRequired[str]
     model_id: str
     best_model: BestModel
     leaderboard: list[LeaderboardRow]
     test: TestScores
-    confusion_matrix: ConfusionMatrix
+    confusion_matrix: ConfusionMatrix | None
+    label_confusion: NotRequired[list[LabelConfusion]]
     per_class: list[ClassScore]
     history: dict[str, list[EpochRecord]]
     split: SplitSizes
@@ -292,6 +308,9 @@ class TestAnswer(TypedDict):
     label: str
     predicted: str
     confidence: float
+    labels: NotRequired[list[str] | None]
+    predicted_labels: NotRequired[list[str] | None]
+    confidences: NotRequired[list[float] | None]
 
 
 class AnswerPage(TypedDict):
@@ -309,6 +328,7 @@ class ModelAnswer(TypedDict):
     name: str
     accuracy: float
     class_names: list[str]
+    task: NotRequired[str]
     created_at: str
     job_id: NotRequired[str | None]
     promoted: NotRequired[bool]
@@ -317,8 +337,11 @@ class ModelAnswer(TypedDict):
 
 
 class LabelConfidence(TypedDict):
+    """`present` is told where an image may have several labels."""
+
     label: str
     confidence: float
+    present: NotRequired[bool]
 
 
 class SimilarImage(TypedDict):

@@ -198,6 +198,14 @@ class Client:
         path = f"/api/cv/jobs/{_segment(job_id)}/test-predictions"
         return cast(AnswerPage, self._json("GET", path, params=params))
 
+    def label_predictions(
+        self, job_id: str, *, label: str, verdict: str, offset: int = 0, limit: int = 100
+    ) -> AnswerPage:
+        """The test images on which a label was `found`, `missed` or a `false_alarm`."""
+        params = {"label": label, "verdict": verdict, "offset": offset, "limit": limit}
+        path = f"/api/cv/jobs/{_segment(job_id)}/test-predictions"
+        return cast(AnswerPage, self._json("GET", path, params=params))
+
     # --- models and predictions; `model` is a model's or a dataset's id
     def models(self) -> list[ModelAnswer]:
         return cast(list[ModelAnswer], self._json("GET", "/api/cv/models"))

@@ -21,9 +21,13 @@ _CURVES = "live-curves"
 _PICTURES = "pictures"
 _SEEN = "candidates-seen"
 _CORRECTIONS = "corrections"
+_COSTS = "cost-ratios"
 _CHANGED = "version-made"
 _ASKED = "model-asked"
 _TOLD = "model-told"
+
+
+Choice = str | tuple[str, ...]  # the right class of an image, or all its labels
 
 
 # --- the URL
@@ -163,13 +167,13 @@ def pictures() -> list[Any]:
 
 
 # --- corrections chosen and not yet sent: they outlive a change of page and tab
-def corrections(dataset: str) -> dict[str, str]:
-    """Image id to its right class, or to "" where it is to be left out."""
-    chosen: dict[str, str] = st.session_state.get(_CORRECTIONS, {}).get(dataset, {})
+def corrections(dataset: str) -> dict[str, Choice]:
+    """Image id to its right class, to all its labels, or to "" where it is to be left out."""
+    chosen: dict[str, Choice] = st.session_state.get(_CORRECTIONS, {}).get(dataset, {})
     return chosen
 
 
-def correct(dataset: str, image_id: str, choice: str | None) -> None:
+def correct(dataset: str, image_id: str, choice: Choice | None) -> None:
     """Remember a correction; None takes it back."""
     chosen = st.session_state.setdefault(_CORRECTIONS, {}).setdefault(dataset, {})
     if choice is None:
@@ -190,6 +194,17 @@ def remember_change(dataset: str, version: int | None) -> None:
 def version_made(dataset: str) -> int | None:
     made: int | None = st.session_state.get(_CHANGED, {}).get(dataset)
     return made
+
+
+# --- thresholds by what mistakes cost, for each model
+def cost_ratio(model: str) -> float | None:
+    """How many false alarms a miss is worth; None: the model's own thresholds."""
+    ratio: float | None = st.session_state.get(_COSTS, {}).get(model)
+    return ratio
+
+
+def choose_cost_ratio(model: str, ratio: float | None) -> None:
+    st.session_state.setdefault(_COSTS, {})[model] = ratio
 
 
 # --- the registry: what was asked for and not yet confirmed, what has just been done

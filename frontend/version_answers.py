@@ -10,7 +10,7 @@ class CorrectionsBody(TypedDict):
 
     exclude: NotRequired[list[str]]
     restore: NotRequired[list[str]]
-    relabel: NotRequired[dict[str, str]]
+    relabel: NotRequired[dict[str, str | list[str]]]
     base_version: NotRequired[int]
 
 
@@ -36,6 +36,7 @@ class ImageAnswer(TypedDict):
     image_id: str
     label: str
     url: str
+    labels: NotRequired[list[str]]
 
 
 class ImagePage(TypedDict):

@@ -163,7 +163,7 @@ class SuspectLabel(Record):
     """An image whose label is contradicted by a model without it. `confidence` is that of `suggested`.
 
     Multi-label: one label of the image is doubted, `doubted`, as missing or as superfluous; `label` and `suggested` are
-    all labels in one line, as they are and as they would be, and `suggested_labels` the latter one by one.
+    all labels in one line, as they are and as they would be; `labels` and `suggested_labels` have them one by one.
     """
 
     image_id: Id
@@ -171,6 +171,7 @@ class SuspectLabel(Record):
     suggested: str
     confidence: float
     doubted: str | None = None
+    labels: tuple[str, ...] | None = None
     kind: Literal["missing", "superfluous"] | None = None
     suggested_labels: tuple[str, ...] | None = None
 

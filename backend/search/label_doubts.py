@@ -113,6 +113,7 @@ def _suspect(item: ImageItem, names: Sequence[str], label: int, *, missing: bool
         suggested=", ".join(suggested),
         confidence=round(sure, 6),
         doubted=name,
+        labels=item.labels,
         kind="missing" if missing else "superfluous",
         suggested_labels=suggested,
     )

@@ -8,7 +8,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer, ModelAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import batch, job_progress, problems
+from frontend.widgets import batch, costs, job_progress, problems
 from frontend.widgets.answer_card import Picture, show_answer
 from frontend.widgets.wording import model_name, percent
 
@@ -31,19 +31,27 @@ def render(api: Client) -> None:
     if model is None:
         job_progress.train_first(api, dataset["dataset_id"])
         return
-    st.header(t("predict.title", name=model_name(model), accuracy=percent(model["accuracy"])), anchor=False)
+    several = model.get("task") == "multilabel"
+    words = t("predict.title", name=model_name(model), accuracy=percent(model["accuracy"]))
+    st.header(t("predict.title_labels", name=model_name(model)) if several else words, anchor=False)
     source = choose_source()
     if source == ARCHIVE:
         batch.show(api, model)
         return
     collect(api, dataset, source)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        most = min(10, len(model["class_names"]))
-        top_k = st.number_input(t("predict.top_k"), 1, most, min(3, most), key="top-k", width=160)
+        top_k = 3 if several else _how_many(model)  # of several labels all are told
         explain = st.toggle(t("predict.explain"), value=True, key="explain", help=t("predict.explain_help"))
+    if several:
+        costs.choose(model["model_id"], key="predict-costs")
     for picture in state.pictures():
         with st.container(border=True):
-            show_answer(api, model, picture, top_k=int(top_k), explain=explain)
+            show_answer(api, model, picture, top_k=top_k, explain=explain)
+
+
+def _how_many(model: ModelAnswer) -> int:
+    most = min(10, len(model["class_names"]))
+    return int(st.number_input(t("predict.top_k"), 1, most, min(3, most), key="top-k", width=160))
 
 
 def choose_model(api: Client) -> ModelAnswer | None:

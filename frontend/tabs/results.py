@@ -18,6 +18,7 @@ from frontend.widgets import (
     confidence,
     imbalance,
     job_progress,
+    labels,
     leaderboard,
     leak,
     mistakes,
@@ -49,7 +50,10 @@ def render(api: Client) -> None:
     imbalance.show(results)
     leak.show(results)
     leaderboard.show(results)
-    mistakes.show(api, results, beside=classes)
+    if labels.several(results):
+        labels.show(api, results)
+    else:
+        mistakes.show(api, results, beside=classes)
     confidence.show(results)
     learning_curve(results)
     suspects.show(api, results)
@@ -80,25 +84,12 @@ def find_results(api: Client) -> ResultsAnswer | None:
 
 def headline(results: ResultsAnswer) -> None:
     """The answer in one sentence, and the next action."""
-    test = results["test"]
-    low, high = test["accuracy_ci95"]
-    sentence = t(
-        "results.answer",
-        name=model_name(results["best_model"]),
-        right=whole(test["accuracy"]),
-        low=whole(low),
-        high=whole(high),
-    )
-    st.header(sentence, anchor=False)
-    st.caption(
-        t(
-            "results.measured",
-            correct=round(test["accuracy"] * results["split"]["test"]),
-            images=results["split"]["test"],
-            accuracy=percent(test["accuracy"]),
-            macro_f1=percent(test["macro_f1"]),
-        )
-    )
+    if labels.several(results):
+        st.header(labels.sentence(results, model_name(results["best_model"])), anchor=False)
+        st.caption(labels.measured(results))
+    else:
+        st.header(_sentence(results), anchor=False)
+        st.caption(_measured(results))
     members = results["best_model"].get("members")
     if members:
         st.caption(t("results.members", members=shares(members)))
@@ -109,6 +100,29 @@ def headline(results: ResultsAnswer) -> None:
         icon=":material/arrow_forward:",
         on_click=state.open_tab,
         args=(state.PREDICTIONS,),
+    )
+
+
+def _sentence(results: ResultsAnswer) -> str:
+    test = results["test"]
+    low, high = test["accuracy_ci95"]
+    return t(
+        "results.answer",
+        name=model_name(results["best_model"]),
+        right=whole(test["accuracy"]),
+        low=whole(low),
+        high=whole(high),
+    )
+
+
+def _measured(results: ResultsAnswer) -> str:
+    test = results["test"]
+    return t(
+        "results.measured",
+        correct=round(test["accuracy"] * results["split"]["test"]),
+        images=results["split"]["test"],
+        accuracy=percent(test["accuracy"]),
+        macro_f1=percent(test["macro_f1"]),
     )
 
 

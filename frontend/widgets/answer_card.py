@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from frontend import state
 from frontend.answers import ExplanationAnswer, HeatmapEvidence, LabelConfidence, ModelAnswer, PredictionAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.label_answers import ThresholdQuery
 from frontend.widgets import honesty, pictures, problems
 from frontend.widgets.similar_images import show_similar
 from frontend.widgets.wording import percent, plain
@@ -36,12 +38,15 @@ class Question(NamedTuple):
     image: bytes
     top_k: int
     explain: bool
+    cost_ratio: float | None = None
 
 
 @st.cache_data(ttl=3600, max_entries=64, show_spinner=False)
 def ask(_api: Client, question: Question) -> PredictionAnswer:
     """Ask once for each picture, model and choice; drawing the page again costs nothing."""
-    return _api.predict(question.model_id, question.image, top_k=question.top_k, explain=question.explain)
+    ratio = question.cost_ratio
+    asked: ThresholdQuery | None = None if ratio is None else {"miss_cost": ratio, "false_alarm_cost": 1.0}
+    return _api.predict(question.model_id, question.image, top_k=question.top_k, explain=question.explain, asked=asked)
 
 
 @st.cache_data(ttl=3600, max_entries=64, show_spinner=False)
@@ -52,7 +57,8 @@ def ask_why(_api: Client, question: Question, class_name: str) -> ExplanationAns
 
 def show_answer(api: Client, model: ModelAnswer, picture: Picture, *, top_k: int, explain: bool) -> None:
     """One card; a picture that the API refuses shows its reason and leaves the other cards alone."""
-    question = Question(api.base_url, model["model_id"], picture.data, top_k, explain)
+    ratio = state.cost_ratio(model["model_id"]) if model.get("task") == "multilabel" else None
+    question = Question(api.base_url, model["model_id"], picture.data, top_k, explain, ratio)
     try:
         with st.spinner(t("predict.working", name=plain(picture.name))):
             answer = ask(api, question)
@@ -71,12 +77,20 @@ def show_answer(api: Client, model: ModelAnswer, picture: Picture, *, top_k: int
 
 
 def show_words(answer: PredictionAnswer, name: str) -> None:
-    """The label and its bars."""
-    best = answer["predictions"][0]
+    """The label and its bars, or all labels that are present."""
     st.caption(plain(name))
-    st.subheader(f"{plain(best['label'])} · {percent(best['confidence'])}", anchor=False)
+    st.subheader(_what(answer["predictions"]), anchor=False)
     st.html(bars(answer["predictions"]))
     st.caption(t("predict.latency", time=f"{answer['latency_ms']:.0f}"))
+
+
+def _what(predictions: list[LabelConfidence]) -> str:
+    """The answer in a line: the likeliest class, or all labels that are present."""
+    best = predictions[0]
+    if best.get("present") is None:
+        return f"{plain(best['label'])} · {percent(best['confidence'])}"
+    there = [plain(one["label"]) for one in predictions if one.get("present")]
+    return ", ".join(there) or t("predict.nothing")
 
 
 def bars(predictions: list[LabelConfidence]) -> str:
@@ -144,7 +158,11 @@ def _decoded(encoded: str) -> bytes | None:
 
 def _bar(entry: LabelConfidence) -> str:
     share = percent(entry["confidence"])
-    label = escape(entry["label"])
+    label, shade = escape(entry["label"]), colour(entry["confidence"])
+    if entry.get("present") is not None:  # the mark says it, not the colour alone
+        shade = GREEN if entry["present"] else GREY
+        share = f"{'✓ ' + t('predict.there') + ' · ' if entry['present'] else ''}{share}"
+        label = f"<strong>{label}</strong>" if entry["present"] else label
     return (
         f'<div role="img" aria-label="{escape(entry["label"], quote=True)}: {share}" style="margin:0 0 0.6rem">'
         '<div style="display:flex;justify-content:space-between;gap:1rem;font-size:0.9rem">'
@@ -152,5 +170,5 @@ def _bar(entry: LabelConfidence) -> str:
         f'<span style="font-variant-numeric:tabular-nums">{share}</span></div>'
         '<div style="height:0.6rem;border-radius:0.3rem;background:rgba(128,128,128,0.2)">'
         f'<div style="height:100%;width:{100 * entry["confidence"]:.1f}%;border-radius:0.3rem;'
-        f'background:{colour(entry["confidence"])}"></div></div></div>'
+        f'background:{shade}"></div></div></div>'
     )

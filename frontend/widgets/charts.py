@@ -94,9 +94,13 @@ def live_scores(seen: Mapping[str, Mapping[int, float]]) -> Any:
 
 
 def learning_curve(points: Sequence[LearningCurvePoint]) -> Any:
-    """Accuracy by number of training images, with the band that holds the truth 95 times in 100."""
+    """The score by number of training images, with the band that holds the truth 95 times in 100.
+
+    Accuracy, or where an image may have several labels the mean average precision.
+    """
     x = [point["train_images"] for point in points]
-    low, high = [point["accuracy_ci95"][0] for point in points], [point["accuracy_ci95"][1] for point in points]
+    scores, low, high = zip(*(_with_band(point) for point in points), strict=True)
+    several = points[0].get("mean_average_precision") is not None
     figure = go.Figure()
     edges = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     figure.add_trace(go.Scatter(**edges, y=high, showlegend=False))
@@ -104,7 +108,7 @@ def learning_curve(points: Sequence[LearningCurvePoint]) -> Any:
     figure.add_trace(
         go.Scatter(
             x=x,
-            y=[point["accuracy"] for point in points],
+            y=scores,
             name=t("chart.cross_validated"),
             mode="lines+markers",
             line={"color": BLUE},
@@ -113,8 +117,17 @@ def learning_curve(points: Sequence[LearningCurvePoint]) -> Any:
         )
     )
     figure.update_xaxes(title=t("chart.train_images"), tickvals=x, rangemode="tozero")
-    figure.update_yaxes(title=t("chart.accuracy"), tickformat=".0%")
+    figure.update_yaxes(title=t("labels.mean_average" if several else "chart.accuracy"), tickformat=".0%")
     return figure.update_layout(height=300, showlegend=True)
+
+
+def _with_band(point: LearningCurvePoint) -> tuple[float, float, float]:
+    """The score, and the ends of its interval."""
+    average = point.get("mean_average_precision")
+    if average is None:
+        return (point["accuracy"], *point["accuracy_ci95"])  # type: ignore[return-value]
+    noise = point.get("noise") or 0.0
+    return average, max(0.0, average - noise), min(1.0, average + noise)
 
 
 def _line(figure: Any, name: str, points: Sequence[tuple[int, float | None]]) -> None:

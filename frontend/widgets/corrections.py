@@ -5,7 +5,7 @@ What is chosen waits in the browser tab until the button is pressed; then all of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import streamlit as st
@@ -14,6 +14,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.state import Choice
 from frontend.version_answers import CorrectionsBody, DifferenceAnswer
 from frontend.widgets import problems, retrain
 from frontend.widgets.pictures import thumbnails
@@ -25,13 +26,17 @@ MOST_TO_UNDO = 1000  # images that a difference names
 
 
 class Picture(NamedTuple):
-    """One picture that may need a correction; `suggested` is the class that something or somebody proposes."""
+    """One picture that may need a correction; `suggested` is the class that something or somebody proposes.
+
+    Where an image may have several labels, `labels` are those it has, and `suggested` all that it should have.
+    """
 
     image_id: str
     label: str
     caption: str = ""
-    suggested: str | None = None
+    suggested: Choice | None = None
     alt: str = ""
+    labels: tuple[str, ...] = ()
 
 
 def gallery(api: Client, dataset: DatasetAnswer, pictures: Sequence[Picture], *, key: str) -> None:
@@ -64,7 +69,11 @@ def bar(api: Client, dataset: DatasetAnswer) -> None:
         )
         apply = st.button(t("corrections.apply"), key="corrections-apply", type="primary", icon=":material/check:")
     if apply:
-        relabel = {image_id: label for image_id, label in chosen.items() if label != LEAVE_OUT}
+        relabel: dict[str, str | list[str]] = {
+            image_id: label if isinstance(label, str) else list(label)
+            for image_id, label in chosen.items()
+            if label != LEAVE_OUT
+        }
         send(api, dataset, {"exclude": out, "relabel": relabel})
 
 
@@ -93,7 +102,7 @@ def _for_all(identifier: str, pictures: Sequence[Picture], *, key: str) -> None:
         st.button(t("corrections.keep_all"), key=f"{key}-keep", on_click=_choose, args=(identifier, nothing))
 
 
-def _choose(identifier: str, choices: dict[str, str | None]) -> None:
+def _choose(identifier: str, choices: Mapping[str, Choice | None]) -> None:
     for image_id, choice in choices.items():
         state.correct(identifier, image_id, choice)
 
@@ -105,10 +114,12 @@ def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
     alt = picture.alt or t("corrections.alt", label=picture.label)
     st.image(image, width=WIDTH, alt=alt, caption=picture.caption or None)
     identifier = dataset["dataset_id"]
+    if dataset["task"] == "multilabel":
+        _one_of_several(dataset, picture, key=key)
+        return
     others = [name for name in sorted(dataset["class_counts"]) if name not in (picture.label, picture.suggested)]
     first = [picture.suggested] if picture.suggested else []
-    multiclass = dataset["task"] == "multiclass"
-    choices = [None, LEAVE_OUT, *(first + others if multiclass else [])]
+    choices = [None, LEAVE_OUT, *first, *others]
     widget = f"{key}-{picture.image_id}"
     chosen = state.corrections(identifier).get(picture.image_id)
     state.mirror(widget, chosen if chosen in choices else None)
@@ -122,10 +133,44 @@ def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
     )
 
 
-def _choice(choice: str | None, label: str) -> str:
+def _one_of_several(dataset: DatasetAnswer, picture: Picture, *, key: str) -> None:
+    """All labels to choose from, those that it has already chosen; and whether it is to be left out."""
+    identifier, known = dataset["dataset_id"], sorted(dataset["class_counts"])
+    has = [name for name in known if name in picture.labels]
+    widget, out = f"{key}-{picture.image_id}", f"{key}-out-{picture.image_id}"
+    chosen = state.corrections(identifier).get(picture.image_id)
+    state.mirror(widget, has if chosen in (None, LEAVE_OUT) else [name for name in known if name in (chosen or ())])
+    state.mirror(out, chosen == LEAVE_OUT)
+
+    def remember() -> None:
+        if state.value_of(out):
+            state.correct(identifier, picture.image_id, LEAVE_OUT)
+            return
+        labels = tuple(sorted(state.value_of(widget)))
+        state.correct(identifier, picture.image_id, None if labels == tuple(has) else labels)
+
+    st.multiselect(
+        t("corrections.labels"),
+        known,
+        key=widget,
+        on_change=remember,
+        placeholder=t("labels.nothing"),
+        disabled=chosen == LEAVE_OUT,
+    )
+    if picture.suggested is not None and chosen is None:
+        st.button(
+            t("corrections.accept"),
+            key=f"{widget}-accept",
+            on_click=state.correct,
+            args=(identifier, picture.image_id, picture.suggested),
+        )
+    st.checkbox(t("corrections.exclude"), key=out, on_change=remember)
+
+
+def _choice(choice: Choice | None, label: str) -> str:
     if choice is None:
         return t("corrections.keep", label=label)
-    return t("corrections.exclude") if choice == LEAVE_OUT else t("corrections.relabel", label=choice)
+    return t("corrections.exclude") if choice == LEAVE_OUT else t("corrections.relabel", label=str(choice))
 
 
 def _made(api: Client, dataset: DatasetAnswer) -> None:
@@ -165,7 +210,9 @@ def _take_back(api: Client, dataset: DatasetAnswer, *, earlier: int) -> None:
 
 def opposite(difference: DifferenceAnswer) -> CorrectionsBody:
     """What undoes a difference that was made by corrections."""
-    before = {one["image_id"]: (one["before"] or [""])[0] for one in difference["relabelled"]}
+    before: dict[str, str | list[str]] = {
+        one["image_id"]: _as_sent(one["before"] or []) for one in difference["relabelled"]
+    }
     out = {one["image_id"] for one in difference["restored"]}
     return {
         "restore": [one["image_id"] for one in difference["excluded"]],
@@ -173,3 +220,8 @@ def opposite(difference: DifferenceAnswer) -> CorrectionsBody:
         # an image that came back under another label goes again; its label need not follow
         "relabel": {image_id: label for image_id, label in before.items() if image_id not in out},
     }
+
+
+def _as_sent(labels: list[str]) -> str | list[str]:
+    """One label as a word, which is right for either kind of dataset; several, or none, as a list."""
+    return labels[0] if len(labels) == 1 else labels

@@ -51,9 +51,12 @@ def images(api: Client, dataset: DatasetAnswer, *, label: str | None, issue: str
         return
     if pages > 1:
         st.pagination(pages, key=widget)
-    pictures = [corrections.Picture(one["image_id"], one["label"], caption=_caption(one)) for one in page["images"]]
+    pictures = [
+        corrections.Picture(one["image_id"], one["label"], caption=_caption(one), labels=tuple(one.get("labels") or ()))
+        for one in page["images"]
+    ]
     corrections.gallery(api, dataset, pictures, key=f"{key}-{issue or 'all'}")
 
 
 def _caption(image: ImageAnswer) -> str:
-    return plain(image["label"]) if image["label"] else t("gallery.unlabelled")
+    return plain(", ".join(image.get("labels") or [image["label"]])) if image["label"] else t("gallery.unlabelled")

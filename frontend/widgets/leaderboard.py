@@ -14,12 +14,15 @@ from frontend.widgets.wording import NOTHING, megabytes, milliseconds, name_of, 
 def show(results: ResultsAnswer) -> None:
     """A real HTML table: it can be read aloud, selected and searched; wide ones scroll sideways."""
     st.subheader(t("results.leaderboard"), anchor=False)
-    st.caption(t("results.leaderboard_help"))
+    several = results.get("task") == "multilabel"
+    st.caption(t("labels.leaderboard_help" if several else "results.leaderboard_help"))
     best, tied = chosen_row(results), ties(results)
     rows = [
         _row(row, mark=_mark(row, chosen=row is best, tie=row["rank"] in tied), validation=ranking_score(results, row))
         for row in ordered(results["leaderboard"])
     ]
+    if several:
+        rows = [_by_label(shown, row) for shown, row in zip(rows, ordered(results["leaderboard"]), strict=True)]
     with st.container(key="leaderboard"):  # the key lets the style align the numbers
         st.table(rows, border="horizontal", hide_index=True, alt=t("results.leaderboard"))
 
@@ -44,10 +47,12 @@ def ties(results: ResultsAnswer) -> set[int | None]:
 
 
 def ranking_score(results: ResultsAnswer, row: LeaderboardRow) -> float | None:
-    """The score that ranked: macro F1 or accuracy, on images that were not learned from."""
+    """The score that ranked, on images that were not learned from."""
     imbalance = results.get("imbalance")
-    by_macro_f1 = imbalance is not None and imbalance["ranked_by"] == "macro_f1"
-    return row.get("val_macro_f1") if by_macro_f1 else row["val_accuracy"]
+    ranked_by = imbalance["ranked_by"] if imbalance is not None else "accuracy"
+    if ranked_by == "mean_average_precision":
+        return row.get("val_mean_average_precision")
+    return row.get("val_macro_f1") if ranked_by == "macro_f1" else row["val_accuracy"]
 
 
 def _overlaps(row: LeaderboardRow, best: LeaderboardRow | None) -> bool:
@@ -82,6 +87,15 @@ def _row(row: LeaderboardRow, *, mark: str, validation: float | None) -> dict[st
         t("column.train_seconds"): seconds(row["train_seconds"]),
         t("column.predict_ms"): milliseconds(row["predict_ms_per_image"]),
         t("column.size_mb"): megabytes(row["size_mb"]),
+    }
+
+
+def _by_label(shown: dict[str, Any], row: LeaderboardRow) -> dict[str, Any]:
+    """The row of a run of several labels: all labels right is a hard measure; average precision stands in its place."""
+    accuracy, average = t("column.accuracy"), percent(row.get("mean_average_precision"))
+    return {
+        t("labels.average") if name == accuracy else name: average if name == accuracy else value
+        for name, value in shown.items()
     }
 
 

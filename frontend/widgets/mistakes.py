@@ -9,7 +9,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from frontend import state
-from frontend.answers import AnswerPage, ResultsAnswer
+from frontend.answers import AnswerPage, ConfusionMatrix, ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.widgets import charts, confusion, problems
@@ -35,7 +35,7 @@ class Keys(NamedTuple):
 
 
 def _draw(api: Client, results: ResultsAnswer, beside: Callable[[ResultsAnswer], None]) -> None:
-    matrix, keys = results["confusion_matrix"], _keys(results["job_id"])
+    matrix, keys = _matrix(results), _keys(results["job_id"])
     first = confusion.most_mistaken(matrix)
     if first is not None:
         state.start_with(keys.truth, first.truth)
@@ -58,6 +58,11 @@ def _draw(api: Client, results: ResultsAnswer, beside: Callable[[ResultsAnswer],
         _images(api, results, cell, keys.page)
 
 
+def _matrix(results: ResultsAnswer) -> ConfusionMatrix:
+    """The one matrix; where an image may have several labels there is none, and `widgets.labels` draws instead."""
+    return results["confusion_matrix"] or {"labels": [], "matrix": []}
+
+
 def _keys(job_id: str) -> Keys:
     return Keys(*(f"cell-{part}-{job_id}" for part in Keys._fields))
 
@@ -77,7 +82,7 @@ def _follow_click(keys: Keys) -> None:
 
 def _choice(results: ResultsAnswer, keys: Keys) -> None:
     """The two lists: the way without a mouse, and past the number of classes that a matrix can show."""
-    matrix = results["confusion_matrix"]
+    matrix = _matrix(results)
     st.subheader(t("cell.title"), anchor=False)
     st.caption(t("cell.help"))
     left, right = st.columns(2)
@@ -100,12 +105,12 @@ def _counted(results: ResultsAnswer, truth: str | None, predicted: str) -> str:
     """An answer with how often it was given to that truth, so that nobody opens empty cells."""
     if truth is None:
         return predicted
-    count = confusion.count_of(results["confusion_matrix"], Cell(truth, predicted))
+    count = confusion.count_of(_matrix(results), Cell(truth, predicted))
     return t("cell.answer", label=predicted, count=count)
 
 
 def _images(api: Client, results: ResultsAnswer, cell: Cell, page_key: str) -> None:
-    count = confusion.count_of(results["confusion_matrix"], cell)
+    count = confusion.count_of(_matrix(results), cell)
     st.markdown(_sentence(cell, count))
     if count == 0:
         return

@@ -10,6 +10,7 @@ import streamlit as st
 from frontend.answers import DatasetAnswer, ResultsAnswer, SuspectLabel
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.state import Choice
 from frontend.widgets import corrections
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import percent, plain
@@ -70,7 +71,12 @@ def _correctable(dataset: DatasetAnswer, api: Client, suspects: Sequence[Suspect
     page = suspects[(number - 1) * IMAGES_A_PAGE : number * IMAGES_A_PAGE]
     pictures = [
         corrections.Picture(
-            one["image_id"], one["label"], caption=_caption(one), suggested=one["suggested"], alt=_alt(one)
+            one["image_id"],
+            one["label"],
+            caption=_caption(one),
+            suggested=_suggested(one),
+            alt=_alt(one),
+            labels=tuple(one.get("labels") or ()),
         )
         for one in page
     ]
@@ -97,11 +103,25 @@ def _gallery(api: Client, results: ResultsAnswer, suspects: Sequence[SuspectLabe
         st.caption(t("cell.gone", count=len(page) - shown))
 
 
+def _suggested(suspect: SuspectLabel) -> Choice:
+    labels = suspect.get("suggested_labels")
+    return suspect["suggested"] if labels is None else tuple(labels)
+
+
 def _alt(suspect: SuspectLabel) -> str:
+    if suspect.get("kind"):
+        return t(f"suspects.{suspect['kind']}_alt", label=suspect.get("doubted") or "")
     return t("suspects.alt", label=suspect["label"], suggested=suspect["suggested"])
 
 
 def _caption(suspect: SuspectLabel) -> str:
+    if suspect.get("kind"):
+        return t(
+            f"suspects.{suspect['kind']}",
+            label=plain(suspect.get("doubted") or ""),
+            labels=plain(suspect["label"]) or t("labels.nothing"),
+            confidence=percent(suspect["confidence"], digits=0),
+        )
     return t(
         "suspects.caption",
         label=plain(suspect["label"]),
