@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from backend.contracts import Dataset, DataSettings, ImageItem, Split, Subset
-from backend.data.groups import Group, groups_by_name, joined
+from backend.data.groups import Group, equal_files, groups_by_name, joined, straddling
 from backend.data.iterative import Demand, stratify
 from backend.data.near_duplicates import same_pictures
-from backend.data.split import LEAST_IMAGES, PARTS, check_share, equal_files, straddling, stratified_split
+from backend.data.split import LEAST_IMAGES, PARTS, check_share, stratified_split
 from backend.data.versions import labels_of
 from backend.errors import DatasetError
 

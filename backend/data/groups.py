@@ -1,4 +1,4 @@
-"""Which images belong together by their files' names, such as all strips of one board. Pure: rules and names only.
+"""Which images belong together: by their files' names, such as all strips of one board, or as equal files. Pure.
 
 A rule is no regular expression on purpose: one from outside can run for hours. What a group is good for is not known
 here.
@@ -7,13 +7,13 @@ here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from backend.contracts import ImageItem
+from backend.contracts import ImageItem, Subset
 from backend.data.names import shown
 from backend.errors import DatasetError, RecipeError
 
-Group = tuple[int, ...]
+Group = tuple[int, ...]  # places of images
 
 
 def group_name(rule: str, file: str) -> str:
@@ -76,3 +76,24 @@ def joined(total: int, groups: Iterable[Group]) -> list[Group]:
     for place in range(total):
         members[find(place)].append(place)
     return [tuple(places) for places in members.values()]
+
+
+def equal_files(items: Sequence[ImageItem], group: Group) -> list[Group]:
+    """A group of near copies taken apart into equal files."""
+    by_digest: dict[str, list[int]] = defaultdict(list)
+    for place in group:
+        by_digest[items[place].digest].append(place)
+    return [tuple(places) for places in by_digest.values()]
+
+
+def straddling(groups: Iterable[Group], part_of: Mapping[int, Subset]) -> tuple[int, ...]:
+    """Test places whose copies lie in train or val."""
+    return tuple(
+        sorted(
+            place
+            for group in groups
+            if len({part_of[place] == "test" for place in group}) == 2
+            for place in group
+            if part_of[place] == "test"
+        )
+    )

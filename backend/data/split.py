@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backend.contracts import Dataset, DatasetInfo, ImageItem, Split, Subset
+from backend.data.groups import Group, equal_files, straddling
 from backend.data.near_duplicates import same_pictures
 from backend.errors import DatasetError, RecipeError
 
-Group = tuple[int, ...]  # places of equal pictures
 LEAST_IMAGES = 3  # one each for train, val and test
 PARTS: tuple[Subset, ...] = ("train", "val", "test")
 
@@ -159,14 +159,6 @@ def _free_groups(division: _Division, newcomers: set[int], same: Sequence[Group]
     return by_class
 
 
-def equal_files(items: Sequence[ImageItem], group: Group) -> list[Group]:
-    """A group of near copies taken apart into equal files."""
-    by_digest: dict[str, list[int]] = defaultdict(list)
-    for place in group:
-        by_digest[items[place].digest].append(place)
-    return [tuple(places) for places in by_digest.values()]
-
-
 def _divide(
     division: _Division,
     label: str,
@@ -236,19 +228,6 @@ def _require_all_parts(division: _Division, dataset: Dataset) -> None:
 def _was_divided_whole(division: _Division, label: str) -> bool:
     """Whether only later corrections can have emptied a part."""
     return all(division.counts[label, part] for part in PARTS)
-
-
-def straddling(groups: Iterable[Group], part_of: Mapping[int, Subset]) -> tuple[int, ...]:
-    """Test places whose copies lie in train or val."""
-    return tuple(
-        sorted(
-            place
-            for group in groups
-            if len({part_of[place] == "test" for place in group}) == 2
-            for place in group
-            if part_of[place] == "test"
-        )
-    )
 
 
 def _too_few(label: str, count: int, *, different: int) -> str:

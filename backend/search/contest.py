@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.contracts import Candidate, CandidateProgress, Progress, RunControl
+from backend.search.baseline import run_baseline
 from backend.search.candidates import cost
 from backend.search.combine import combine
 from backend.search.distributed import runner_for
 from backend.search.leaderboard import rank
 from backend.search.presets import allows_ensemble
-from backend.search.probing import run_baseline
 from backend.search.screen import Screen
 from backend.search.study import Study
 from backend.search.trial import Trial

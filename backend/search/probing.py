@@ -1,4 +1,4 @@
-"""The cheap trials: the baseline, and a linear head on a frozen network's features."""
+"""The cheap trial: a linear head on a frozen network's features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.contracts import Candidate, EpochRecord, Preprocessing
-from backend.data.targets import Targets, images_by_class
+from backend.data.targets import Targets
 from backend.engine.feature_store import FeatureRequest, FeatureSource
 from backend.engine.head_store import remembered_probe
 from backend.engine.metrics import log_loss
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
-BASELINE = Candidate(name="baseline", family="baseline", timm_name="none", description="Always the most frequent class")
-BASELINE_OF_CLASSES = "Always answers with the most frequent class; a network worth having beats it."
-BASELINE_OF_LABELS = "Gives every label its share of the images; a network worth having beats it."
 # Images whose time says what all will take. The first of them only set everything up; ViT-Base needs 0.1-0.3 s each.
 WARMING, TIMED = 4, 8
 ADMITTED = "admitted"
@@ -82,21 +79,6 @@ class Rung:
     refusal: Refusal | None = None
     guess: float = 0.0
     tight: bool = False
-
-
-def run_baseline(study: Study, places: Ints) -> Trial:
-    """Answer with the class shares of the training images, whatever the picture: what a network must beat."""
-    counts = images_by_class(study.targets[study.train], study.num_classes)
-    several = study.task == "multilabel"
-    shares = counts / (len(study.train) if several else counts.sum())
-    return Trial(
-        candidate=BASELINE,
-        strategy="baseline",
-        reason=BASELINE_OF_LABELS if several else BASELINE_OF_CLASSES,
-        held_out=np.tile(shares, (len(places), 1)),
-        places=places,
-        test_probabilities=np.tile(shares, (len(study.test), 1)),
-    )
 
 
 def enter(study: Study, candidate: Candidate) -> Entrant:

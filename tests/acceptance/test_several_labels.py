@@ -3,11 +3,6 @@
 import base64
 import dataclasses
 import io
-import json
-import os
-import subprocess
-import sys
-import zipfile
 
 import pytest
 import torch
@@ -15,6 +10,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from backend.contracts import RunControl
+from backend.inference.exporters import standalone
 from backend.main import VERBS, create_app
 from backend.workflows.train_images import run_job
 from tests.severstal_archive import severstal_zip, strip_jpeg
@@ -22,26 +18,13 @@ from tests.severstal_archive import severstal_zip, strip_jpeg
 LITE = "efficientnet_lite0"
 
 
-class InlinePool:
-    """Calls at once in this process: what crosses the process boundary is tested in tests/backend/execution."""
-
-    def call(self, function, *args, **kwargs):
-        return function(*args, **kwargs)
-
-    def process_ids(self):
-        return [os.getpid()]
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     from backend.config import Settings
 
     settings = Settings(data_dir=tmp_path_factory.mktemp("steel") / "data", offline=True, mlflow_tracking_uri="off")
-    verbs = dataclasses.replace(VERBS, warm_up=dict, queue_check=lambda *args, **kwargs: None)
-    with TestClient(create_app(settings, verbs=verbs, pool=InlinePool())) as client:
+    verbs = dataclasses.replace(VERBS, queue_check=lambda *args, **kwargs: None)
+    with TestClient(create_app(settings, verbs=verbs)) as client:
         client.settings = settings
         yield client
 
@@ -145,21 +128,17 @@ def test_the_model_s_file_says_what_its_scores_are(client, results):
     assert checkpoint["thresholds"] == pytest.approx([one["threshold"] for one in results["per_class"]], abs=1e-6)
 
 
-def test_the_bundle_answers_alone_as_the_service_does(client, results, tmp_path):
-    content = client.get(f"/api/cv/models/{results['model_id']}/download", params={"format": "bundle"}).content
-    zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path)
-    script = next(tmp_path.rglob("predict.py"))
+def test_the_script_of_the_bundle_answers_as_the_service_does(client, results, tmp_path):
+    saved = tmp_path / "model.pth"
+    saved.write_bytes(client.get(f"/api/cv/models/{results['model_id']}/download").content)
     strip = tmp_path / "strip.jpg"
     strip.write_bytes(strip_jpeg("3"))
-    done = subprocess.run(
-        [sys.executable, script, "--json", "--top-k", "3", strip], capture_output=True, check=True, timeout=120
-    )
-    alone = json.loads(done.stdout)
+    alone = standalone.load(saved)
     served = client.post(
         f"/api/cv/predict/{results['model_id']}", files={"file": ("strip.jpg", strip.read_bytes())}
     ).json()["predictions"]
-    assert dict(alone["predictions"]) == pytest.approx({one["label"]: one["confidence"] for one in served}, abs=1e-3)
-    assert alone["present"] == [one["label"] for one in served if one["present"]]
+    assert dict(alone.predict(strip)) == pytest.approx({one["label"]: one["confidence"] for one in served}, abs=1e-3)
+    assert set(alone.present(strip)) == {one["label"] for one in served if one["present"]}
 
 
 def test_test_images_can_be_looked_through_by_label(client, results):

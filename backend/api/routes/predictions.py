@@ -36,7 +36,6 @@ EVIDENCE_HEADERS = {
 @router.post("/predict/{dataset_or_model_id}", response_model=Prediction, responses=PROBLEMS)
 async def predict(
     dataset_or_model_id: DatasetOrModelId,
-    services: ServicesDep,
     request: Request,
     choice: Thresholds,
     file: UploadFile,
@@ -51,6 +50,7 @@ async def predict(
 
     503 with `Retry-After` while too many pictures wait already.
     """
+    services: Services = request.app.state.services
     image = await read_image(file)
     if not explain and not choice:
         return await respond(services, dataset_or_model_id, image, top_k=top_k, request=request)
