@@ -86,7 +86,7 @@ def mirror_registry(settings: Settings, dataset_id: str, models: Sequence[Regist
     with _OPENING:
         client = _connect(uri)
         experiment_id = _experiment(client, uri, settings.data_dir.resolve() / "mlflow-artifacts")
-        mirror_dataset(client, experiment_id, dataset_id, models=models, models_dir=settings.models_dir)
+    mirror_dataset(client, experiment_id, dataset_id, models=models, models_dir=settings.models_dir)
 
 
 class MlflowTracker:
