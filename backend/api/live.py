@@ -55,6 +55,7 @@ class _Watcher:
 
     waiting: asyncio.Queue[Told] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
     missed: bool = False
+    placed: int | None = None  # the place in the queue that it was told last
 
     def tell(self, told: Told) -> None:
         try:
@@ -137,8 +138,10 @@ class Live:
         """What the poller finds, until the watcher has missed something and must read the log again."""
         watched = self._watched[job.job_id]
         if watched.position is None and watched.job["state"] == "queued":
-            watched.position = await to_thread.run_sync(self._queue.position, job.job_id)
-        if watched.position is not None:
+            found = await to_thread.run_sync(self._queue.position, job.job_id)
+            watched.position = found if watched.position is None else watched.position
+        if watched.position not in (None, watcher.placed):  # the poller may have been first
+            watcher.placed = watched.position
             yield _place(watched)
         while not (watcher.missed and watcher.waiting.empty()):
             try:
@@ -146,7 +149,7 @@ class Live:
             except TimeoutError:
                 told = Told(0, KEEPALIVE_COMMENT)
             yield told
-        watcher.missed = False
+        watcher.missed, watcher.placed = False, None
 
     @contextmanager
     def _registered(self, job: Job, newest: int) -> Iterator[_Watcher]:
@@ -201,6 +204,7 @@ class Live:
             if watched is not None and found[job_id] not in (0, watched.position):
                 watched.position = found[job_id]
                 for watcher in watched.watchers:
+                    watcher.placed = watched.position
                     watcher.tell(_place(watched))
 
 
