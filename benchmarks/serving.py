@@ -118,9 +118,8 @@ def report() -> list[Line]:
 
 def lines_of(part: Part) -> Sequence[Line]:
     naive, ours, many, bare = part["naive"], part["ours"], part["many"], part["bare"]
-    speed = {
-        name: load["answered"] / load["seconds"] for name, load in (("naive", naive), ("ours", ours), ("many", many))
-    }
+    loads = {"naive": naive, "ours": ours, "many": many}
+    speed = {name: load["answered"] / load["seconds"] for name, load in loads.items()}
     fastest = max(bare["prepared"], bare.get("prepared_fixed", 0.0))
     return (
         Line(

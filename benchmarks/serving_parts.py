@@ -29,6 +29,7 @@ from benchmarks.service import free_port
 MODEL = "efficientnet_lite0"
 KEPT = BENCH / "serving"
 SIDES = (32, 256)
+SERVE = "from backend.main import serve; from backend.config import Settings; serve(Settings(), worker=None)"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -95,8 +96,8 @@ def our_service(run: Path, data: Path, **variables: str) -> Iterator[tuple[httpx
     put_model(run, data)
     port = free_port()
     given = environment(SIGHTGLASS_DATA_DIR=str(data), SIGHTGLASS_MLFLOW_TRACKING_URI="off", **variables)
-    code = f"from backend.main import serve; from backend.config import Settings; serve(Settings(port={port}), worker=None)"
-    with started([sys.executable, "-c", code], given, data / "log.txt") as process, client_of(port) as client:
+    given["SIGHTGLASS_PORT"] = str(port)
+    with started([sys.executable, "-c", SERVE], given, data / "log.txt") as process, client_of(port) as client:
         wait_for(lambda: client.get("/health").json()["device"] != "unknown", process)
         yield client, process
 

@@ -11,27 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing.process import BaseProcess
-from typing import Any, cast
+from typing import Any
 
 from backend.errors import UnavailableError
 from backend.execution.admission import Admission
-from backend.execution.frames import FrameReader, packed
+from backend.execution.answer_wire import Main, Note, Wire, connect
 
 logger = logging.getLogger(__name__)
 
 # How often those who wait are looked after: callers that went away, a process that hangs.
 LOOK_S = 0.25
 MOST_ATTEMPTS = 2
-SOCKET_BUFFER = 2**20  # a picture goes over in one call of the system
 # A process that dies again and again before it is ready is not started without end.
 START_PAUSE_S = 1.0
 
@@ -41,8 +35,6 @@ DIED = (
     "Try a smaller image, or a smaller network."
 )
 
-Main = Callable[[socket.socket], None]
-Note = Callable[[Any], None]
 Gone = Callable[[], Awaitable[bool]]
 
 
@@ -70,7 +62,7 @@ class AnswerLine:
         self._timeout_s = timeout_s
         self._open: dict[int, _Question] = {}
         self._again: deque[_Question] = deque()
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._starting: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._numbers = 0
@@ -137,7 +129,7 @@ class AnswerLine:
         try:
             while not self._closed:
                 try:
-                    wire = await _connect(self._main, self._take, self._lost)
+                    wire = await connect(self._main, self._take, self._lost)
                 except OSError as error:  # no memory, no descriptors: the questions wait for better times
                     logger.warning("prediction process not started", extra={"reason": str(error)})
                     await asyncio.sleep(START_PAUSE_S)
@@ -179,7 +171,7 @@ class AnswerLine:
         if self._wire is not None:
             self._wire.send(("ask", question.number, question.content))
 
-    def _lost(self, wire: _Wire) -> None:
+    def _lost(self, wire: Wire) -> None:
         """The process has died, or was ended because it hung."""
         if self._wire is not wire:
             return
@@ -245,63 +237,6 @@ class AnswerLine:
         if now - oldest >= self._timeout_s:
             logger.warning("prediction process gave no sign of life", extra={"seconds": round(now - self._heard)})
             self._lost(wire)
-
-
-class _Wire(asyncio.Protocol):
-    """One process and the socket to it."""
-
-    def __init__(self, process: BaseProcess, take: Note, lost: Callable[[_Wire], None]) -> None:
-        self.process = process
-        self._take = take
-        self._lost = lost
-        self._reader = FrameReader()
-        self._transport: asyncio.WriteTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own class is none by inheritance
-
-    def data_received(self, data: bytes) -> None:
-        for message in self._reader.feed(data):
-            self._take(message)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._lost(self)
-
-    def send(self, message: Any) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(packed(message))
-
-    def end(self) -> None:
-        """Close the line and end the process, whatever it does."""
-        if self._transport is not None:
-            self._transport.abort()
-        self.process.terminate()
-        self.process.join(1.0)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join(1.0)
-
-
-async def _connect(main: Main, take: Note, lost: Callable[[_Wire], None]) -> _Wire:
-    loop = asyncio.get_running_loop()
-    ours, theirs = socket.socketpair()
-    try:
-        for end in (ours, theirs):
-            with suppress(OSError):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
-        process = multiprocessing.get_context("spawn").Process(
-            target=main, args=(theirs,), name="sightglass-predict", daemon=True
-        )
-        await loop.run_in_executor(None, process.start)
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    ours.setblocking(False)
-    _, wire = await loop.create_connection(partial(_Wire, process, take, lost), sock=ours)
-    return wire
 
 
 def _fail(question: _Question, error: Exception) -> None:

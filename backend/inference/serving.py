@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,7 +27,7 @@ from backend.engine.activation import activate
 from backend.engine.arithmetic import has_fast_bfloat16
 from backend.engine.forward import openvino_library as library
 from backend.engine.members import Member
-from backend.inference.backends import EXACT, TORCH, Material, ServingForward, candidates, graph_for, make
+from backend.inference.backends import EXACT, TORCH, Material, ServingForward, candidates, make
 from backend.inference.choosing import (
     MOST_APART_EXACT,
     SAMPLE,
@@ -39,8 +38,7 @@ from backend.inference.choosing import (
     measure,
     try_to_make,
 )
-from backend.storage.cache_space import mark_used
-from backend.storage.files import atomic_directory
+from backend.inference.kept_graph import kept_graph
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +246,7 @@ class ServedNetwork:
 
     def _make(self, name: str) -> ServingForward | None:
         def build() -> ServingForward:
-            graph = self._graph() if name.startswith("openvino") else None
+            graph = kept_graph(self.member, self._plan.folder) if name.startswith("openvino") else None
             return make(name, Material(self.member, graph))
 
         return try_to_make(name, build)
@@ -257,22 +255,3 @@ class ServedNetwork:
         self._name, self._forward = name, forward
         log.info("backend", extra={"network": self.member.name, "backend": name, "kind": forward.kind})
         self.changed()
-
-    def _graph(self) -> Any:
-        """The network as OpenVINO's graph: from the cache, or recorded and kept there."""
-        folder = None if self._plan.folder is None else self._plan.folder / "graph"
-        if folder is not None and folder.is_dir():
-            mark_used(folder.parent)
-            try:
-                return library.read(folder)
-            except RuntimeError as error:
-                log.warning("damaged network dropped", extra={"reason": str(error)[:300]})
-                shutil.rmtree(folder, ignore_errors=True)
-        graph = graph_for(self.member)
-        if folder is not None and not folder.exists():
-            try:
-                with atomic_directory(folder) as temporary:
-                    library.save(graph, temporary)
-            except (OSError, RuntimeError) as error:
-                log.warning("network not kept", extra={"reason": str(error)[:300]})
-        return graph

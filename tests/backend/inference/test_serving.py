@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.engine.forward import openvino_library
-from backend.inference import backends, serving
+from backend.inference import backends, kept_graph, serving
 from backend.inference.choosing import CHOICE_FILE, MOST_APART_EXACT, Choice
 from backend.inference.serving import Plan, ServedNetwork
 
@@ -82,11 +82,11 @@ def test_torch_goes_on_where_it_cannot_take_over(member, pixels, monkeypatch, ca
     def cannot(*_):
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr(serving, "graph_for", cannot)
+    monkeypatch.setattr(kept_graph, "graph_for", cannot)
     monkeypatch.setattr(openvino_library, "openvino_version", lambda: None if fault == "absent" else "1")
     monkeypatch.setattr(backends, "onnxruntime_is_here", lambda: False)
     if fault == "disagrees":
-        monkeypatch.setattr(serving, "graph_for", lambda _: None)
+        monkeypatch.setattr(kept_graph, "graph_for", lambda _: None)
         monkeypatch.setitem(backends.BACKENDS, "openvino", lambda material: Wrong(material.member))
     served = ServedNetwork(member, plan=Plan(convert_after=1))
     before = served.answer(pixels)
