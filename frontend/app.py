@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from frontend import state
+from frontend import state, tabular_page
 from frontend.client import ApiError, Client, connect
 from frontend.i18n import LANGUAGES, t
 from frontend.tabs import insights, models, predictions, results, train, upload
@@ -19,6 +19,7 @@ from frontend.widgets.problems import show_tab_problem
 
 # Pixels; longer lines and wider tables are tiring to read.
 PAGE_WIDTH = 1080
+TABLES_PATH = "tables"
 
 
 class Tab(NamedTuple):
@@ -47,17 +48,35 @@ def service() -> Client:
 
 def main() -> None:
     st.set_page_config(page_title="Sightglass", page_icon=brand.ICON, layout="wide", initial_sidebar_state="collapsed")
-    api = service()
+    pages = [
+        st.Page(images_page, title=t("page.images"), icon=":material/image:", default=True),
+        st.Page(tables_page, title=t("page.tables"), icon=":material/table:", url_path=TABLES_PATH),
+    ]
+    chosen = st.navigation(pages, position="top")  # the sidebar is closed at first
     with st.sidebar:
-        sidebar(api)
+        sidebar(service())
     with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
         brand.title()
-        chosen = tab_control()
-        banner.render(api)
-        try:
-            chosen.render(api)
-        except ApiError as error:
-            show_tab_problem(error)
+        chosen.run()
+
+
+def images_page() -> None:
+    """The tabs, in the order of the work with pictures."""
+    api = service()
+    chosen = tab_control()
+    banner.render(api)
+    try:
+        chosen.render(api)
+    except ApiError as error:
+        show_tab_problem(error)
+
+
+def tables_page() -> None:
+    """Everything about tables, on one page."""
+    try:
+        tabular_page.render(service())
+    except ApiError as error:
+        show_tab_problem(error, start_over=lambda: state.choose_table(None))
 
 
 def tab_control() -> Tab:

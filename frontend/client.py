@@ -34,6 +34,7 @@ from frontend.answers import (
 from frontend.insight_answers import InsightsAnswer
 from frontend.label_answers import ThresholdAnswer, ThresholdQuery
 from frontend.registry_answers import AuditAnswer, CardAnswer, DriftAnswer, PromotionAnswer, RegisteredAnswer
+from frontend.table_client import Tables
 from frontend.version_answers import ComparisonAnswer, CorrectionsBody, DifferenceAnswer, ImagePage
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -74,6 +75,11 @@ class Client:
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
+
+    @property
+    def tables(self) -> Tables:
+        """The calls for tables."""
+        return Tables(self._json, self._bytes)
 
     # --- service
     def health(self) -> HealthAnswer:
@@ -310,6 +316,9 @@ class Client:
                 f"What answers at {self.base_url} is not the Sightglass API. Set SIGHTGLASS_API_URL to its address.",
                 status=response.status_code,
             ) from error
+
+    def _bytes(self, method: str, path: str, **request: Any) -> bytes:
+        return self._send(method, path, **request).content
 
     def _send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         with self._caught():

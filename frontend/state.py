@@ -68,6 +68,17 @@ def choose_job(identifier: str | None, *, dataset: str | None, tab: str) -> None
     open_tab(tab)
 
 
+def table_id() -> str | None:
+    """The table that the page of tables shows."""
+    return _parameter("table")
+
+
+def choose_table(identifier: str | None, *, job: str | None = None) -> None:
+    """Choose a table, or none, and the training of it that is watched or was."""
+    _set("table", identifier)
+    _set("job", job)
+
+
 def batch_job() -> str | None:
     """The job that answers, or has answered, for a ZIP of pictures."""
     return _parameter("batch")

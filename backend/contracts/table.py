@@ -62,7 +62,7 @@ class TableRecipe(Record):
     """What to learn from a table, and how long to try."""
 
     dataset_id: Id
-    target: str = Field(description="The column to foretell.")
+    target: str = Field(description="The column to predict.")
     task: TableTask | None = Field(None, description="Unset: told from the column.")
     time_budget_s: float = Field(60.0, gt=0, le=86_400, description="Seconds for the comparison.")
     test_size: float = Field(0.2, gt=0, lt=1, description="Share of the rows that no model learns from.")
@@ -129,7 +129,7 @@ class LeftOutColumn(Record):
 
 
 class TargetLeak(Record):
-    """A column that alone foretells the target nearly perfectly: known only afterwards, as often as not."""
+    """A column that alone predicts the target nearly perfectly: known only afterwards, as often as not."""
 
     column: str
     score: float = Field(description="The metric from this column alone, cross-validated.")

@@ -1,4 +1,4 @@
-"""Columns that alone foretell the target nearly perfectly. Most often they were written afterwards."""
+"""Columns that alone predict the target nearly perfectly. Most often they were written afterwards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEPTH = 6
 def find_leaks(
     features: pd.DataFrame, truth: Truth, columns: Sequence[TableColumn], *, seed: int, control: RunControl
 ) -> dict[str, float]:
-    """Return the columns that foretell the target alone, with the score that they reach (macro-F1 or R²).
+    """Return the columns that predict the target alone, with the score that they reach (macro-F1 or R²).
 
     A small tree asks each column by itself, cross-validated, on at most 5,000 rows; it stops at the deadline.
     """

@@ -36,7 +36,7 @@ def _readme(info: TableModelInfo) -> str:
     kind = f"one of {', '.join(info.class_names)}" if info.class_names else "an amount"
     return f"""# {info.name}, trained by Sightglass
 
-It foretells `{info.target}`: {kind}. {info.metric} on held-out rows: {info.score:.3f}
+It predicts `{info.target}`: {kind}. {info.metric} on held-out rows: {info.score:.3f}
 (95%: {info.score_ci95[0]:.3f} to {info.score_ci95[1]:.3f}).
 
 ## Use it

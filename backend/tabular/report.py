@@ -151,14 +151,14 @@ def _notes(found: Found, ready: Prepared, task: Task) -> tuple[str, ...]:
     for leak in found.leaks:
         without = "" if leak.score_without is None else f" Without it: {leak.score_without:.2f}."
         notes.append(
-            f"'{leak.column}' alone foretells '{found.model.info.target}' nearly perfectly ({leak.score:.2f})."
+            f"'{leak.column}' alone predicts '{found.model.info.target}' nearly perfectly ({leak.score:.2f})."
             f"{without} If it is only known afterwards, exclude it and train again."
         )
     if division.duplicates:
         notes.append(f"{division.duplicates:,} rows equal another; equal rows are never on both sides of a division.")
     if any(column.kind == "date" for column in ready.columns):
         notes.append(
-            "The table has dates, and rows were divided by chance. Where the future is to be foretold from the past, "
+            "The table has dates, and rows were divided by chance. Where the future is to be predicted from the past, "
             "the score flatters."
         )
     if len(division.test) < FEW_TEST_ROWS:

@@ -77,7 +77,7 @@ def sniff(path: Path) -> Dialect:
         raise TableError(f"The first line cannot be read as a table: {error}.") from error
     if len(header) < 2:
         raise TableError(
-            "The table has one column only; something to foretell and something to foretell it from are needed. "
+            "The table has one column only; something to predict and something to predict it from are needed. "
             "Columns may be separated by comma, semicolon, tab or bar."
         )
     if len(header) > MOST_COLUMNS:

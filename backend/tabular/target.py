@@ -1,4 +1,4 @@
-"""What is to be foretold: classes or a number, told from the column and changeable; and which rows can be used."""
+"""What is to be predicted: classes or a number, told from the column and changeable; and which rows can be used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_target(info: TableInfo, recipe: TableRecipe) -> TableColumn:
     """Return the target's column.
 
     Raises:
-        RecipeError: there is no such column, it cannot be foretold, or an excluded column does not exist.
+        RecipeError: there is no such column, it cannot be predicted, or an excluded column does not exist.
     """
     names = [column.name for column in info.columns]
     for name in (recipe.target, *recipe.exclude):
@@ -56,7 +56,7 @@ def check_target(info: TableInfo, recipe: TableRecipe) -> TableColumn:
     column = info.column(recipe.target)
     assert column is not None  # noqa: S101 - just looked for
     if column.kind in {"constant", "empty"}:
-        raise RecipeError(f"'{column.name}' cannot be foretold: {column.note} Choose another target.")
+        raise RecipeError(f"'{column.name}' cannot be predicted: {column.note} Choose another target.")
     if recipe.task == "regression" and column.kind not in {"number", "boolean"}:
         raise RecipeError(
             f"'{column.name}' holds words, not numbers, so regression has no meaning; ask for classification."

@@ -19,7 +19,7 @@ def check_table_recipe(recipe: TableRecipe, info: TableInfo) -> None:
     """Check what can be known of a recipe before training. Runs in a process that may hold scikit-learn.
 
     Raises:
-        RecipeError, TableError: no such column or model, or the target cannot be foretold.
+        RecipeError, TableError: no such column or model, or the target cannot be predicted.
     """
     from backend.tabular.learn import check_models
     from backend.tabular.preparing import divide_columns, require_columns

@@ -25,6 +25,7 @@ from frontend.widgets import (
     problems,
     retrain,
     run_picker,
+    scores_table,
     suspects,
 )
 from frontend.widgets.downloads import show_downloads
@@ -136,30 +137,7 @@ def show_notes(results: ResultsAnswer) -> None:
 def classes(results: ResultsAnswer) -> None:
     st.subheader(t("results.classes"), anchor=False)
     st.caption(t("results.classes_help"))
-    class_table(results)
-
-
-def class_table(results: ResultsAnswer) -> None:
-    weakest_first = sorted(results["per_class"], key=lambda score: (score["f1"], score["recall"], score["label"]))
-    rows = [
-        {
-            "label": score["label"],
-            "f1": 100 * score["f1"],
-            "recall": 100 * score["recall"],
-            "precision": 100 * score["precision"],
-            "support": score["support"],
-        }
-        for score in weakest_first
-    ]
-    share = st.column_config.NumberColumn
-    columns = {
-        "label": st.column_config.TextColumn(t("column.label")),
-        "f1": st.column_config.ProgressColumn(t("column.f1"), min_value=0, max_value=100, format="%.1f%%"),
-        "recall": share(t("column.recall"), format="%.1f%%", help=t("column.recall_help")),
-        "precision": share(t("column.precision"), format="%.1f%%", help=t("column.precision_help")),
-        "support": st.column_config.NumberColumn(t("column.support"), help=t("column.support_help")),
-    }
-    st.dataframe(rows, column_config=columns, hide_index=True, alt=t("results.classes"))
+    scores_table.show(results["per_class"], counted=t("column.support"))
 
 
 def curves(results: ResultsAnswer) -> None:

@@ -20,13 +20,17 @@ def show_detail(detail: str) -> None:
     st.error(plain(detail), icon=":material/error:")
 
 
-def show_tab_problem(error: ApiError) -> None:
-    """The problem that keeps a whole tab from being drawn, with the way out."""
+def show_tab_problem(error: ApiError, *, start_over: Callable[[], None] | None = None) -> None:
+    """The problem that keeps a whole tab from being drawn, with the way out; by default back to Upload."""
     show_problem(error)
     if error.status == 404:
-        st.button(t("problem.start_over"), on_click=state.choose_dataset, args=(None,), kwargs={"tab": state.UPLOAD})
+        st.button(t("problem.start_over"), on_click=start_over or _to_upload)
     else:
         st.button(t("problem.try_again"))
+
+
+def _to_upload() -> None:
+    state.choose_dataset(None, tab=state.UPLOAD)
 
 
 def first_do(message: str, *, button: str, action: Callable[[], None]) -> None:

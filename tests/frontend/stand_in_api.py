@@ -67,6 +67,7 @@ class Service:
         self.looks = 0
         self.insights: dict[str, Any] = {}
         self.pages_asked: list[dict[str, Any]] = []
+        self.tables: dict[str, Any] = {}
 
     def heatmap_test(self, label: str) -> dict[str, Any]:
         score, verdict = (0.07, "weak") if self.weak else (0.64, "evidence")
@@ -151,9 +152,11 @@ def create_stand_in(service: Service) -> FastAPI:
     app.state.service = service
     app.include_router(router)
     from stand_in_batch import router as batch
+    from stand_in_tables import router as tables
     from stand_in_versions import router as versions  # it takes its parts from here
 
     app.include_router(batch)
+    app.include_router(tables)
     app.include_router(versions)
     app.add_exception_handler(Problem, problem)
     from stand_in_insights import router as insights  # it imports this file

@@ -98,7 +98,11 @@ def options(settings: SettingsDep) -> OptionsView:
     return OptionsView(
         augmentations=list(AUGMENTATION_CATALOGUE),
         presets=[preset_view(name) for name in PRESET_TEXTS],
-        limits={"max_upload_mb": settings.max_upload_mb, "max_image_pixels": settings.max_image_pixels},
+        limits={
+            "max_upload_mb": settings.max_upload_mb,
+            "max_table_mb": settings.max_table_mb,
+            "max_image_pixels": settings.max_image_pixels,
+        },
         upload_formats=list(PACKED_SUFFIXES),
         import_roots=[str(root) for root in settings.import_roots],
         recipe_schema=Recipe.model_json_schema(),

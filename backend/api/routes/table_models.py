@@ -60,7 +60,7 @@ def list_models(
 
 @router.get("/models/{model_id}", responses=problems(404))
 def get_model(model_id: ModelId, services: ServicesDep) -> RegisteredTableModel:
-    """One model: what it foretells, from which columns, how well."""
+    """One model: what it predicts, from which columns, how well."""
     return services.table_registry.model(model_id)
 
 

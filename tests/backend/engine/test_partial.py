@@ -135,7 +135,7 @@ def test_the_same_seed_draws_the_same_views(activations, pixels, pictures):
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_views_take_the_memory_that_was_foretold(tiny, pixels, activations):
+def test_views_take_the_memory_that_was_predicted(tiny, pixels, activations):
     cut, kept = activations(views=2)
     stored = kept._flat
     assert stored.numel() * stored.element_size() == 3 * 36 * bytes_per_view(cut, pixels)

@@ -51,7 +51,7 @@ def bought(tmp_path_factory):
     return trained(people(), folder, target="buys"), folder / "model"
 
 
-def test_a_class_is_foretold_better_than_by_guessing(bought):
+def test_a_class_is_predicted_better_than_by_guessing(bought):
     results, _ = bought
     assert results.task == "classification"
     assert results.test.score > 0.9 > results.test.baseline
@@ -94,7 +94,7 @@ def test_a_missing_column_is_named(bought):
         TableModel.open(folder).predict(rows_of([{"city": "Ulm", "Age": 3, "since": "", "spends": 1}]))
 
 
-def test_an_amount_is_foretold_with_an_interval_that_holds_nine_of_ten(tmp_path):
+def test_an_amount_is_predicted_with_an_interval_that_holds_nine_of_ten(tmp_path):
     frame = people()
     results = trained(frame, tmp_path, target="spends", exclude=("buys",))
     assert results.task == "regression"
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_answers(tmp_path):
     ("options", "words"),
     [
         ({"target": "bys"}, "Did you mean 'buys'"),
-        ({"target": "always"}, "cannot be foretold"),
+        ({"target": "always"}, "cannot be predicted"),
         ({"target": "city", "task": "regression"}, "words, not numbers"),
         ({"target": "spends", "task": "classification"}, "different values"),
         ({"target": "buys", "models": ("foresst",)}, "Did you mean 'forest'"),

@@ -1,0 +1,61 @@
+"""The API's calls for tables, one typed method each; `Client.tables` has them. HTTP itself is in `client.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote
+
+from frontend.answers import JobAnswer
+from frontend.table_answers import RowAnswers, TableAnswer, TableKind, TableResultsAnswer, TableView
+
+BASE = "/api/tabular"
+
+
+class Tables:
+    """`json` sends a request and reads its answer; `content` gives the answer's bytes. Both raise `ApiError`."""
+
+    def __init__(self, json: Callable[..., Any], content: Callable[..., bytes]) -> None:
+        self._json = json
+        self._content = content
+
+    def upload(self, file: BinaryIO, filename: str) -> TableView:
+        files = {"file": (filename, file, "application/octet-stream")}
+        return cast(TableView, self._json("POST", f"{BASE}/upload", files=files))
+
+    def all(self) -> list[TableAnswer]:
+        return cast(list[TableAnswer], self._json("GET", f"{BASE}/datasets"))
+
+    def one(self, table_id: str) -> TableView:
+        return cast(TableView, self._json("GET", f"{BASE}/datasets/{_segment(table_id)}"))
+
+    def delete(self, table_id: str) -> None:
+        self._content("DELETE", f"{BASE}/datasets/{_segment(table_id)}")
+
+    def kinds(self) -> list[TableKind]:
+        """The models that can be compared."""
+        return cast(list[TableKind], self._json("GET", f"{BASE}/candidates"))
+
+    def start_training(self, recipe: dict[str, Any]) -> JobAnswer:
+        return cast(JobAnswer, self._json("POST", f"{BASE}/train/start", json=recipe))
+
+    def results(self, table_id: str) -> TableResultsAnswer:
+        return cast(TableResultsAnswer, self._json("GET", f"{BASE}/results/{_segment(table_id)}"))
+
+    def job_results(self, job_id: str) -> TableResultsAnswer:
+        return cast(TableResultsAnswer, self._json("GET", f"{BASE}/jobs/{_segment(job_id)}/results"))
+
+    def predict_rows(self, model: str, rows: list[dict[str, Any]]) -> RowAnswers:
+        return cast(RowAnswers, self._json("POST", f"{BASE}/predict/{_segment(model)}", json={"rows": rows}))
+
+    def predict_file(self, model: str, file: BinaryIO, filename: str) -> bytes:
+        """A CSV or Parquet file in, a CSV with the answers out."""
+        files = {"file": (filename, file, "application/octet-stream")}
+        return self._content("POST", f"{BASE}/predict/{_segment(model)}", files=files)
+
+    def download(self, model: str) -> bytes:
+        return self._content("GET", f"{BASE}/models/{_segment(model)}/download")
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="")
