@@ -24,6 +24,7 @@ from backend.cli.jobs import cancel, follow, jobs
 from backend.cli.models import audit, models
 from backend.cli.predict import predict
 from backend.cli.serve import serve
+from backend.cli.table import table
 from backend.cli.train import train
 from backend.cli.ui import ui
 from backend.cli.worker import worker
@@ -49,7 +50,7 @@ COMMANDS: list[Callable[..., None]] = [
     doctor,
     demo,
 ]
-GROUPS: list[typer.Typer] = [dataset, models]
+GROUPS: list[typer.Typer] = [dataset, models, table]
 
 app = typer.Typer(
     name="sightglass",
