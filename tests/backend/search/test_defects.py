@@ -1,0 +1,126 @@
+"""Preset defects the whole way: strips with several labels in, a network with attention out that opens without us."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from backend.contracts import Recipe
+from backend.data import open_dataset
+from backend.engine.bundle import load_bundle
+from backend.engine.cbam import Cbam
+from backend.inference.explainers import heatmap
+from backend.inference.exporters import standalone
+from backend.inference.exporters.onnx_graph import build_graph
+from backend.inference.predictor import Predictor
+from backend.search.compare import Run, compare
+
+WIDTH, HEIGHT = 150, 40  # neither is a multiple of 32
+
+
+def strip(random, labels):
+    """Grey noise; a scratch is a bright line, a spot a dark square. A few pixels of six thousand."""
+    pixels = random.integers(90, 130, (HEIGHT, WIDTH), dtype=np.uint8)
+    x, y = int(random.integers(10, WIDTH - 20)), int(random.integers(8, HEIGHT - 12))
+    if "scratch" in labels:
+        pixels[y, x : x + 12] = 255
+    if "spot" in labels:
+        pixels[y + 3 : y + 8, x - 6 : x - 1] = 0
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    random = np.random.default_rng(5)
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["filename", "scratch", "spot"])
+    path = tmp_path_factory.mktemp("strips") / "strips.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for place in range(48):
+            labels = [name for bit, name in enumerate(("scratch", "spot")) if place >> bit & 1]
+            name = f"{place // 8}_{place:03d}.png"
+            rows.writerow([name, int("scratch" in labels), int("spot" in labels)])
+            file = io.BytesIO()
+            strip(random, labels).save(file, "PNG")
+            packed.writestr(f"images/{name}", file.getvalue())
+        packed.writestr("labels.csv", table.getvalue())
+    return path
+
+
+@pytest.fixture(scope="module")
+def outcome(archive, tmp_path_factory):
+    from backend.config import Settings
+
+    settings = Settings(data_dir=tmp_path_factory.mktemp("data"), offline=True, mlflow_tracking_uri="off")
+    dataset = open_dataset(archive, into=settings.datasets_dir, settings=settings)
+    recipe = Recipe(
+        dataset_id=dataset.info.dataset_id,
+        preset="defects",
+        num_epochs=2,
+        batch_size=8,
+        overrides={"refine.views": 3, "loss.alpha": "dynamic"},
+    )
+    return compare(dataset, recipe, run=Run(settings=settings, model_id="model-test")), settings
+
+
+def test_the_preset_trains_what_it_says(outcome):
+    results = outcome[0].results
+    row = next(row for row in results.leaderboard if row.strategy == "finetune")
+    assert row.status == "ok"
+    assert row.name == "efficientnet_lite0_cbam"  # no weights of ConvNeXt-Tiny here
+    assert any("convnext_tiny_cbam" in note and "took its place" in note for note in results.notes)
+    assert 0 < row.trainable_parameters < row.parameters
+    assert results.task == "multilabel"
+
+
+def test_the_strips_are_seen_as_they_are(outcome):
+    how = outcome[0].results.preprocessing
+    assert (how.width, how.height, how.resize, how.smallest_defect_px) == (160, 64, "pad", 4)
+
+
+def test_the_saved_model_has_its_attention_and_answers_alike_everywhere(outcome, archive):
+    folder, settings = outcome[0].folder, outcome[1]
+    bundle = load_bundle(folder, settings=settings)
+    assert sum(isinstance(part, Cbam) for part in bundle.network.module.modules()) == 2
+    assert bundle.network.model_args == {"global_pool": "max"}
+    with zipfile.ZipFile(archive) as packed:
+        pictures = [Image.open(io.BytesIO(packed.read(f"images/{n // 8}_{n:03d}.png"))) for n in (1, 2, 3)]
+    found = Predictor(bundle).probabilities(pictures)
+    assert found.shape == (3, 2)
+    alone = standalone.load(folder / "model.pth")
+    checkpoint = torch.load(folder / "model.pth", weights_only=True)
+    assert checkpoint["cbam"] == ["blocks.4.cbam", "blocks.6.cbam"]
+    member = alone.members[0]
+    with torch.inference_mode():
+        scores = [
+            member.network(standalone.prepare(standalone.upright_rgb(picture), member.preprocessing))
+            for picture in pictures
+        ]
+    np.testing.assert_allclose(torch.cat(scores).sigmoid().numpy(), found, atol=1e-4)
+
+
+def test_the_onnx_file_answers_alike(outcome, archive):
+    bundle = load_bundle(outcome[0].folder, settings=outcome[1])
+    with zipfile.ZipFile(archive) as packed:
+        pictures = [Image.open(io.BytesIO(packed.read(f"images/0_00{n}.png"))) for n in (1, 2)]
+    session = onnxruntime.InferenceSession(build_graph(bundle).SerializeToString(), providers=["CPUExecutionProvider"])
+    pixels = np.stack([np.array(picture.convert("RGB")) for picture in pictures])
+    [found] = session.run(None, {"images": pixels})
+    np.testing.assert_allclose(found, Predictor(bundle).probabilities(pictures), atol=1e-3)
+
+
+def test_a_heat_map_has_the_strips_own_shape(outcome, archive):
+    bundle = load_bundle(outcome[0].folder, settings=outcome[1])
+    with zipfile.ZipFile(archive) as packed:
+        picture = Image.open(io.BytesIO(packed.read("images/0_001.png")))
+    heat = heatmap(bundle, picture, "scratch")
+    assert heat.shape == (HEIGHT, WIDTH)
+    assert 0 <= heat.min() <= heat.max() <= 1
