@@ -171,7 +171,7 @@ def curve_figure(label: LabelAtThreshold) -> go.Figure:
             customdata=[point[0] for point in points],
             mode="lines",
             line={"color": charts.BLUE, "shape": "hv"},
-            hovertemplate=t("labels.curve_hover") + "<extra></extra>",
+            hovertemplate=t("chart.label_curve_hover") + "<extra></extra>",
             showlegend=False,
         )
     )
