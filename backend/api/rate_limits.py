@@ -23,7 +23,7 @@ from backend.config import Rate
 TOO_MANY = 429
 # What machines ask again and again, and what is worth nothing to anybody else.
 UNLIMITED = OPEN_PATHS | {"/metrics"}
-PREDICTING = ("/predict", "/api/cv/predict/", "/api/cv/explain/")
+PREDICTING = ("/predict", "/api/cv/predict/", "/api/cv/explain/", "/api/tabular/predict/")
 IPV6_PREFIX = 64  # one customer's network: addresses within it cost nothing
 SWEEP_AT = 10_000  # callers, of some 200 bytes each
 

@@ -88,5 +88,5 @@ def _work(function: Errand, settings: Settings, names: Sequence[str]) -> None:
     stay_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     lower_priority()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, log_format=settings.log_format)
     function(settings, names)

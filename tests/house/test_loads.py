@@ -9,7 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("backend", "frontend", "sample_datasets", "benchmarks", "docs")
 
 # Loads that are safe only with these arguments, written out: a default may change, or a wrapper may lose it.
+ANY_LIST = object()  # of types; not True, which means all
 SAFE_WITH = {
+    "skops.io.load": ("trusted", ANY_LIST),
+    "skops.io.loads": ("trusted", ANY_LIST),
     "torch.load": ("weights_only", True),
     "numpy.load": ("allow_pickle", False),
 }
@@ -89,13 +92,20 @@ def unsafe_loads(source):
         if not isinstance(node, ast.Call):
             continue
         call = full_name(node.func, names)
-        if call in FORBIDDEN or any(shell(keyword) for keyword in node.keywords):
+        if (
+            call in FORBIDDEN
+            or any(shell(keyword) for keyword in node.keywords)
+            or (call in SAFE_WITH and not said(node, *SAFE_WITH[call]))
+        ):
             yield node.lineno, call
-        elif call in SAFE_WITH:
-            name, value = SAFE_WITH[call]
-            given = [keyword.value for keyword in node.keywords if keyword.arg == name]
-            if not (given and isinstance(given[0], ast.Constant) and given[0].value is value):
-                yield node.lineno, call
+
+
+def said(node, name, value):
+    """Whether the call has that argument, written out."""
+    given = next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
+    if value is ANY_LIST:
+        return given is not None and not isinstance(given, ast.Constant)
+    return isinstance(given, ast.Constant) and given.value is value
 
 
 def shell(keyword):
@@ -134,6 +144,8 @@ def test_every_exception_is_still_needed_and_has_a_reason():
         "from pickle import loads as read\nread(b)",
         "from ray import cloudpickle\ncloudpickle.loads(b)",
         "import joblib\njoblib.load(p)",
+        "import skops.io\nskops.io.load(p)",
+        "import skops.io as sio\nsio.load(p, trusted=True)",
         "import pandas as pd\npd.read_pickle(p)",
         "import yaml\nyaml.load(t)",
         "eval(t)",
@@ -151,6 +163,7 @@ def test_an_unsafe_load_would_be_noticed(source):
         "import numpy as np\nnp.load(p, allow_pickle=False)",
         "import pickle\nexcept_these = pickle.UnpicklingError",
         "import json\njson.loads(t)",
+        "import skops.io\nskops.io.load(p, trusted=list(TRUSTED))",
         "module.eval()",
         "import yaml\nyaml.safe_load(t)",
     ],

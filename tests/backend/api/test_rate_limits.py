@@ -117,6 +117,7 @@ class TestOverHttp:
         assert [client.get("/nowhere").status_code for _ in range(2)] == [404, 429]
         assert [client.get("/predict").status_code for _ in range(3)] == [405, 405, 429]
         assert client.get("/api/cv/explain/md-1").status_code == 429
+        assert client.get("/api/tabular/predict/md-1").status_code == 429
 
     def test_each_key_has_its_own_and_a_wrong_one_is_counted_for_the_address(self, start):
         client = start(rate_limit="2/hour", api_keys="ada:one,ben:two")
