@@ -21,7 +21,7 @@ from typing import Any
 from backend.contracts import Progress, RunControl
 from backend.data.members import Member, MemberSource, Reader
 from backend.data.pictures import IMAGES_FOLDER
-from backend.data.taking import Intake, Taken, Taker, Task
+from backend.data.taking import Intake, Taken, Taker, Task, packed, unpacked
 from backend.errors import ArchiveError, OutOfMemory
 from backend.execution.child import lower_priority, stay_with_parent
 
@@ -118,19 +118,19 @@ def _in_processes(
     context = _context()
     first = (into, reader, context.Lock())
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=first) as pool:
-        waiting: set[Future[list[Taken]]] = set()
+        waiting: set[Future[tuple[Any, ...]]] = set()
         try:
             for number, batch in _batches(order):
                 while len(waiting) >= processes * BATCHES_A_PROCESS:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
+                    yield from (_taken(future.result()) for future in done)
                 tasks, failed = _with_bytes(batch, source) if reader is None else (batch, [])
-                waiting.add(pool.submit(_take_batch, number, tasks))
+                waiting.add(pool.submit(_take_batch, number, packed(tasks)))
                 if failed:
                     yield failed
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+                yield from (_taken(future.result()) for future in done)
         except BrokenProcessPool as error:
             raise OutOfMemory(
                 "A process that reads images was ended by the system; most often the machine ran out of memory. "
@@ -205,5 +205,10 @@ def _begin(intake: Intake, reader: Reader | None, large: AbstractContextManager[
     _taker[:] = [Taker(intake, reader=reader or _Nothing(), large=large)]
 
 
-def _take_batch(number: int, tasks: Sequence[Task]) -> list[Taken]:
-    return _taker[0].take(number, tasks)
+def _take_batch(number: int, columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Takes and gives columns: a record for each picture would take as long to send as to look at."""
+    return tuple(zip(*_taker[0].take(number, unpacked(columns)), strict=True))
+
+
+def _taken(columns: tuple[Any, ...]) -> list[Taken]:
+    return [Taken(*row) for row in zip(*columns, strict=True)]
