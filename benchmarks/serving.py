@@ -105,10 +105,11 @@ def measure(archive: Path, *, seconds: float) -> Part:
 
 
 def told(load: Load) -> str:
+    server = 1000 * load.server_cpu_s / max(1, load.answered)
+    generator = 1000 * load.generator_cpu_s / max(1, load.answered + load.busy)
     return (
         f"{load.per_second:.0f}/s, p50 {load.p50:.0f} ms, p95 {load.p95:.0f} ms, {load.failures} failures, "
-        f"{load.busy} busy, processor time a picture: server {1000 * load.server_cpu_s / max(1, load.answered):.1f} ms, "
-        f"load generator {1000 * load.generator_cpu_s / max(1, load.answered + load.busy):.1f} ms"
+        f"{load.busy} busy, processor time a picture: server {server:.1f} ms, load generator {generator:.1f} ms"
     )
 
 

@@ -42,7 +42,11 @@ class Caller(FastHttpUser):
     @task
     def predict(self) -> None:
         with self.client.post(
-            PATH, data=next(self._bodies), headers=HEADERS, name="predict", catch_response=True
+            PATH,
+            data=next(self._bodies),  # type: ignore[arg-type]  # bytes are sent as they are
+            headers=HEADERS,
+            name="predict",
+            catch_response=True,
         ) as answer:
             if answer.status_code == 503 and answer.headers.get("Retry-After"):
                 answer.request_meta["name"] = BUSY

@@ -26,6 +26,17 @@ def set_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
+def keep_products_on_one_thread() -> None:
+    """Compute NumPy's products on the thread that asks, from now on in the whole process.
+
+    Where several threads compute already, OpenBLAS' own spin while they wait for a core: the cosines of four pictures to
+    480 training images took 14 ms of processor time on two busy cores, 0.8 ms on one thread.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    threadpool_limits(limits=1, user_api="blas")
+
+
 @cache
 def has_fast_bfloat16(device_type: str) -> bool:
     """Whether the hardware multiplies bfloat16 itself; emulated, it is slower than float32.

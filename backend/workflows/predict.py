@@ -58,11 +58,12 @@ class Answerer:
     """Joins the batcher to the line: questions come from one thread, answers leave from several."""
 
     def __init__(self, settings: Settings, replies: Replies) -> None:
-        from backend.engine.arithmetic import set_threads
+        from backend.engine.arithmetic import keep_products_on_one_thread, set_threads
         from backend.engine.environment import environment
         from backend.inference.batcher import Batcher
 
         set_threads(settings.torch_threads)
+        keep_products_on_one_thread()
         self._environment = environment(settings)
         self._replies = replies
         self._models = _cache(settings)
