@@ -29,8 +29,8 @@ def set_threads(count: int) -> None:
 def keep_products_on_one_thread() -> None:
     """Compute NumPy's products on the thread that asks, from now on in the whole process.
 
-    Where several threads compute already, OpenBLAS' own spin while they wait for a core: the cosines of four pictures to
-    480 training images took 14 ms of processor time on two busy cores, 0.8 ms on one thread.
+    Where several threads compute already, OpenBLAS' own spin while they wait for a core: the distances of four pictures
+    to 480 training images took 14 ms of processor time on two busy cores, and 0.8 ms on one thread.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
