@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from backend.contracts import EpochRecord, FinetuneSettings, RunControl
-from backend.data.targets import images_by_class
+from backend.data.targets import images_by_class, is_multilabel
 from backend.engine.activation import activate_array
 from backend.engine.batch_memory import fitting_batch
 from backend.engine.batches import Pixels, TrainingBatches, TrainingData
@@ -36,6 +36,7 @@ from backend.engine.epoch_checkpoint import (
     restore_random_state,
 )
 from backend.engine.finetune_plan import FinetuneOutcome, FinetunePlan
+from backend.engine.head_start import start_from_shares
 from backend.engine.input_answers import features_before_head, forward, predict_inputs
 from backend.engine.judging import judge, unjudged
 from backend.engine.kept_weights import Best, Score, between, copy_of
@@ -179,9 +180,11 @@ class _Finetune:
 
     def _prepare_head(self, on_epoch: OnEpoch) -> None:
         """Solve the head, where that is asked for and possible. It is epoch 0, best until training beats it."""
-        if not self._head_is_solved():
-            return
         data, control = self._data, self._control
+        if not self._head_is_solved():
+            if is_multilabel(data.targets):
+                start_from_shares(self._network, data.targets[data.train])
+            return
         if data.features is None:
             features = features_before_head(self._network, data.inputs, data.train, control=control)
         else:

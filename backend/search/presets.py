@@ -35,7 +35,7 @@ DEPTHS: dict[Preset, Depth] = {
     "balanced": Depth(refined=1, epochs=6, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=30 * MINUTE),
     "best": Depth(refined=3, epochs=12, tuning_trials=8, mixing=True, ensemble=True, time_budget_s=120 * MINUTE),
     # one network, trained as a whole: `contracts.presets` says how, for its recipe has strategy finetune
-    "defects": Depth(refined=1, epochs=12, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=120 * MINUTE),
+    "defects": Depth(refined=1, epochs=20, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=120 * MINUTE),
 }
 
 PLAIN = Depth(refined=0, epochs=0, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=float("inf"))

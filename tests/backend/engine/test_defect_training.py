@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from backend.contracts import FinetuneSettings, LossSettings
+from backend.contracts import FinetuneSettings, LossSettings, RunControl
 from backend.engine import batch_memory, trainer
 from backend.engine.arithmetic import at_once
 from backend.engine.batch_memory import bytes_per_image, fitting_batch
 from backend.engine.batches import Pixels
 from backend.engine.cbam import insert_cbam
+from backend.engine.head_start import start_from_shares
 from backend.engine.schedule import count_trainable, freeze_below_head, set_training_mode
-from backend.engine.trainer import FinetunePlan, TrainingData, finetune
+from backend.engine.trainer import FinetunePlan, TrainingData, finetune, predict_inputs
 
 SETTINGS = FinetuneSettings(backbone_lr=1e-3, head="train", head_epochs=0, head_lr=1e-3)
 
@@ -51,6 +52,15 @@ def test_several_labels_an_image_are_learned(lite0, data, labelled, loss):
     assert max(record.val_macro_f1 for record in outcome.history) > 0.8
     assert outcome.val_probabilities[:, 2].max() > 0.5
     assert outcome.val_probabilities.sum(axis=1).max() > 1.01  # each label by itself
+
+
+def test_a_head_of_several_labels_begins_at_their_shares(lite0, labelled):
+    lite0.task = "multilabel"
+    start_from_shares(lite0, labelled.targets)
+    answers = predict_inputs(lite0, labelled.inputs, np.arange(12), control=RunControl())
+    np.testing.assert_allclose(answers.mean(axis=0), labelled.targets.mean(axis=0), atol=0.05)
+    start_from_shares(lite0, np.zeros_like(labelled.targets))  # a label that never occurs
+    assert lite0.head.bias.isfinite().all()
 
 
 def test_the_best_epoch_of_several_labels_is_that_of_the_macro_f1(tiny, labelled, monkeypatch):
