@@ -46,7 +46,8 @@ class FinetuneOutcome:
 
     Epoch 0 is the state before training, with a head that was solved. `stopped_early` says why, or is None.
     `by_epoch` are the validation probabilities after each epoch of `history`, `by_blend` those of each share of the
-    training that was asked for.
+    training that was asked for. `distances` [V]: how far each validation image lies from those learned from, where that
+    was measured.
     """
 
     history: tuple[EpochRecord, ...]
@@ -55,6 +56,7 @@ class FinetuneOutcome:
     stopped_early: str | None
     by_epoch: tuple[npt.NDArray[np.float64], ...] = ()
     by_blend: Mapping[float, npt.NDArray[np.float64]] = field(default_factory=dict)
+    distances: npt.NDArray[np.float64] | None = None
 
 
 def written(outcome: FinetuneOutcome) -> Written:
@@ -69,7 +71,7 @@ def written(outcome: FinetuneOutcome) -> Written:
     arrays: dict[str, npt.NDArray[np.generic]] = {"val": outcome.val_probabilities}
     arrays |= {f"epoch {place}": rows for place, rows in enumerate(outcome.by_epoch)}
     arrays |= {f"share {place}": outcome.by_blend[share] for place, share in enumerate(shares)}
-    return facts, arrays
+    return facts, arrays if outcome.distances is None else arrays | {"distances": outcome.distances}
 
 
 def outcome_of(note: Note) -> FinetuneOutcome:
@@ -83,6 +85,7 @@ def outcome_of(note: Note) -> FinetuneOutcome:
         stopped_early=facts["stopped_early"],
         by_epoch=tuple(_floats(arrays[f"epoch {place}"]) for place in range(len(history))),
         by_blend={share: _floats(arrays[f"share {place}"]) for place, share in enumerate(facts["shares"])},
+        distances=_floats(arrays["distances"]) if "distances" in arrays else None,
     )
 
 

@@ -16,8 +16,10 @@ from backend.contracts import EpochRecord
 from backend.data.targets import is_multilabel
 from backend.engine.batches import TrainingData
 from backend.engine.finetune_plan import FinetuneOutcome, FinetunePlan, outcome_of, written
+from backend.engine.head_inputs import head_inputs
 from backend.engine.linear import grouped_folds
 from backend.engine.metrics import accuracy, log_loss
+from backend.engine.reference import distances_between
 from backend.engine.trainer import finetune
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 OUTCOME = "outcome"
 TIMED_BATCHES = 2
+MOST_COMPARED = 1000  # images on either side of a fold whose features are set against each other
 # How much of the training is kept: on 100 to 300 images 0.75 was better than all of it by 0.5 points of test accuracy
 # on average (four runs, so hardly more than chance); cross-validation chose 0.5 on 100 images, all of it on 300.
 SHARES = (0.5, 0.75, 1.0)
@@ -56,6 +59,7 @@ class Course:
         balanced: whether every class has the same say.
         fold_seed: how the places are dealt out; numbers that were chosen on some folds are judged on others.
         share: how much of the training is kept, 0..1.
+        measures_distance: whether a cross-fit also says how far what it held out lies from what it learned from.
     """
 
     network: Network
@@ -71,6 +75,7 @@ class Course:
     seed: int
     fold_seed: int
     share: float = 1.0
+    measures_distance: bool = False
 
     def start(self) -> Network:
         """A fresh copy of what trains."""
@@ -138,6 +143,7 @@ class CrossFit:
             with the share that the other folds preferred.
         history: pooled over the folds, one record an epoch; of the training as a whole, whatever is kept of it.
         stopped: why it ended early, or None.
+        distances: how far images that were held out lie from those learned from, where that was measured.
     """
 
     places: Ints
@@ -145,6 +151,7 @@ class CrossFit:
     share: float
     history: tuple[EpochRecord, ...]
     stopped: str | None = None
+    distances: Floats | None = None
 
 
 @dataclass(slots=True)
@@ -187,7 +194,13 @@ def _remembered(course: Course, learn: Ints, judge: Ints, *, control: RunControl
             on_epoch(record)
         return outcome
     training = control.at("training")
-    outcome = course.train(course.start(), learn, judge, control=training, on_epoch=on_epoch)
+    network = course.start()
+    outcome = course.train(network, learn, judge, control=training, on_epoch=on_epoch)
+    if course.measures_distance and not outcome.stopped_early:
+        known, fresh = (
+            head_inputs(network, course.inputs, part[:MOST_COMPARED], control=control) for part in (learn, judge)
+        )
+        outcome = replace(outcome, distances=distances_between(known, fresh).astype(np.float64))
     control.journal.note(OUTCOME, *written(outcome))
     training.journal.forget()
     return outcome
@@ -214,7 +227,9 @@ def _pooled(course: Course, pool: _Pool) -> CrossFit:
         [outcome.by_blend[_best_share(course, pool, without=fold)] for fold, outcome in enumerate(pool.outcomes)]
     )
     stopped = next((outcome.stopped_early for outcome in pool.outcomes if outcome.stopped_early), None)
+    measured = [outcome.distances for outcome in pool.outcomes if outcome.distances is not None]
     return CrossFit(
+        distances=np.concatenate(measured) if measured else None,
         places=places[order],
         held_out=held_out[order],
         share=_best_share(course, pool),

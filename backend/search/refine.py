@@ -90,7 +90,8 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
     plan = work.prepare(probe)
     watch.tries(plan.words)
     told = _Telling(watch, epochs=plan.course.epochs * (plan.judged + 1))
-    fit = cross_fit(plan.course, folds=plan.folds, judged=plan.judged, control=watch.control, on_epoch=told.cross)
+    course = replace(plan.course, measures_distance=True)
+    fit = cross_fit(course, folds=plan.folds, judged=plan.judged, control=watch.control, on_epoch=told.cross)
     if fit.stopped:
         raise DeadlineExceeded(fit.stopped)
     verdict = judge(fit.held_out, _held_out(probe)[fit.places], plan.course.targets[fit.places], by=study.ranked_by)
@@ -100,6 +101,7 @@ def run_refinement(study: Study, candidate: Candidate, *, probe: Trial, depth: D
         tried=plan.words,
         train_images=len(places),
         held_out=_with_probe(probe, fit.places, fit.held_out),
+        fresh_distances=fit.distances,
         places=places,
         history=fit.history,
         best_epoch=plan.course.epochs,

@@ -37,12 +37,12 @@ class Trial:
     """One candidate's way through the comparison.
 
     `held_out` are probabilities [R, C] for the images at `places` [R] (None: the run's ranking images), by a model that
-    did not learn from them. `test_probabilities` [T, C] lie here unscored until the ranking stands. `best_epoch` of a
-    fine-tune is 0 where no epoch beat the solved head that it began with. A probe keeps its `head`, its `features_of`
-    places, and how to `build` its network, so that many probes need no memory. `members` are an ensemble's trials with
-    their weights, which add up to 1, the heaviest first; empty for a single network. `trainable` counts the
-    weights that a fine-tune moves. `ran_on` names the machine of a
-    pool that did it, with its address; None: this one.
+    did not learn from them. `fresh_distances` say how far such images lie from those learned from, in its features.
+    `test_probabilities` [T, C] lie here unscored until the ranking stands. `best_epoch` of a fine-tune is 0 where no
+    epoch beat the solved head that it began with. A probe keeps its `head`, its `features_of` places, and how to
+    `build` its network, so that many probes need no memory. `members` are an ensemble's trials with their weights,
+    which add up to 1, the heaviest first; empty for a single network. `trainable` counts the weights that a fine-tune
+    moves. `ran_on` names the machine of a pool that did it, with its address; None: this one.
     """
 
     candidate: Candidate
@@ -54,6 +54,7 @@ class Trial:
     held_out: Floats | None = None
     places: Ints | None = None
     test_probabilities: Floats | None = None
+    fresh_distances: Floats | None = None
     history: tuple[EpochRecord, ...] = field(default_factory=tuple)
     best_epoch: int | None = None
     train_seconds: float = 0.0

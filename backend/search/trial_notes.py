@@ -39,7 +39,7 @@ PLAIN = (
     "trainable",
     "ran_on",
 )
-ARRAYS = ("held_out", "places", "test_probabilities")
+ARRAYS = ("held_out", "places", "test_probabilities", "fresh_distances")
 HEAD_ARRAYS, HEAD_NUMBERS = ("weight", "bias", "out_of_fold"), ("regularisation", "cv_accuracy")
 MODEL_ARRAYS = ("features", "places")
 

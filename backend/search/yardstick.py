@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.engine.features import extract_features
-from backend.engine.reference import Known, Reference, build_reference, build_reference_of_frozen
+from backend.engine.reference import Known, Reference, build_reference, build_reference_of_frozen, chosen, measured
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 def yardstick(study: Study, winner: Trial, model: TrainedModel) -> Reference:
     """The reference of the network that leads a winner.
 
-    A probe's features were learned from other pictures than these, so each image judges, left out. A network whose
-    features were trained is judged by the validation images.
+    A probe's features were learned from other pictures than these, so each image judges, left out. A refinement has
+    learned from all of them; its cross-validation's networks had not, and said how far what they held out was. Another
+    network whose features were trained is judged by the validation images.
     """
     leader = winner.members[0][0] if winner.members else winner
     places, features = _learned(study, model)
     if leader.strategy == "probe":
         return build_reference_of_frozen(_known(study, places, features), seed=study.recipe.seed)
+    if leader.fresh_distances is not None:
+        known = _known(study, places, features)
+        return measured(known, chosen(known, seed=study.recipe.seed), leader.fresh_distances)
     training = np.isin(places, study.train)
     known = _known(study, places[training], features[training])
     return build_reference(

@@ -171,3 +171,21 @@ def test_settings_are_searched_on_real_networks_too(course):
     assert found[0].trials == 2
     assert found[0].course.settings == found[1].course.settings
     assert found[0].course.network is course.network
+
+
+def test_distances_are_measured_only_where_they_are_asked_for(course):
+    assert cross_fit(course, folds=3, judged=3, control=RunControl()).distances is None
+    found = cross_fit(replace(course, measures_distance=True), folds=3, judged=3, control=RunControl())
+    assert found.distances.shape == (36,)
+    assert (found.distances > 0).all()
+
+
+def test_the_journal_keeps_the_distances_of_a_fold():
+    from backend.contracts.journal import Note
+    from backend.engine.finetune_plan import outcome_of, written
+
+    fields = {"history": (), "best_epoch": 1, "val_probabilities": np.ones((2, 2)), "stopped_early": None}
+    for distances in (None, np.array([0.1, 0.2])):
+        facts, arrays = written(FinetuneOutcome(**fields, distances=distances))
+        again = outcome_of(Note(facts=facts, arrays=arrays)).distances
+        assert again is None if distances is None else again.tolist() == [0.1, 0.2]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from backend.contracts import Candidate, ImageItem, Preprocessing
+from backend.engine.conformal import bound
+from backend.engine.reference import FALSE_ALARMS
 from backend.search.trial import TrainedModel, Trial
 from backend.search.yardstick import caption, yardstick
 
@@ -57,6 +59,13 @@ def test_a_trained_network_is_judged_by_the_validation_images_which_are_not_kept
     found = yardstick(study, trial("finetune"), model(features, study.learnable))
     assert found.measured_on == len(VALIDATION)
     assert set(found.image_ids) == {f"img-{place:03}" for place in LEARNED}
+
+
+def test_a_refinement_is_judged_by_what_its_cross_validation_held_out(study, features):
+    held_out = np.linspace(0.1, 0.2, 50)
+    found = yardstick(study, trial("finetune", fresh_distances=held_out), model(features, study.learnable))
+    assert found.measured_on == len(found.features) == 50
+    assert found.threshold == pytest.approx(bound(held_out, FALSE_ALARMS))
 
 
 def test_an_ensemble_is_as_its_leading_member(study, features):
