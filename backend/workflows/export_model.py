@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from backend.config import Settings
-from backend.contracts import Dataset, ModelExport, ModelInfo, Results
+from backend.contracts import Dataset, DatasetInfo, ModelExport, ModelInfo, Results
 from backend.data.manifest import load_dataset, require_stored
 from backend.data.pictures import open_picture, where
 from backend.engine.model_folder import load_info
@@ -48,7 +48,11 @@ def export_model(
     from backend.inference.exporters import Surroundings, export
 
     folder = settings.models_dir / model.model_id
-    around = Surroundings(results=results, pictures=partial(pictures_of, settings, model, folder))
+    around = Surroundings(
+        results=results,
+        pictures=partial(pictures_of, settings, model, folder),
+        dataset=partial(_info_of, settings, model),
+    )
     with in_plain_words(settings.data_dir):
         return export(folder, format, around=around)
 
@@ -67,10 +71,8 @@ def pictures_of(settings: Settings, model: ModelInfo, folder: Path, *, root: Pat
     pictures that are gone or cannot be read are left out.
     """
     folders = folders_of(settings)
-    try:
-        root = root or require_stored(settings.datasets_dir, model.dataset_id, folders=folders, images=False)
-        dataset = load_dataset(root, version=model.dataset_version)
-    except (NotFoundError, InputError):
+    dataset = _dataset_of(settings, model, root=root)
+    if dataset is None:
         return
     for path in _paths(dataset, _tested(folder)):
         try:
@@ -78,6 +80,22 @@ def pictures_of(settings: Settings, model: ModelInfo, folder: Path, *, root: Pat
             yield open_picture(dataset.root, path, max_pixels=settings.max_image_pixels)
         except (InputError, NotFoundError):
             continue
+
+
+def _dataset_of(settings: Settings, model: ModelInfo, *, root: Path | None = None) -> Dataset | None:
+    """The version that a model was trained on; None where it is gone."""
+    try:
+        root = root or require_stored(
+            settings.datasets_dir, model.dataset_id, folders=folders_of(settings), images=False
+        )
+        return load_dataset(root, version=model.dataset_version)
+    except (NotFoundError, InputError):
+        return None
+
+
+def _info_of(settings: Settings, model: ModelInfo, *, root: Path | None = None) -> DatasetInfo | None:
+    dataset = _dataset_of(settings, model, root=root)
+    return None if dataset is None else dataset.info
 
 
 def _paths(dataset: Dataset, tested: frozenset[str]) -> list[str]:
@@ -114,7 +132,9 @@ def export_folder(model: str, *, format: str, target: Path, settings: Settings) 
     info = load_info(folder)
     root = next((place for place in dataset_places(run, info.dataset_id, settings) if place.is_dir()), None)
     around = Surroundings(
-        results=_results_of(run, info), pictures=partial(pictures_of, settings, info, folder, root=root)
+        results=_results_of(run, info),
+        pictures=partial(pictures_of, settings, info, folder, root=root),
+        dataset=partial(_info_of, settings, info, root=root),
     )
     made = export(folder, format, around=around)
     wanted = target / made.filename if target.is_dir() else target

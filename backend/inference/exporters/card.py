@@ -45,7 +45,7 @@ def card_of(subject: Subject) -> str:
         f"<header>{_title(info)}{paragraph(_answer(info, scores), kind='lead')}</header>\n",
         _what(info),
         _use(info),
-        _data(info, results),
+        _data(subject),
         _training(info, results),
         how_good(subject, scores),
         class_by_class(scores),
@@ -111,8 +111,10 @@ def _sentences(lines: str) -> list[str]:
     return lines.strip().replace("\nIt ", "\0It ").replace("\nA ", "\0A ").replace("\n", " ").split("\0")
 
 
-def _data(info: ModelInfo, results: Results | None) -> str:
+def _data(subject: Subject) -> str:
+    info, results, dataset = subject.info, subject.around.results, subject.around.dataset()
     rows: list[tuple[str, object]] = [
+        ("Name", dataset.name if dataset else ""),
         ("Dataset", info.dataset_id),
         ("Version", info.dataset_version),
         ("Digest", info.dataset_digest),
@@ -129,9 +131,11 @@ def _data(info: ModelInfo, results: Results | None) -> str:
         leak = results.leak
         if leak is not None:
             rows.append(("Copies", f"{leak.images} pictures have an equal or nearly equal one in the dataset"))
+    counts = sorted(dataset.class_counts.items(), key=lambda pair: -pair[1]) if dataset else []
     return section(
         "What it learned from",
         facts(rows),
+        table(("Class", "Pictures in the dataset"), counts) if counts else "",
         paragraph("The networks were compared on validation; the test pictures were read once, at the end."),
     )
 

@@ -30,7 +30,10 @@ th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(-
 th { font-weight: 600; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 7rem; }
 table.facts td { text-align: left; }
-table.facts th { text-align: left; width: 11rem; font-weight: 500; color: var(--soft); }
+table.facts { table-layout: fixed; }
+table.facts td { overflow-wrap: anywhere; }
+table.facts th { text-align: left; width: 30%; min-width: 0; font-weight: 500; color: var(--soft); }
+table.counts td { white-space: nowrap; }
 svg { display: block; width: 100%; max-width: 40rem; height: auto; }
 svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .9rem; }
@@ -39,6 +42,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .9rem; }
 """
 
 CELL, HEAD = 34, 110  # units of the drawing: a cell's side, the room for names
+TAIL = 60  # room to the right for the slanting name of the last column
 LONGEST_NAME = 16
 
 
@@ -101,13 +105,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
         for first, *rest in rows
     )
     said = f"<caption>{text(caption)}</caption>" if caption else ""
-    whole = f"<table>{said}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+    whole = f'<table class="counts">{said}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
     return f'<div class="wide" tabindex="0">{whole}</div>'
 
 
 def matrix_drawing(labels: Sequence[str], matrix: Sequence[Sequence[int]], *, described: str) -> str:
     """Counts as shaded cells: rows are the truth, columns the answer; each row is shaded by its own total."""
     side = HEAD + CELL * len(labels)
+    width = side + TAIL
     cells = "".join(
         _cell(row, column, count, sum(counts))
         for row, counts in enumerate(matrix)
@@ -115,14 +120,14 @@ def matrix_drawing(labels: Sequence[str], matrix: Sequence[Sequence[int]], *, de
     )
     names = "".join(_name(place, label) for place, label in enumerate(labels))
     return (
-        f'<svg viewBox="0 0 {side} {side}" role="img" aria-label="{text(described)}">'
+        f'<svg viewBox="0 0 {width} {side}" role="img" aria-label="{text(described)}">'
         f"<title>{text(described)}</title>{names}{cells}</svg>"
     )
 
 
 def _cell(row: int, column: int, count: int, total: int) -> str:
     left, top = HEAD + CELL * column, HEAD + CELL * row
-    shade = round(0.85 * count / total, 3) if total else 0
+    shade = round(0.6 * count / total, 3) if total else 0  # darker, and the number could not be read
     middle, base = left + CELL / 2, top + CELL / 2 + 4
     number = f'<text x="{middle}" y="{base}" text-anchor="middle">{count}</text>' if count else ""
     return (

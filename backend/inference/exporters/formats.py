@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,6 +127,9 @@ def _made(name: str, subject: Subject) -> Path:
         time.sleep(PAUSE_S)
     try:
         if not path.is_file():
+            # what a process that was killed here has left; whoever makes this file holds the lock
+            for dead in path.parent.parent.glob(f"{TEMPORARY_PREFIX}*-{path.parent.name}"):
+                shutil.rmtree(dead, ignore_errors=True)
             _write(path, write, subject)
     finally:
         held.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.contracts import ModelInfo, ParityReport, Results
+from backend.contracts import DatasetInfo, ModelInfo, ParityReport, Results
 
 ONNX_FILE, REPORT_FILE = "model.onnx", "parity.json"
 
@@ -16,6 +16,11 @@ ONNX_FILE, REPORT_FILE = "model.onnx", "parity.json"
 def no_pictures() -> Iterator[Any]:
     """Nothing of the dataset is at hand."""
     return iter(())
+
+
+def nothing_known() -> DatasetInfo | None:
+    """The dataset is gone, or nobody said where it is."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,11 @@ class Surroundings:
     """What is known of a model beside its folder, where it is known.
 
     `results` are those of its training. `pictures` yields pictures of its dataset (Pillow images), those of the test
-    first; they are opened one by one, as many as are asked for.
+    first; they are opened one by one, as many as are asked for. `dataset` describes the version that it learned from.
     """
 
     results: Results | None = None
+    dataset: Callable[[], DatasetInfo | None] = nothing_known
     pictures: Callable[[], Iterator[Any]] = no_pictures
 
 

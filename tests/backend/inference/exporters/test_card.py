@@ -7,6 +7,7 @@ import pytest
 from backend.contracts import (
     ClassScore,
     ConfusionMatrix,
+    DatasetInfo,
     LabelConfusion,
     TestPrediction,
     TestPredictions,
@@ -112,6 +113,22 @@ def test_scores_stand_with_their_intervals(card) -> None:
     words = " ".join(Reader(card).words)
     for expected in ("70.0%", "52.0% to 83.0%", "Calibration error", "5.0%"):
         assert expected in words
+
+
+def test_the_dataset_is_named_and_counted(info, tmp_path) -> None:
+    data = DatasetInfo(
+        dataset_id="ds-1",
+        name=HOSTILE,
+        total_images=30,
+        num_classes=2,
+        class_counts={"bag": 10, "boot": 20},
+        digest="0",
+    )
+    page = Reader(card_of(Subject(folder=tmp_path, info=info(), around=Surroundings(dataset=lambda: data))))
+    words = " ".join(page.words)
+    assert "<script>alert(1)</script>" in words
+    assert "Pictures in the dataset" in words
+    assert "script" not in {tag for tag, _ in page.elements}
 
 
 def test_a_card_is_written_of_a_model_that_nothing_is_known_of(info, tmp_path) -> None:

@@ -243,6 +243,16 @@ def test_a_full_disk_leaves_nothing_half_made(saved, tmp_path, monkeypatch) -> N
     assert export(folder, "card").path.is_file()  # the lock was let go
 
 
+def test_what_a_killed_process_left_is_cleared(saved, tmp_path) -> None:
+    folder = tmp_path / "model-1"
+    shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("export-*"))
+    left = folder / ".tmp-0123456789-export-card-1"
+    left.mkdir()
+    (left / "card.html").write_text("half")
+    assert export(folder, "card").path.parent.name == "export-card-1"
+    assert not left.exists()
+
+
 def test_a_bundle_without_onnx_says_why(saved, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "model-1"
     shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("export-*"))
