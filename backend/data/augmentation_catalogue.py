@@ -42,6 +42,10 @@ for _entry in (
         description="Changes brightness, contrast and saturation by up to 20%. Leave out where colour tells the class.",
     ),
     AugmentationEntry(
+        name="brightness",
+        description="Makes each image up to 20% darker or brighter: lamps age and drift, defects stay what they are.",
+    ),
+    AugmentationEntry(
         name="random_erasing",
         description="Covers 2-20% of the area of half of the images: the network learns to look at more than one spot.",
     ),

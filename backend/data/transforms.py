@@ -117,6 +117,11 @@ def color_jitter(image: Tensor, generator: Generator) -> Tensor:
     return changed
 
 
+def brightness(image: Tensor, generator: Generator) -> Tensor:
+    changed: Tensor = tv.adjust_brightness(image, _uniform(generator, 1 - JITTER, 1 + JITTER))
+    return changed
+
+
 def random_erasing(image: Tensor, generator: Generator) -> Tensor:
     covered = bool(_coin(1, generator))
     # The box is drawn in any case: what later images get must not depend on this coin.
@@ -155,6 +160,7 @@ for _name, _apply in (
     ("random_resized_crop", _each(random_resized_crop)),
     ("rotation", _each(rotation)),
     ("color_jitter", _each(color_jitter)),
+    ("brightness", _each(brightness)),
     ("random_erasing", _each(random_erasing)),
 ):
     _entry = AUGMENTATION_CATALOGUE.get(_name)
