@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.integer]
 MOST_NUMBERS = 4_000_000
 MOST_IMAGES = 5000
 NEIGHBOURS = 5
-FALSE_ALARMS = 0.03  # the share of pictures like its own that a model calls unfamiliar
+FALSE_ALARMS = 0.025  # the share of pictures like its own that a model calls unfamiliar
 ROWS = 1024  # compared at a time: 1,024 x 5,000 distances are 20 MB
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from frontend.answers import HeatmapEvidence, ModelAnswer, PredictionAnswer, ReliabilityBand
 from frontend.i18n import t
-from frontend.widgets.wording import percent, plain, whole
+from frontend.widgets.wording import percent, plain
 
 # Fewer test images in a range say too little: of 9 right ones in 10 the true share may be 60% or 98%.
 ENOUGH = 10
@@ -37,7 +37,7 @@ def say_familiarity(model: ModelAnswer, answer: PredictionAnswer) -> None:
         worth = t(
             "predict.familiarity_worth",
             known=f"{facts['known_images']:,}",
-            share=whole(facts["false_alarms"]),
+            share=percent(facts["false_alarms"]),
             judges=f"{facts['measured_on']:,}",
         )
     if answer["unfamiliar"]:

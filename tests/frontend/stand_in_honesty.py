@@ -11,5 +11,5 @@ HONEST: dict[str, Any] = {
         {"low": 0.8, "high": 0.95, "images": 52, "right": 47},
         {"low": 0.95, "high": 1.0, "images": 35, "right": 35},
     ],
-    "familiarity": {"false_alarms": 0.03, "measured_on": 480, "known_images": 480},
+    "familiarity": {"false_alarms": 0.025, "measured_on": 480, "known_images": 480},
 }

@@ -47,7 +47,7 @@ def test_an_unfamiliar_picture_is_said_in_words(page, service, picture):
     assert "unlike the training images (unfamiliarity 83%)" in page.warning[0].value
     worth = next(caption for caption in page.caption if "only choose among its own classes" in caption.value)
     assert "nearest of 480 training images" in worth.help
-    assert "about 3 in 100 pictures" in worth.help
+    assert "about 2.5% of pictures" in worth.help
 
 
 def test_what_a_confidence_has_meant_is_said_by_the_test_images(page, service, picture):
