@@ -130,3 +130,17 @@ class LossSettings(Record):
         except ValidationError as error:
             first = error.errors()[0]
             raise RecipeError(f"'loss.{first['loc'][0]}' does not fit: {first['msg']}.") from error
+
+    def check(self, task: Task, *, num_classes: int) -> Record:
+        """The same, where the number of classes is known too.
+
+        Raises:
+            RecipeError: as `checked_params`, or weights are listed for another number of classes.
+        """
+        params = self.checked_params(task)
+        if isinstance(self.alpha, tuple) and len(self.alpha) not in {1, num_classes}:
+            raise RecipeError(
+                f"'loss.alpha' lists {len(self.alpha)} numbers for {num_classes} classes. Give one for each class in "
+                "the dataset's order, a single one for all, or dynamic."
+            )
+        return params

@@ -24,7 +24,6 @@ from backend.contracts.losses import LOSS_CATALOGUE, BceParams, CrossEntropyPara
 from backend.data.targets import images_by_class
 from backend.engine.batches import TrainingData
 from backend.engine.network import Network
-from backend.errors import RecipeError
 from backend.registry import Registry
 
 NEARLY_ONE = 1e-6  # a probability nearer to 1 counts as this far from it: the power below 1 has no slope at 0
@@ -84,7 +83,7 @@ def make_loss(settings: LossSettings, context: LossContext) -> Loss:
         RecipeError: the loss does not fit the dataset, or its parameters do not fit it.
     """
     entry = settings.entry(context.task)
-    return LOSSES.get(entry.name)(settings.checked_params(context.task), context)
+    return LOSSES.get(entry.name)(settings.check(context.task, num_classes=context.num_classes), context)
 
 
 def loss_for(network: Network, data: TrainingData, *, said: LossSettings, smoothing: float) -> Loss:
@@ -182,13 +181,7 @@ def _alphas(params: FocalParams, context: LossContext) -> npt.NDArray[np.float64
         return 1 - known.positive_shares() if labels else known.class_weights()
     if params.alpha == "none":
         return np.full(count, 0.5) if labels else np.ones(count)
-    alphas = np.atleast_1d(np.asarray(params.alpha, dtype=np.float64))
-    if len(alphas) not in (1, count):
-        raise RecipeError(
-            f"'loss.alpha' lists {len(alphas)} numbers for {count} classes. Give one for each class in the dataset's "
-            "order, a single one for all, or dynamic."
-        )
-    return np.broadcast_to(alphas, count).copy()
+    return np.broadcast_to(np.asarray(params.alpha, dtype=np.float64), count).copy()
 
 
 def _with_balance(alphas: Tensor, params: FocalParams, context: LossContext) -> tuple[Tensor, Tensor]:

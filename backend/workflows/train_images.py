@@ -51,6 +51,7 @@ def check_recipe(recipe: Recipe, dataset: DatasetInfo, *, settings: Settings) ->
         require_classes(dataset, recipe.classes)
     require_enough(dataset, recipe.classes)
     chosen_augmentations(recipe)
+    recipe.loss.check(dataset.task, num_classes=len(recipe.classes or dataset.class_counts))
     return plan(recipe, settings)
 
 
