@@ -3,6 +3,7 @@ import pytest
 from backend.config import Settings
 from backend.contracts import Recipe
 from backend.errors import RecipeError
+from backend.search import candidates
 from backend.search.candidates import default_names, list_candidates, plan
 
 FOUR = {"mobilenetv3_large", "resnet18", "efficientnet_b0", "vit_base"}
@@ -44,3 +45,19 @@ def test_a_plan_runs_the_cheapest_first_and_each_once(settings):
 def test_an_unknown_network_is_refused_with_the_nearest_name(settings):
     with pytest.raises(RecipeError, match="resnet18"):
         plan(recipe(models=("resnet81",)), settings)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [({"convnext_tiny"}, "convnext_tiny_cbam"), (set(), "efficientnet_lite0_cbam")]
+)
+def test_preset_defects_takes_convnext_where_its_weights_are_to_be_had(settings, monkeypatch, known, expected):
+    monkeypatch.setattr(candidates, "locate", lambda spec, settings: "folder" if spec.timm_name in known else None)
+    [chosen] = plan(Recipe(dataset_id="ds-1", preset="defects"), settings)
+    assert chosen.name == expected
+
+
+def test_attention_is_put_on_every_network_that_was_named_and_on_none_twice(settings):
+    recipe = Recipe(
+        dataset_id="ds-1", models=("resnet18", "resnet18_cbam", "convnext_tiny"), overrides={"model.cbam": True}
+    )
+    assert {one.name for one in plan(recipe, settings)} == {"resnet18_cbam", "convnext_tiny_cbam"}
