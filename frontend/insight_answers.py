@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class HistogramAnswer(TypedDict):
@@ -41,6 +41,14 @@ class CorruptFile(TypedDict):
     reason: str
 
 
+class LabelPair(TypedDict):
+    """Two labels on the same images; `by_chance` is how many that would be if neither knew of the other."""
+
+    labels: list[str]
+    images: int
+    by_chance: float
+
+
 class InsightsAnswer(TypedDict):
     """What a version of a dataset looks like. `issues` holds image ids by kind, in groups for copies."""
 
@@ -49,6 +57,9 @@ class InsightsAnswer(TypedDict):
     total_images: int
     num_classes: int
     class_counts: dict[str, int]
+    label_pairs: NotRequired[list[LabelPair]]
+    labels_per_image: NotRequired[dict[str, int]]
+    unlabelled: NotRequired[int]
     imbalance_ratio: float
     dimensions: dict[str, SpreadAnswer]
     sizes: list[SizeCount]

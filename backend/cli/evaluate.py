@@ -41,9 +41,13 @@ def evaluate(
     console = answers()
     console.print(tables.per_class(report["per_class"]))
     test = report["test"]
+    labels = outcome.model.task == "multilabel"
+    right = "every label right on" if labels else "accuracy"
+    average = f"mean average precision {test['mean_average_precision']:.3f}, " if labels else ""
     console.print(
-        f"{_named(outcome.model)} on {outcome.total_images} images: accuracy {tables.percent(test['accuracy'])}, "
-        f"macro F1 {test['macro_f1']:.3f}, calibration error {tables.percent(test['expected_calibration_error'])}.",
+        f"{_named(outcome.model)} on {outcome.total_images} images: {right} {tables.percent(test['accuracy'])}, "
+        f"macro F1 {test['macro_f1']:.3f}, {average}calibration error "
+        f"{tables.percent(test['expected_calibration_error'])}.",
         markup=False,
     )
     console.print(f"Written: {out / 'report.json'}, {out / 'confusion_matrix.png'}", markup=False)

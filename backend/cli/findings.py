@@ -26,9 +26,12 @@ def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
         yield _copies(results["leak"])
     if results.get("learning_curve"):
         points = results["learning_curve"]
-        curve = ", ".join(f"{percent(point['accuracy'])} with {point['train_images']}" for point in points)
+        several = points[0].get("mean_average_precision") is not None
+        score = "mean_average_precision" if several else "accuracy"
+        curve = ", ".join(f"{percent(point[score])} with {point['train_images']}" for point in points)
         advice = results.get("learning_curve_advice")
-        yield f"Learning curve, cross-validated accuracy by training images: {curve}.{f' {advice}' if advice else ''}"
+        name = score.replace("_", " ")
+        yield f"Learning curve, cross-validated {name} by training images: {curve}.{f' {advice}' if advice else ''}"
     yield from _suspects(results.get("suspect_labels") or (), paths)
 
 
@@ -36,7 +39,7 @@ def _imbalance(found: Plain) -> Iterator[str]:
     if not (found["balanced"] or found["ranked_by"] != "accuracy" or not found["automatic"]):
         return  # even classes need no words
     alike = "every class" if found["balanced"] else "every image"
-    ranked = "macro-F1" if found["ranked_by"] == "macro_f1" else "accuracy"
+    ranked = {"macro_f1": "macro-F1"}.get(found["ranked_by"], found["ranked_by"].replace("_", " "))
     change = " Change it by --class-balance and --rank-by." if found["automatic"] else ""
     yield (
         f"The largest class has {number(found['ratio'])} times the images of the smallest: {alike} counted alike in "
@@ -87,6 +90,10 @@ def _suspects(suspects: Sequence[Plain], paths: Mapping[str, str]) -> Iterator[s
     yield f"{labels}; nothing was changed. The likeliest mistakes:"
     for one in suspects[:FIRST_SUSPECTS]:
         place = paths.get(one["image_id"], one["image_id"])
-        yield f"  {place}: labelled {one['label']}, looks like {one['suggested']} ({percent(one['confidence'])})"
+        labelled = one["label"] or "nothing"
+        if one.get("kind"):
+            yield f"  {place}: {one['doubted']} seems {one['kind']} ({percent(one['confidence'])}), labelled {labelled}"
+            continue
+        yield f"  {place}: labelled {labelled}, looks like {one['suggested']} ({percent(one['confidence'])})"
     if len(suspects) > FIRST_SUSPECTS:
         yield f"  and {len(suspects) - FIRST_SUSPECTS} more in suspect_labels of results.json"

@@ -39,6 +39,15 @@ def predict(
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the heat maps.")] = Path(),
     similar: Annotated[bool, typer.Option("--similar", help="Also print the most similar training images.")] = False,
+    miss_cost: Annotated[
+        float | None, typer.Option(help="Of a model of several labels: what a missed one costs, in any unit.")
+    ] = None,
+    false_alarm_cost: Annotated[
+        float | None, typer.Option(help="And what one costs that is said and not there.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=P", help="A label's own threshold; may be given several times.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
 ) -> None:
     """Predict pictures with a saved model. A picture that cannot be read is named; the others are answered.
@@ -52,12 +61,19 @@ def predict(
         predict_many(many, settings)
         return
     make_folder(out)
+    from backend.engine.model_folder import load_info
     from backend.workflows.evaluate import find_model
+    from backend.workflows.thresholds import ThresholdChoice
 
+    choice = ThresholdChoice(miss_cost=miss_cost, false_alarm_cost=false_alarm_cost, named=threshold or ())
     folder = find_model(model)
+    thresholds = choice.of(load_info(folder)) if choice else {}
     rows: list[dict[str, Any]] = []
     for image in images:
         row = _answer(image, folder, top_k=top_k, heatmap=heatmap_path(image, out) if explain else None, using=settings)
+        for one in row.get("predictions", ()):
+            if one["label"] in thresholds:
+                one["present"] = one["confidence"] >= thresholds[one["label"]]
         rows.append(row)
         if not as_json:
             _print(row, similar=similar)
@@ -118,6 +134,9 @@ def _print(row: dict[str, Any], *, similar: bool) -> None:
         complain(f"{row['file']}: {row['error']}")
         return
     labels = ", ".join(f"{answer['label']} {100 * answer['confidence']:.1f}%" for answer in row["predictions"])
+    if row["predictions"][0].get("present") is not None:
+        there = ", ".join(answer["label"] for answer in row["predictions"] if answer["present"]) or "nothing"
+        labels = f"{there} ({labels})"
     remark = "  (unlike the training images)" if row["unfamiliar"] else ""
     written = f"  -> {row['heatmap']}{_tested(row)}" if "heatmap" in row else ""
     answers().print(f"{row['file']}: {labels}{remark}{written}", markup=False)

@@ -33,7 +33,7 @@ def leaderboard(rows: Rows, *, ranked_by: str = "accuracy") -> Group:
 
     The column of validation shows the score that ranked, `ranked_by`.
     """
-    validation = "val_macro_f1" if ranked_by == "macro_f1" else "val_accuracy"
+    validation = f"val_{ranked_by}"
     words = ("network", "weights", "strategy")
     numbers = ("valid.", "test", "F1", "train s", "ms/img")  # short, so that a line fits into 80 columns
     table = _table("Leaderboard", {"": True, **dict.fromkeys(words, False), **dict.fromkeys(numbers, True)})
@@ -67,17 +67,27 @@ def _story(row: Mapping[str, Any]) -> str:
 
 def per_class(rows: Rows) -> Table:
     """Precision, recall, F1 and support of each class."""
+    several = any(row.get("threshold") is not None for row in rows)
     columns = {"class": False, "precision": True, "recall": True, "F1": True, "support": True}
-    table = _table("Per class", columns)
+    if several:
+        columns |= {"average precision": True, "threshold": True}
+    table = _table("Per label" if several else "Per class", columns)
     for row in rows:
         scores = [number(row[key], "{:.3f}") for key in ("precision", "recall", "f1")]
-        table.add_row(Text(row["label"]), *scores, number(row["support"], "{:d}"))
+        more = [number(row.get(key), "{:.3f}") for key in ("average_precision", "threshold")] if several else []
+        table.add_row(Text(row["label"]), *scores, number(row["support"], "{:d}"), *more)
     return table
 
 
 def in_words(name: str, test: Mapping[str, Any], total: int) -> str:
     """The answer in one sentence."""
     low, high = test["accuracy_ci95"]
+    if test.get("mean_average_precision") is not None:
+        return (
+            f"{name} has every label right on {round(test['accuracy'] * total)} of {total} images it never saw, and of "
+            f"all labels {percent(1 - test['hamming_loss'])}: macro F1 {test['macro_f1']:.3f}, mean average precision "
+            f"{test['mean_average_precision']:.3f}."
+        )
     return (
         f"{name} is right on {round(test['accuracy'] * total)} of {total} images it never saw: "
         f"{percent(test['accuracy'])}, with 95% confidence {percent(low)} to {percent(high)}."

@@ -112,6 +112,14 @@ class Quality(Record):
     seconds: float = 0.0
 
 
+class LabelPair(Record):
+    """Two labels that stand on the same images. `by_chance`: how many that would be if neither knew of the other."""
+
+    labels: tuple[str, str]
+    images: int
+    by_chance: float
+
+
 class Insights(Record):
     """What a version of a dataset holds. Field names are the HTTP contract; `quality` says whether issues are whole."""
 
@@ -123,6 +131,12 @@ class Insights(Record):
     num_classes: int
     class_counts: dict[str, int]
     unlabelled: int = Field(0, description="Images of a multi-label dataset in which nothing is present.")
+    label_pairs: tuple[LabelPair, ...] = Field(
+        (), description="Labels of a multi-label dataset that occur together, the most frequent first; at most 200."
+    )
+    labels_per_image: dict[int, int] = Field(
+        default_factory=dict, description="Of a multi-label dataset: number of labels, and on how many images."
+    )
     imbalance_ratio: float = Field(description="Images of the largest class by those of the smallest.")
     dimensions: Dimensions
     sizes: tuple[SizeCount, ...] = Field((), description="The most frequent sizes, the most frequent first.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from backend.contracts.insights import (
     Histogram,
     Insights,
     Issues,
+    LabelPair,
     Quality,
     QualityState,
     SizeCount,
@@ -36,6 +38,7 @@ BINS = 24
 SAMPLES_PER_CLASS = 8
 MOST_SAMPLES = 2000  # with 1,000 classes two thumbnails each: the answer stays below 0.5 MB
 MOST_SIZES = 300
+MOST_PAIRS = 200
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -89,6 +92,8 @@ def describe(dataset: Dataset, *, quality: Quality | None = None) -> Insights:
         num_classes=info.num_classes,
         class_counts=dict(info.class_counts),
         unlabelled=sum(1 for item in items if not any(labels_of(item))),
+        label_pairs=_pairs(dataset),
+        labels_per_image=_per_image(dataset),
         imbalance_ratio=round(imbalance_ratio(info.class_counts.values()), 3) if info.class_counts else 1.0,
         dimensions=_dimensions(items),
         sizes=_sizes(items),
@@ -106,6 +111,26 @@ def describe(dataset: Dataset, *, quality: Quality | None = None) -> Insights:
 def labels_of(item: ImageItem) -> tuple[str, ...]:
     """All labels of an image: of a multi-class one its class, of a multi-label one perhaps none."""
     return item.labels or ((item.label,) if item.label else ())
+
+
+def _pairs(dataset: Dataset) -> tuple[LabelPair, ...]:
+    """Labels that occur on the same images, the most frequent pairs first."""
+    if dataset.info.task != "multilabel":
+        return ()
+    together = Counter(pair for item in dataset.items for pair in combinations(sorted(set(item.labels)), 2))
+    counts, total = dataset.info.class_counts, max(1, len(dataset.items))
+    ordered = sorted(together.items(), key=lambda one: (-one[1], one[0]))[:MOST_PAIRS]
+    return tuple(
+        LabelPair(labels=pair, images=images, by_chance=_rounded(counts[pair[0]] * counts[pair[1]] / total))
+        for pair, images in ordered
+    )
+
+
+def _per_image(dataset: Dataset) -> dict[int, int]:
+    """How many images carry no label, one, two, ..."""
+    if dataset.info.task != "multilabel":
+        return {}
+    return dict(sorted(Counter(len(set(item.labels)) for item in dataset.items).items()))
 
 
 def spread(values: Sequence[float]) -> Spread:

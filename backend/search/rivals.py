@@ -19,11 +19,16 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One image that both answered: its label and what each said."""
+    """One image that both answered: its label and what each said.
+
+    Where an image may have several labels all of them in one line, equal where all are right; `each` has them one by
+    one: those it carries, and those that champion and challenger named.
+    """
 
     label: str
     champion: str
     challenger: str
+    each: tuple[frozenset[str], frozenset[str], frozenset[str]] | None = None
 
 
 def head_to_head(answered: Sequence[Answered]) -> HeadToHead:
@@ -47,9 +52,12 @@ def head_to_head(answered: Sequence[Answered]) -> HeadToHead:
 def by_class(
     answered: Sequence[Answered], *, champion_knows: Collection[str], challenger_knows: Collection[str]
 ) -> tuple[ClassHeadToHead, ...]:
-    """Both on the images of each class, by name; p-values corrected for the number of classes."""
-    labels = sorted({one.label for one in answered})
-    alone = [head_to_head([one for one in answered if one.label == label]) for label in labels]
+    """Both on the images of each class, by name; p-values corrected for the number of classes.
+
+    Where an image may have several labels, on each label's presence or absence on all images.
+    """
+    labels = sorted({label for one in answered for label in ((one.label,) if one.each is None else one.each[0])})
+    alone = [head_to_head(_of_label(answered, label)) for label in labels]
     corrected = holm([one.p_value for one in alone])
     return tuple(
         ClassHeadToHead(
@@ -64,6 +72,18 @@ def by_class(
         )
         for label, one, p_value in zip(labels, alone, corrected, strict=True)
     )
+
+
+def _of_label(answered: Sequence[Answered], label: str) -> list[Answered]:
+    """The images that say something of one label: those of the class, or all, with whether it is there."""
+    found = []
+    for one in answered:
+        if one.each is not None:
+            truth, champion, challenger = ("present" if label in labels else "absent" for labels in one.each)
+            found.append(Answered(truth, champion=champion, challenger=challenger))
+        elif one.label == label:
+            found.append(one)
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

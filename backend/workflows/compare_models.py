@@ -8,6 +8,7 @@ learned from is left out and counted. It promotes nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,15 +53,16 @@ class Rival:
     answers: TestPredictions
     dataset: Dataset
 
-    def held_out(self) -> dict[str, str]:
+    def held_out(self) -> dict[str, TestPrediction]:
         """What it answered to the pictures of its test, by their digests."""
         digests = {item.image_id: item.digest for item in self.dataset.items}
-        return {digests[one.image_id]: one.predicted for one in self.answers.images if one.image_id in digests}
+        return {digests[one.image_id]: one for one in self.answers.images if one.image_id in digests}
 
     def learned_from(self) -> set[str]:
         """Digests of the pictures that its training has seen, those for choosing among networks included."""
         known = set(self.info.class_names)
-        return {item.digest for item in self.dataset.items if item.label in known} - set(self.held_out())
+        every = self.info.task == "multilabel"  # images without any of its labels show what nothing looks like
+        return {item.digest for item in self.dataset.items if every or item.label in known} - set(self.held_out())
 
 
 def compare_rivals(
@@ -69,7 +71,7 @@ def compare_rivals(
     """Compare two models.
 
     Raises:
-        InputError: they are one and the same model.
+        InputError: they are one and the same model, or one names a class and the other any number of labels.
         NotFoundError: a model's folder is gone.
         JobCancelled: through `control`.
     """
@@ -77,6 +79,11 @@ def compare_rivals(
 
     if challenger.info.model_id == champion.info.model_id:
         raise InputError(f"'{champion.info.model_id}' cannot be compared with itself; name two models.")
+    if challenger.info.task != champion.info.task:
+        raise InputError(
+            f"'{challenger.info.model_id}' and '{champion.info.model_id}' cannot be compared: one names a class for "
+            "each image, the other any number of labels."
+        )
     fair = _fair_images(challenger, champion)
     root = challenger.dataset.root
     answered = [*fair.known, *_ask(champion, fair, root=root, settings=settings, control=control or RunControl())]
@@ -112,8 +119,6 @@ class _Fair:
 
 
 def _fair_images(challenger: Rival, champion: Rival) -> _Fair:
-    from backend.search.rivals import Answered
-
     items = {item.image_id: item for item in challenger.dataset.items}
     held_out, learned_from = champion.held_out(), champion.learned_from()
     known: list[Answered] = []
@@ -124,10 +129,21 @@ def _fair_images(challenger: Rival, champion: Rival) -> _Fair:
         if item is None or item.digest in learned_from:
             left_out += 1
         elif item.digest in held_out:
-            known.append(Answered(one.label, champion=held_out[item.digest], challenger=one.predicted))
+            old = held_out[item.digest]
+            known.append(_answered(one, predicted=old.predicted, labels=old.predicted_labels))
         else:
             unseen.append((item, one))
     return _Fair(known, unseen, left_out)
+
+
+def _answered(one: TestPrediction, *, predicted: str, labels: Iterable[str] | None) -> Answered:
+    """The challenger's answer to one of its test images beside the champion's."""
+    from backend.search.rivals import Answered
+
+    each = None
+    if one.labels is not None and labels is not None:
+        each = (frozenset(one.labels), frozenset(labels), frozenset(one.predicted_labels or ()))
+    return Answered(one.label, champion=predicted, challenger=one.predicted, each=each)
 
 
 def _ask(champion: Rival, fair: _Fair, *, root: Path, settings: Settings, control: RunControl) -> list[Answered]:
@@ -135,7 +151,6 @@ def _ask(champion: Rival, fair: _Fair, *, root: Path, settings: Settings, contro
     if not fair.unseen:
         return []
     from backend.inference.predictor import Predictor
-    from backend.search.rivals import Answered
 
     predictor = Predictor.open(champion.folder, settings=settings)
     found: list[Answered] = []
@@ -146,9 +161,12 @@ def _ask(champion: Rival, fair: _Fair, *, root: Path, settings: Settings, contro
         batch = fair.unseen[start : start + BATCH]
         pictures = [open_picture(root, item.path, max_pixels=settings.max_image_pixels) for item, _ in batch]
         for (_, one), row in zip(batch, predictor.probabilities(pictures), strict=True):
-            found.append(
-                Answered(one.label, champion=predictor.class_names[int(row.argmax())], challenger=one.predicted)
-            )
+            names, thresholds = predictor.class_names, predictor.info.thresholds
+            if thresholds is None:
+                found.append(_answered(one, predicted=names[int(row.argmax())], labels=None))
+                continue
+            said = [name for name, share, least in zip(names, row, thresholds, strict=True) if share >= least]
+            found.append(_answered(one, predicted=", ".join(sorted(said)), labels=said))
     return found
 
 

@@ -110,6 +110,7 @@ def shape(insights: InsightsAnswer) -> None:
     """Counts, sizes, light and formats as charts."""
     st.subheader(t("upload.counts"), anchor=False)
     charts.draw(charts.class_counts(insights["class_counts"]), key="insight-classes", alt=t("upload.counts_alt"))
+    together(insights)
     st.subheader(t("insights.sizes"), anchor=False)
     width, height = insights["dimensions"]["width"], insights["dimensions"]["height"]
     st.caption(
@@ -135,6 +136,30 @@ def shape(insights: InsightsAnswer) -> None:
                 figure = insight_charts.histogram(spread, axis=name_of("measure", name))
                 charts.draw(figure, key=f"insight-{name}", alt=t("insights.light_alt", name=name_of("measure", name)))
         st.caption(t("insights.formats", formats=_counted(insights["formats"]), modes=_counted(insights["modes"])))
+
+
+def together(insights: InsightsAnswer) -> None:
+    """Which labels stand on the same images, where an image may have several."""
+    per_image = insights.get("labels_per_image") or {}
+    if not per_image:
+        return
+    st.subheader(t("insights.together"), anchor=False)
+    parts = [t("insights.per_image", count=int(labels), images=images) for labels, images in per_image.items()]
+    st.markdown(", ".join(parts) + ".")
+    pairs = insights.get("label_pairs") or []
+    if not pairs:
+        st.caption(t("insights.never_together"))
+        return
+    rows = [
+        {
+            t("insights.pair"): " + ".join(pair["labels"]),
+            t("column.support"): pair["images"],
+            t("insights.by_chance"): round(pair["by_chance"], 1),
+        }
+        for pair in pairs
+    ]
+    st.dataframe(rows, hide_index=True, alt=t("insights.together"))
+    st.caption(t("insights.together_help"))
 
 
 def _counted(counts: dict[str, int]) -> str:

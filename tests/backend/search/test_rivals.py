@@ -104,3 +104,26 @@ def test_a_class_that_one_does_not_know_is_marked():
         ("bag", True, True),
         ("owl", False, True),
     ]
+
+
+def several(truth, champion, challenger):
+    """One image of several labels, each side as a word of one-letter labels."""
+    in_line = [", ".join(sorted(one)) for one in (truth, champion, challenger)]
+    each = (frozenset(truth), frozenset(champion), frozenset(challenger))
+    return Answered(in_line[0], champion=in_line[1], challenger=in_line[2], each=each)
+
+
+def test_of_several_labels_an_image_is_right_where_all_are():
+    outcome = head_to_head([several("ab", "a", "ab"), several("", "a", ""), several("b", "b", "b")])
+    assert (outcome.champion_right, outcome.challenger_right, outcome.only_challenger) == (1, 3, 2)
+
+
+def test_each_label_is_compared_on_all_images():
+    images = [several("a", "", "a")] * 9 + [several("", "b", "b")] * 2 + [several("ab", "ab", "a")] * 3
+    found = {one.label: one for one in by_class(images, champion_knows={"a", "b"}, challenger_knows={"a", "b"})}
+    assert {label: (one.images, one.champion_right, one.challenger_right) for label, one in found.items()} == {
+        "a": (14, 5, 14),
+        "b": (14, 12, 9),
+    }
+    assert found["a"].verdict == "better"
+    assert found["b"].verdict == "unsure"
