@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,22 +66,26 @@ def predict(
     from backend.workflows.evaluate import find_model
     from backend.workflows.thresholds import ThresholdChoice
 
-    choice = ThresholdChoice(miss_cost=miss_cost, false_alarm_cost=false_alarm_cost, named=threshold or ())
-    folder = find_model(model)
+    folder, choice = find_model(model), ThresholdChoice(miss_cost, false_alarm_cost, threshold or ())
     thresholds = choice.of(load_info(folder)) if choice else {}
     rows: list[dict[str, Any]] = []
     for image in images:
         row = _answer(image, folder, top_k=top_k, heatmap=heatmap_path(image, out) if explain else None, using=settings)
-        for one in row.get("predictions", ()):
-            if one["label"] in thresholds:
-                one["present"] = one["confidence"] >= thresholds[one["label"]]
-        rows.append(row)
+        rows.append(_decided(row, thresholds))
         if not as_json:
             _print(row, similar=similar)
     if as_json:
         print_json(rows)
     if any("error" in row for row in rows):
         raise typer.Exit(BAD_INPUT)
+
+
+def _decided(row: dict[str, Any], thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """The row with the decisions of other thresholds, where any were asked for."""
+    for one in row.get("predictions", ()):
+        if one["label"] in thresholds:
+            one["present"] = one["confidence"] >= thresholds[one["label"]]
+    return row
 
 
 def _model_and_images(model: Path | None, images: list[Path]) -> tuple[Path, list[Path]]:

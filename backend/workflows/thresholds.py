@@ -32,7 +32,7 @@ class ThresholdChoice:
     """What a request asks for: nothing, costs of a miss and of a false alarm, thresholds of single labels, or both."""
 
     def __init__(
-        self, *, miss_cost: float | None = None, false_alarm_cost: float | None = None, named: Iterable[str] = ()
+        self, miss_cost: float | None = None, false_alarm_cost: float | None = None, named: Iterable[str] = ()
     ) -> None:
         """`named` are `label=0.3`; they count before costs.
 

@@ -92,11 +92,10 @@ def _row(row: LeaderboardRow, *, mark: str, validation: float | None) -> dict[st
 
 def _by_label(shown: dict[str, Any], row: LeaderboardRow) -> dict[str, Any]:
     """The row of a run of several labels: all labels right is a hard measure; average precision stands in its place."""
-    accuracy, average = t("column.accuracy"), percent(row.get("mean_average_precision"))
-    return {
-        t("labels.average") if name == accuracy else name: average if name == accuracy else value
-        for name, value in shown.items()
-    }
+    ours = {t("column.accuracy"): (t("labels.average"), percent(row.get("mean_average_precision")))}
+    if row["strategy"] == "baseline":
+        ours[t("column.network")] = (t("column.network"), t("leaderboard.baseline_labels"))
+    return dict(ours.get(name, (name, value)) for name, value in shown.items())
 
 
 def name_in_words(row: LeaderboardRow) -> str:
