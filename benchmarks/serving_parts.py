@@ -219,7 +219,11 @@ def started(command: list[str], variables: dict[str, str], log: Path) -> Iterato
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # a server that waits for requests which nobody sends any more
+            process.kill()
+            process.wait(30)
 
 
 def client_of(port: int) -> httpx2.Client:
