@@ -12,11 +12,15 @@ from starlette.testclient import TestClient
 from backend.cli import models as module
 from backend.cli.app import run
 from backend.cli.service import Service
+from backend.contracts.serving import NOTHING_LOADED
 from backend.main import VERBS, create_app
 
 
 class NoPool:
     """Nothing is predicted here."""
+
+    waiting = 0
+    state = NOTHING_LOADED
 
     def watch(self, *, batch, state):
         pass
