@@ -50,7 +50,17 @@ QUICK_HTTP = {
 }
 DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 RUN_STATUS = {"ok": "FINISHED", "skipped": "KILLED", "failed": "FAILED"}
-SCORES = ("rank", "accuracy", "macro_f1", "val_accuracy", "val_macro_f1", "train_seconds", "predict_ms_per_image")
+SCORES = (
+    "rank",
+    "accuracy",
+    "macro_f1",
+    "mean_average_precision",
+    "val_accuracy",
+    "val_macro_f1",
+    "val_mean_average_precision",
+    "train_seconds",
+    "predict_ms_per_image",
+)
 
 
 def create_tracker(settings: Settings) -> Tracker:
@@ -195,7 +205,7 @@ class _RunRecord:
             if (row.name, row.strategy) in self._nested:
                 _log(client, self._nested[row.name, row.strategy], metrics=_scores(row))
         interval = dict(zip(("accuracy_ci95_low", "accuracy_ci95_high"), results.test.accuracy_ci95, strict=True))
-        scores = results.test.model_dump(exclude={"accuracy_ci95"})
+        scores = results.test.model_dump(exclude={"accuracy_ci95"}, exclude_none=True)
         _log(client, run_id, metrics={**scores, **interval, **_copies(results), "total_seconds": results.total_seconds})
         for key in ("name", "timm_name", "strategy", "weights"):
             client.set_tag(run_id, f"sightglass.best_{key}", str(getattr(results.best_model, key)))

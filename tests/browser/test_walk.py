@@ -34,10 +34,10 @@ def upload_sample(page):
     expect(page.get_by_role("button", name=re.compile("Train on these images"))).to_be_visible()
 
 
-def start_training(page, *, networks, intent="Fast"):
+def start_training(page, *, networks, intent="Fast", dataset="shapes"):
     """Open Train and start with only these networks, so that the test stays short."""
     page.get_by_role("button", name=re.compile("Train on these images")).click()
-    expect(page.get_by_role("heading", name="Train on shapes")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Train on {dataset}")).to_be_visible()
     settle(page)
     page.get_by_test_id("stRadio").get_by_text(intent, exact=True).click()
     settle(page)
