@@ -54,7 +54,7 @@ def start_training(page, *, networks, intent="Fast", dataset="shapes"):
         settle(page)
     page.keyboard.press("Escape")
     page.get_by_role("button", name=re.compile("Start training")).click()
-    expect(page.get_by_role("heading", name="Training on shapes")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Training on {dataset}")).to_be_visible()
 
 
 def assert_no_traceback(page):
