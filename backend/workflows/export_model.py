@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from backend.data.pictures import open_picture, where
 from backend.engine.model_folder import load_info
 from backend.errors import InputError, NotFoundError
 from backend.storage.answers import read_answers
+from backend.storage.catalog import Catalog
+from backend.storage.database import Database
 from backend.storage.files import atomic_file
 from backend.storage.folders import folders_of
 from backend.workflows.evaluate import find_model
@@ -132,7 +135,7 @@ def export_folder(model: str, *, format: str, target: Path, settings: Settings) 
     info = load_info(folder)
     root = next((place for place in dataset_places(run, info.dataset_id, settings) if place.is_dir()), None)
     around = Surroundings(
-        results=_results_of(run, info),
+        results=_results_of(run, info, settings),
         pictures=partial(pictures_of, settings, info, folder, root=root),
         dataset=partial(_info_of, settings, info, root=root),
     )
@@ -143,10 +146,24 @@ def export_folder(model: str, *, format: str, target: Path, settings: Settings) 
     return wanted, made.path
 
 
-def _results_of(run: Path, info: ModelInfo) -> Results | None:
-    """The results that a run on the command line leaves beside its models."""
+def _results_of(run: Path, info: ModelInfo, settings: Settings) -> Results | None:
+    """The results that a run on the command line leaves beside its models; of the service's own models its rows.
+
+    Without them a card says less, and stays so: it is made once.
+    """
+    if run == settings.data_dir.resolve():
+        return _published(info, settings)
     try:
         results = Results.model_validate_json((run / "results.json").read_bytes())
     except (OSError, ValidationError):
         return None
+    return results if results.model_id == info.model_id else None
+
+
+def _published(info: ModelInfo, settings: Settings) -> Results | None:
+    with closing(Database(settings.resolved_database_url)) as database:
+        try:
+            results = Catalog(database).results_for_job(info.job_id or "")
+        except NotFoundError:
+            return None
     return results if results.model_id == info.model_id else None

@@ -83,3 +83,19 @@ def test_what_lies_there_is_listed(settings, model):
     assert [one.format for one in list_exports(settings, model) if one.ready] == ["pth", "card"]
     with pytest.raises(InputError):
         export_model(settings, model, format="docx")
+
+
+def test_the_command_line_finds_the_results_of_the_service_s_own_models(settings, model, tmp_path):
+    from service_fakes import results_record
+
+    from backend.storage.catalog import Catalog
+    from backend.storage.database import Database
+
+    database = Database(settings.resolved_database_url)
+    database.migrate()
+    described = model.model_copy(update={"job_id": "job-1"})
+    (folder_of(settings) / "model.json").write_text(described.model_dump_json())
+    Catalog(database).publish(results_record("job-1", dataset_id=model.dataset_id, model_id="md-1"), described)
+    database.close()
+    written, _ = module.export_folder("md-1", format="card", target=tmp_path, settings=settings)
+    assert "Training / validation / test" in written.read_text(encoding="utf-8")
