@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from backend.errors import BusyError
 
-# What has waited shorter than this says nothing yet: a model being read from the disk holds up everybody for a second.
+# A speed is what so many answers in so long a time show, while somebody waited throughout. Fewer show nothing: while a
+# model is read from the disk for the first time nobody is answered for seconds, and then everybody at once.
 SPEED_SPAN_S = 2.0
+SPEED_ANSWERS = 8
 # A queue this short is never refused by its speed, however slow a network is.
 ALWAYS_TAKEN = 4
 LONGEST_RETRY_S = 60
@@ -35,8 +37,9 @@ class Admission:
         self.waiting = 0
         self.refused = 0
         self._bytes = 0
-        self._answered = 0  # since `_since`, during which somebody waited throughout
-        self._since: float | None = None
+        self._since: float | None = None  # the beginning of what is counted; None: nobody waits
+        self._answered = 0
+        self._last = 0.0  # when somebody was answered, or began to wait for the first answer
         self._seconds_each: float | None = None
 
     def check(self, now: float) -> None:
@@ -58,8 +61,8 @@ class Admission:
 
     def enter(self, size: int, now: float) -> None:
         """One more waits, with so many bytes."""
-        if self.waiting == 0:
-            self._since, self._answered = now, 0
+        if self._since is None:
+            self._since, self._answered, self._last = now, 0, now
         self.waiting += 1
         self._bytes += size
 
@@ -68,18 +71,15 @@ class Admission:
         self.waiting -= 1
         self._bytes -= size
         self._answered += 1
-        since = now if self._since is None else self._since
-        if self.waiting == 0:
-            self._since = None
-        if now - since >= SPEED_SPAN_S:
-            self._seconds_each = (now - since) / self._answered
-            self._since, self._answered = (now if self.waiting else None), 0
+        self._last = now
+        if self.waiting == 0:  # the next flood may be of another model
+            self._since = self._seconds_each = None
+        elif self._since is not None and self._answered >= SPEED_ANSWERS and now - self._since >= SPEED_SPAN_S:
+            self._seconds_each = (now - self._since) / self._answered
+            self._since, self._answered = now, 0
 
     def expected_wait_s(self, now: float) -> float:
-        """Seconds until a picture that came now would be answered; 0 where the speed is not known yet."""
+        """Seconds until a picture that came now would be answered; where no speed is known, the present silence."""
         if self._since is None:
             return 0.0
-        each = self._seconds_each or 0.0
-        if now - self._since >= SPEED_SPAN_S:  # it has become slower than what was seen last
-            each = max(each, (now - self._since) / max(1, self._answered))
-        return each * self.waiting
+        return max(now - self._last, (self._seconds_each or 0.0) * self.waiting)
