@@ -161,7 +161,7 @@ def _ask(champion: Rival, fair: _Fair, *, root: Path, settings: Settings, contro
         batch = fair.unseen[start : start + BATCH]
         pictures = [open_picture(root, item.path, max_pixels=settings.max_image_pixels) for item, _ in batch]
         for (_, one), row in zip(batch, predictor.probabilities(pictures), strict=True):
-            names, thresholds = predictor.class_names, predictor.info.thresholds
+            names, thresholds = predictor.class_names, champion.info.thresholds
             if thresholds is None:
                 found.append(_answered(one, predicted=names[int(row.argmax())], labels=None))
                 continue

@@ -99,14 +99,14 @@ def evaluate_folder(
     names = predictor.class_names
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(data, into=Path(folder), settings=settings)
-        require_same_task(dataset, predictor.info)
+        require_same_task(dataset, predictor.bundle.info)
         require_known_labels(dataset, names)
         probabilities = _probabilities(predictor, dataset, settings=settings, control=control or RunControl())
         targets = _targets(dataset, names)
     return ModelEvaluation(
         model=predictor.bundle.info,
         total_images=len(dataset.items),
-        evaluation=evaluate(probabilities, targets, names, thresholds=predictor.info.thresholds),
+        evaluation=evaluate(probabilities, targets, names, thresholds=predictor.bundle.info.thresholds),
     )
 
 
