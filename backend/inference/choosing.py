@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,10 +37,11 @@ MOST_APART_EXACT = 1e-4
 # 0.18 for the worst. A confidence is read to the percent, and its own calibration is no better than 0.01.
 MOST_APART_MEAN = 0.01
 MOST_APART_P99 = 0.10
-# A later candidate must be this much faster: two runs of the same one differ by as much.
-CLEARLY_FASTER = 1.1
-TIMED = 32  # pictures a round
-ROUNDS = 3
+# A later candidate must be this much faster. On a machine with ten other programs, timing one after the other was wrong
+# by a factor of three; in turns, and by the best round of each, what disturbs one disturbs all.
+CLEARLY_FASTER = 1.25
+TIMED = 16  # pictures a round
+ROUNDS = 7
 
 Pixels = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.float64]
@@ -103,8 +104,20 @@ class Sample:
     expected: Rows
 
 
-def measure(name: str, forward: ServingForward, sample: Sample, *, probabilities: Callable[[Any], Rows]) -> Measured:
-    """Time a backend and compare its answers; `probabilities` makes them of features."""
+def measure(
+    made: Mapping[str, ServingForward], sample: Sample, *, probabilities: Callable[[Any], Rows]
+) -> list[Measured]:
+    """Time backends against each other and compare their answers; `probabilities` makes them of features."""
+    speeds = _speeds(made, sample.pixels)
+    return [
+        _compared(name, forward, sample, probabilities=probabilities, speed=speeds[name])
+        for name, forward in made.items()
+    ]
+
+
+def _compared(
+    name: str, forward: ServingForward, sample: Sample, *, probabilities: Callable[[Any], Rows], speed: float
+) -> Measured:
     # The same arithmetic shows on few pictures whether it is the same; a pass in torch takes 20 ms of a core for each.
     count = COMPARED_EXACT if name in EXACT else len(sample.pixels)
     expected = sample.expected[:count]
@@ -115,7 +128,7 @@ def measure(name: str, forward: ServingForward, sample: Sample, *, probabilities
     return Measured(
         name=name,
         kind=forward.kind,
-        pictures_per_s=round(_speed(forward, sample.pixels), 1),
+        pictures_per_s=round(speed, 1),
         agreement=agreement if finite else 0.0,
         mean_apart=float(apart.mean()) if finite else 1.0,
         p99_apart=float(np.quantile(apart.max(axis=1), 0.99)) if finite else 1.0,
@@ -160,14 +173,19 @@ def _features(forward: ServingForward, pixels: Pixels) -> npt.NDArray[np.float32
     return np.concatenate([forward(pixels[start : start + size]) for start in range(0, len(pixels), size)])
 
 
-def _speed(forward: ServingForward, pixels: Pixels) -> float:
-    """Pictures a second with all lanes in use: the best of some short rounds, for others compute meanwhile too."""
-    size = forward.batch_size
-    pieces = [pixels[start : start + size] for start in range(0, min(TIMED, len(pixels)), size)]
-    best = 0.0
-    with ThreadPoolExecutor(forward.lanes) as lanes:
-        for _ in range(ROUNDS):
-            begun = time.perf_counter()
-            list(lanes.map(forward, pieces))
-            best = max(best, sum(map(len, pieces)) / (time.perf_counter() - begun))
+def _speeds(made: Mapping[str, ServingForward], pixels: Pixels) -> dict[str, float]:
+    """Pictures a second of each with all its lanes in use: the best of some short rounds, taken in turns."""
+    best = dict.fromkeys(made, 0.0)
+    for _ in range(ROUNDS):
+        for name, forward in made.items():
+            best[name] = max(best[name], _speed(forward, pixels[:TIMED]))
     return best
+
+
+def _speed(forward: ServingForward, pixels: Pixels) -> float:
+    size = max(1, min(forward.batch_size, len(pixels) // forward.lanes))
+    pieces = [pixels[start : start + size] for start in range(0, len(pixels), size)]
+    with ThreadPoolExecutor(forward.lanes) as lanes:
+        begun = time.perf_counter()
+        list(lanes.map(forward, pieces))
+        return len(pixels) / (time.perf_counter() - begun)

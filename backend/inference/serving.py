@@ -32,7 +32,6 @@ from backend.inference.choosing import (
     MOST_APART_EXACT,
     SAMPLE,
     Choice,
-    Measured,
     Sample,
     choose,
     measure,
@@ -221,14 +220,12 @@ class ServedNetwork:
         """Find the fastest that agrees, and keep what was found."""
         with self._guard:
             sample = self._sample(self._plan.sample)
-        measured: list[Measured] = []
         made: dict[str, ServingForward] = {}
         for name in candidates(self.member):
             forward = self._forward if name == self._name else self._make(name)
             if forward is not None:
                 made[name] = forward
-                measured.append(measure(name, forward, sample, probabilities=self._probabilities))
-        choice = choose(measured, pictures=len(sample.pixels))
+        choice = choose(measure(made, sample, probabilities=self._probabilities), pictures=len(sample.pixels))
         self._choice = choice
         self._take(choice.name, made[choice.name])
         with self._guard:
