@@ -35,7 +35,7 @@ def train(
     test_size: Annotated[float | None, typer.Option(help="Share of the images kept for the final test.")] = None,
     time_budget: Annotated[float | None, typer.Option(help="Seconds for the whole run; none: the preset's.")] = None,
     class_balance: Annotated[str | None, typer.Option(help="auto, balanced or plain: how classes count.")] = None,
-    rank_by: Annotated[str | None, typer.Option(help="auto, accuracy or macro_f1.")] = None,
+    rank_by: Annotated[str | None, typer.Option(help="auto, accuracy, macro_f1 or mean_average_precision.")] = None,
     ensemble: Annotated[bool | None, typer.Option("--ensemble/--no-ensemble", help="Several networks answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
     dataset_version: Annotated[int | None, typer.Option(help="Of a dataset's folder; none: the newest.")] = None,

@@ -75,7 +75,10 @@ def test_what_is_typed_reaches_the_workflow_and_nothing_else(monkeypatch, make_z
     ("typed", "said"),
     [
         (["--class-balance", "even"], "'class_balance' does not fit: Input should be 'auto', 'balanced' or 'plain'"),
-        (["--rank-by", "f1"], "'rank_by' does not fit: Input should be 'auto', 'accuracy' or 'macro_f1'"),
+        (
+            ["--rank-by", "f1"],
+            "'rank_by' does not fit: Input should be 'auto', 'accuracy', 'macro_f1' or 'mean_average_precision'",
+        ),
         (["--time-budget", "0"], "'time_budget_s' does not fit"),
         (["--time-budget", "soon"], "--time-budget"),
         (["--ensemble=yes"], "--ensemble"),
