@@ -27,6 +27,7 @@ from backend.engine.metrics import wilson_interval
 SHIFTING, DRIFTED = 0.1, 0.25
 Z_99 = 2.3263478740408408  # standard normal, one-sided
 FEWEST = 30  # below that the chi-square distribution is none
+FEWEST_FOREIGN = 10  # pictures; somebody who tries the model with two of another kind has told nothing of its use
 LEAST_IN_BIN = 10  # of both sides together; smaller bins are merged (Cochran's rule asks for 5 on either side)
 REST = "others"
 # The threshold of familiarity is set so that familiar pictures stay below this share.
@@ -69,9 +70,9 @@ def unfamiliar_share(seen: PredictionCounts) -> UnfamiliarShare:
     normal = f"up to {NORMAL_UNFAMILIAR:.0%} is normal"
     verdict: DriftVerdict = "steady"
     words = f"{said}; {normal}."
-    if low > MUCH_UNFAMILIAR:
+    if low > MUCH_UNFAMILIAR and judged >= FEWEST_FOREIGN:
         verdict, words = "drifted", f"{said}: these are other pictures than the model was made for ({normal})."
-    elif low > NORMAL_UNFAMILIAR:
+    elif low > NORMAL_UNFAMILIAR and judged >= FEWEST:
         verdict, words = "shifting", f"{said}, more than chance would have it ({normal})."
     elif judged < FEWEST:
         verdict, words = "too_few", f"{said}; {judged} are too few to say ({normal})."
@@ -111,7 +112,7 @@ Triple = tuple[str, int, int]
 def _measure(merged: Sequence[Triple], bins: tuple[DriftBin, ...], *, noun: str, predictions: int) -> DriftMeasure:
     before, after = [one for _, one, _ in merged], [one for _, _, one in merged]
     if predictions < FEWEST or not sum(before) or not sum(after):
-        return DriftMeasure(verdict="too_few", words=_too_few(predictions), bins=bins)
+        return DriftMeasure(verdict="too_few", words=_too_few(predictions, noun), bins=bins)
     psi, chance = stability_index(before, after), chance_index(sum(before), sum(after), bins=len(merged))
     verdict: DriftVerdict = "steady"
     if psi > max(DRIFTED, chance):
@@ -128,17 +129,17 @@ def _measure(merged: Sequence[Triple], bins: tuple[DriftBin, ...], *, noun: str,
 
 def _words(verdict: DriftVerdict, noun: str, psi: float, chance: float, *, predictions: int) -> str:
     if verdict == "too_few":
-        return f"{_too_few(predictions)} Chance alone reaches an index of {chance:.2f}."
+        return f"{_too_few(predictions, noun)} Chance alone reaches an index of {chance:.2f}."
     if verdict == "steady":
         return f"The {noun} are spread as on the test images (index {psi:.2f}; up to {SHIFTING:g} is steady)."
     how, mark = ("much", DRIFTED) if verdict == "drifted" else ("somewhat", SHIFTING)
     return f"The {noun} have moved {how} away from the test images (index {psi:.2f}, beyond {mark:g})."
 
 
-def _too_few(predictions: int) -> str:
+def _too_few(predictions: int, noun: str) -> str:
     if predictions == 0:
         return "No prediction has been counted."
-    return f"{predictions} prediction{' is' if predictions == 1 else 's are'} too few to say."
+    return f"{predictions} prediction{' is' if predictions == 1 else 's are'} too few to say whether {noun} have moved."
 
 
 def _moved_most(merged: Sequence[Triple]) -> str:

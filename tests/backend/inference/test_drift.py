@@ -88,8 +88,13 @@ def test_a_model_that_grew_unsure_is_noticed_where_it_was_always_sure():
 def test_few_predictions_are_called_few():
     before = counts(named((100, 60, 40)))
     assert label_drift(before, counts()).words == "No prediction has been counted."
-    assert label_drift(before, counts({"class 0": 1})).words == "1 prediction is too few to say."
-    assert label_drift(before, counts({"class 2": 29})).words == "29 predictions are too few to say."
+    assert (
+        label_drift(before, counts({"class 0": 1})).words == "1 prediction is too few to say whether labels have moved."
+    )
+    assert (
+        label_drift(before, counts({"class 2": 29})).words
+        == "29 predictions are too few to say whether labels have moved."
+    )
 
 
 def test_a_label_that_the_test_images_never_had_counts_too():
@@ -126,6 +131,9 @@ def test_without_a_yardstick_the_counts_are_shown_and_nothing_is_judged():
 @pytest.mark.parametrize(
     ("judged", "unfamiliar", "verdict"),
     [
+        (3, 1, "too_few"),
+        (9, 9, "too_few"),
+        (10, 9, "drifted"),
         (0, 0, "too_few"),
         (12, 0, "too_few"),
         (12, 8, "drifted"),
