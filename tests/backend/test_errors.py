@@ -38,4 +38,4 @@ def test_an_error_carries_its_detail(kind):
 
 def test_only_faults_of_our_own_are_5xx():
     faults = {kind.__name__ for kind in TREE if kind.status >= 500 and not issubclass(kind, Interruption)}
-    assert faults == {"SightglassError", "UnavailableError", "OutOfMemory", "DiskFullError"}
+    assert faults == {"SightglassError", "UnavailableError", "BusyError", "OutOfMemory", "DiskFullError"}
