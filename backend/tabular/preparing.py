@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -14,6 +14,8 @@ from backend.tabular.scoring import Truth
 from backend.tabular.target import Target, check_target, make_target
 
 NAMED = 5
+# A million rows took six times a budget of 20 s, whose steps cannot be interrupted; more rows than these teach little.
+MOST_ROWS, MOST_CELLS = 100_000, 5_000_000
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,24 @@ def prepare(frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe) -> Prepar
         TableError: nothing to learn from, or too few rows.
     """
     column = check_target(info, recipe)
+    frame, notes = _drawn(frame, seed=recipe.seed)
     target = make_target(frame[column.name], column, task=recipe.task, decimal=info.decimal)
+    target = replace(target, notes=(*notes, *target.notes))
     used, left_out = divide_columns(info, recipe)
     require_columns(used, left_out)
     cells = frame.iloc[target.rows].reset_index(drop=True)
     features = features_of(cells, used, decimal=info.decimal)
     truth = Truth(target.task, target.values, len(target.class_names))
     return Prepared(tuple(used), tuple(left_out), target, cells, features, truth)
+
+
+def _drawn(frame: pd.DataFrame, *, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """At most 100,000 rows and 5 million cells, drawn by chance, and what a person should know of it."""
+    most = min(MOST_ROWS, MOST_CELLS // max(1, frame.shape[1]))
+    if len(frame) <= most:
+        return frame, ()
+    note = f"{most:,} of {len(frame):,} rows were drawn by chance to learn from and to be tested on."
+    return frame.sample(most, random_state=seed).sort_index().reset_index(drop=True), (note,)
 
 
 def divide_columns(info: TableInfo, recipe: TableRecipe) -> tuple[list[TableColumn], list[LeftOutColumn]]:

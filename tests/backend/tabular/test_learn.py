@@ -146,6 +146,13 @@ def test_too_little_to_learn_from_is_said(tmp_path):
         trained(people()[["always", "buys"]], tmp_path, target="buys")
 
 
+def test_of_very_many_rows_some_are_drawn_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.tabular.preparing.MOST_ROWS", 100)
+    results = trained(people(), tmp_path, target="buys", models=("linear",))
+    assert results.split["train"] + results.split["test"] == 100
+    assert any(note.startswith("100 of 240 rows were drawn") for note in results.notes)
+
+
 def test_one_that_is_cancelled_leaves_nothing(tmp_path):
     with pytest.raises(JobCancelled):
         trained(people(), tmp_path, target="buys", control=RunControl(cancelled=lambda: True))
