@@ -143,7 +143,7 @@ class Batcher:
             group = self._ready.get(key)
             if group is None:
                 group = self._ready[key] = _Ready(ticket.predictor)
-            group.tickets.append(ticket)
+            _queue_by_arrival(group.tickets, ticket)
             self._condition.notify()
 
     # -- as many as cores that compute
@@ -225,6 +225,14 @@ class Batcher:
         for ticket in tickets:
             self._inside.discard(ticket.number)
             self._withdrawn.discard(ticket.number)
+
+
+def _queue_by_arrival(waiting: deque[_Ticket], ticket: _Ticket) -> None:
+    # A small picture may be decoded before a large one that came earlier; it shall not be answered before it as well.
+    place = len(waiting)
+    while place and waiting[place - 1].arrived > ticket.arrived:
+        place -= 1
+    waiting.insert(place, ticket)
 
 
 def _has_lane(group: _Ready) -> bool:

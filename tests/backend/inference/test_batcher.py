@@ -235,6 +235,34 @@ def test_pictures_of_another_shape_or_model_never_share_a_pass(start):
     assert second.batches == [[2]]
 
 
+def test_who_came_first_is_computed_first_however_long_the_decoding_took(start):
+    model = Model(batch_size=1)
+    batcher, answers, _ = start(model)
+    model.free.clear()
+    batcher.take(0, ask(0))
+    assert model.entered.acquire(timeout=PATIENCE_S)
+    slow, go_on = threading.Event(), threading.Event()
+    real = model.prepared
+
+    def prepared(image):
+        if image.getpixel((0, 0))[0] == 1:
+            slow.set()
+            assert go_on.wait(PATIENCE_S)
+        return real(image)
+
+    model.prepared = prepared
+    batcher.take(1, ask(1))
+    assert slow.wait(PATIENCE_S)
+    batcher.take(2, ask(2))
+    batcher.take(3, ask(3))
+    wait_until_ready(batcher, 2)
+    go_on.set()
+    wait_until_ready(batcher, 3)
+    model.free.set()
+    answers.wait_for(*range(4))
+    assert model.batches == [[0], [1], [2], [3]]
+
+
 def test_a_model_that_is_being_loaded_holds_up_no_other(start):
     warm, cold = Model("warm"), Model("cold")
     batcher, answers, cache = start(warm, cold, cold=["cold"])
