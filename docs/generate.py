@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from backend.config import Settings
 from backend.contracts import Recipe, override_entries
-from backend.contracts.presets import PRESET_VALUES
+from backend.contracts.presets import preset_entry
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.engine.models import MODELS
 from backend.search.presets import DEPTHS, MINUTE
@@ -91,7 +91,7 @@ def augmentations() -> str:
 def presets() -> str:
     rows = []
     for name, depth in DEPTHS.items():
-        whole = name in PRESET_VALUES  # a recipe of its own, not a search
+        whole = bool(preset_entry(name).values)  # a recipe of its own, not a search
         parts = [f"one network is trained for {depth.epochs} epochs" if whole else "every network is screened"]
         if depth.refined and not whole:
             networks = "the best one is" if depth.refined == 1 else f"the best {depth.refined} are"

@@ -11,12 +11,16 @@ from backend.cli.console import FAILED, answers, print_json, read_settings
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Look at libraries, arithmetic, weights and disk. Exit code 1 where something stands in the way."""
+def doctor(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="No training step; packages are not loaded.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look at packages, devices, database, weights and disk, and try a training step. Exit code 1 where one fails."""
     settings = read_settings()
     from backend.workflows.diagnose import diagnose
 
-    findings = diagnose(settings)
+    findings = diagnose(settings, quick=quick)
     if as_json:
         print_json([finding.model_dump(mode="json") for finding in findings])
     else:
@@ -25,5 +29,8 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print the fi
             colour = COLOURS[finding.state]
             console.print(f"[{colour}]{finding.state:8}[/{colour}] {finding.subject}: ", end="")
             console.print(finding.detail, markup=False)
+        problems = sum(finding.state == "problem" for finding in findings)
+        warnings = sum(finding.state == "warning" for finding in findings)
+        console.print(f"{problems} in the way, {warnings} to know of." if problems + warnings else "All is well.")
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(FAILED)

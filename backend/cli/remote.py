@@ -13,9 +13,10 @@ from typing import Any
 from backend.cli.console import messages
 from backend.cli.following import follow_job
 from backend.cli.service import Service
-from backend.contracts import Results
+from backend.contracts import Recipe, Results
 from backend.errors import ConflictError
-from backend.storage.files import atomic_directory, atomic_write
+from backend.storage.files import atomic_directory
+from backend.workflows.experiment import close_experiment, open_experiment
 
 
 def train_at(
@@ -26,20 +27,37 @@ def train_at(
     Raises:
         SightglassError: the service refused, or the job ended without results; the words are the service's.
     """
-    console = messages()
-    console.print(f"Uploading {archive} to {service.address}", markup=False)
+    return train_stored_at(service, send(service, archive), options, out=out, shown=shown)
+
+
+def send(service: Service, archive: Path) -> str:
+    """Upload a dataset; its id at the service."""
+    messages().print(f"Uploading {archive} to {service.address}", markup=False)
     with as_zip(archive) as file:
-        dataset = service.upload(file)
-    job = service.json("POST", "/api/cv/train/start", json={**options, "dataset_id": dataset["dataset_id"]})
-    console.print(f"Job {job['job_id']} on dataset {dataset['dataset_id']}", markup=False)
+        return str(service.upload(file)["dataset_id"])
+
+
+def train_stored_at(
+    service: Service, dataset_id: str, options: dict[str, Any], *, out: Path, shown: bool
+) -> tuple[Results, Path]:
+    """Train on a dataset that the service has, wait, save.
+
+    Raises:
+        SightglassError: as `train_at`.
+    """
+    console = messages()
+    job = service.json("POST", "/api/cv/train/start", json={**options, "dataset_id": dataset_id})
+    console.print(f"Job {job['job_id']} on dataset {dataset_id}", markup=False)
     ended = follow_job(service, job["job_id"], console, shown=shown)
     if ended["state"] != "succeeded":
         raise ConflictError(
             f"Job '{job['job_id']}' ended as {ended['state']}: {ended.get('error') or ended['message']}"
         )
     results = Results.model_validate(service.json("GET", f"/api/cv/jobs/{job['job_id']}/results"))
-    atomic_write(out / "results.json", results.model_dump_json(indent=2))
-    return results, _fetch_model(service, results.model_id, out / "models" / results.model_id)
+    open_experiment(out, Recipe.model_validate(results.recipe))
+    folder = _fetch_model(service, results.model_id, out / "models" / results.model_id)
+    close_experiment(out, results, folder)
+    return results, folder
 
 
 def suspect_addresses(service: Service, results: Results) -> dict[str, str]:

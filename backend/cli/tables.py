@@ -92,3 +92,27 @@ def in_words(name: str, test: Mapping[str, Any], total: int) -> str:
         f"{name} is right on {round(test['accuracy'] * total)} of {total} images it never saw: "
         f"{percent(test['accuracy'])}, with 95% confidence {percent(low)} to {percent(high)}."
     )
+
+
+def sweep(rows: Rows, *, swept: Sequence[str]) -> Table:
+    """One line a run of a sweep: what was varied, and what came of it or why nothing did."""
+    numbers = ("epoch", "valid.", "valid. F1", "test", "F1", "s")
+    table = _table("Runs", {"": True, **dict.fromkeys(swept, False), "network": False, **dict.fromkeys(numbers, True)})
+    table.columns[-1].no_wrap = True
+    for row in rows:
+        failed = row["status"] == "failed"
+        table.add_row(
+            row["run"],
+            *(Text(row[name]) for name in swept),
+            Text("failed", style="red") if failed else Text(row["network"]),
+            number(row["best_epoch"], "{:d}"),
+            percent(row["val_accuracy"]),
+            number(row["val_macro_f1"], "{:.3f}"),
+            percent(row["accuracy"]),
+            number(row["macro_f1"], "{:.3f}"),
+            number(row["seconds"]),
+        )
+    reasons = [f"{row['run']}: {row['reason']}" for row in rows if row["status"] == "failed"]
+    if reasons:
+        table.caption, table.caption_justify = Text("\n".join(reasons)), "left"
+    return table

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from backend.cli import findings, tables
-from backend.cli.console import answers, messages, print_json, read_settings
-from backend.cli.following import following
+from backend.cli.console import answers, print_json, read_settings
 from backend.cli.remote import suspect_addresses, train_at
 from backend.cli.service import service_at
-from backend.config import Settings
+from backend.cli.sweep import SweepOrder, show_sweep
+from backend.cli.training import combined, plan_sweep, train_here
 from backend.contracts import Results
 from backend.errors import InputError
 
@@ -22,7 +21,7 @@ from backend.errors import InputError
 def train(
     archive: Annotated[Path, typer.Argument(metavar="ZIP", help="ZIP or folder of class folders, or a dataset's.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Expert settings: finetune.backbone_lr=1e-4")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Any setting: preset=defects loss.gamma=2")
     ] = None,
     *,
     models: Annotated[str | None, typer.Option(help="Networks, by comma; none: the defaults.")] = None,
@@ -39,6 +38,8 @@ def train(
     ensemble: Annotated[bool | None, typer.Option("--ensemble/--no-ensemble", help="Several networks answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same machine, same result.")] = None,
     dataset_version: Annotated[int | None, typer.Option(help="Of a dataset's folder; none: the newest.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A run's config.yaml, to train the same again.")] = None,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="A run for each of loss.gamma=1,2,3.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for model and results; none: a new one in runs/.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Show progress.")] = False,
     server: Annotated[
@@ -62,12 +63,17 @@ def train(
         "ensemble": ensemble,
         "seed": seed,
         "dataset_version": dataset_version,
-        "overrides": parse_overrides(overrides or []),
     }
-    options = {name: value for name, value in chosen.items() if value is not None}
+    flags = {name: value for name, value in chosen.items() if value is not None}
     settings = read_settings()
     require_data(archive)
     out = out or default_out(archive)
+    if multirun:
+        planned = plan_sweep(overrides or [], flags=flags, config=config)
+        order = SweepOrder(archive=archive, planned=planned, out=out, settings=settings, server=server, shown=follow)
+        show_sweep(order, as_json=as_json)
+        return
+    options = combined(overrides or [], flags=flags, config=config)
     if server or settings.api_url:
         with service_at(server, settings) as service:
             results, folder = train_at(service, archive, options, out=out, shown=follow)
@@ -81,42 +87,9 @@ def train(
         report(results, folder, paths=paths)
 
 
-def train_here(
-    archive: Path, options: dict[str, Any], *, out: Path, settings: Settings, shown: bool
-) -> tuple[Results, Path]:
-    """Train in this process."""
-    from backend.workflows.train_images import train_archive
-
-    with following(messages(), shown=shown) as control:
-        return train_archive(archive, options, out=out, settings=settings, control=control)
-
-
 def listed(text: str | None) -> list[str] | None:
     """`a, b` becomes `["a", "b"]`."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def parse_overrides(texts: list[str]) -> dict[str, Any]:
-    """`finetune.backbone_lr=1e-4` becomes `{"finetune.backbone_lr": 0.0001}`.
-
-    Raises:
-        InputError: a text is no KEY=VALUE.
-    """
-    overrides = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise InputError(f"'{text}' is no expert setting; write KEY=VALUE, such as finetune.backbone_lr=1e-4.")
-        overrides[key] = _plain_value(value)
-    return overrides
-
-
-def _plain_value(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool) else text
 
 
 def require_data(path: Path) -> None:

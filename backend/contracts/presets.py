@@ -1,20 +1,39 @@
 """Short names for settings, and what a preset says of a recipe where nobody else did. It computes nothing.
 
-A recipe is settled when it is read, so that a stored one says in full what was done, and reading it again changes
-nothing. `search.presets` holds how deep the presets of strategy auto look.
+What each preset says stands in `backend/engine/presets/*.yaml`, for API, UI and command line alike; here it is read
+with a plain YAML reader, for the API process must be up fast. A recipe is settled when it is read, so that a stored one
+says in full what was done, and reading it again changes nothing.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
+
+import yaml
+
+from backend.contracts.base import Record
+
+PRESETS_FOLDER: Final = Path(__file__).resolve().parents[1] / "engine" / "presets"
 
 # Dotted words that mean a field of the recipe, so that a whole run can be written as dotted keys.
 FIELD_KEYS: Final[dict[str, str]] = {
     "experiment.seed": "seed",
-    "training.num_epochs": "num_epochs",
     "data.batch_size": "batch_size",
+    "data.test_size": "test_size",
+    "data.classes": "classes",
+    "data.version": "dataset_version",
     "model.name": "models",
+    "training.strategy": "strategy",
+    "training.num_epochs": "num_epochs",
+    "training.time_budget_s": "time_budget_s",
+    "training.class_balance": "class_balance",
+    "training.rank_by": "rank_by",
+    "training.ensemble": "ensemble",
+    "augment.names": "augmentations",
 }
+LISTS: Final = frozenset({"models", "classes", "augmentations"})  # fields where one word is a list of one
 # Dotted words that mean another dotted key: one place holds each number.
 OTHER_NAMES: Final[dict[str, str]] = {
     "optimizer.lr": "finetune.backbone_lr",
@@ -26,56 +45,78 @@ OTHER_NAMES: Final[dict[str, str]] = {
     "model.frozen_stride": "finetune.frozen_stride",
 }
 AUGMENT: Final = "augment."  # augment.<name>=true or false: one random change more, or less
+ABOUT: Final = "about"  # a preset in words
+SEARCH: Final = "search"  # how deep strategy auto looks: `search.presets` reads it
+NO_SETTINGS: Final = frozenset({"preset", ABOUT, SEARCH})  # of a preset's file
 
-# Defects of a few pixels on strips that are long and narrow, several kinds on one of them. Each number was measured on
-# strips of boards that the network had not seen (benchmarks/defects.py, docs/performance.md).
-PRESET_VALUES: Final[dict[str, dict[str, Any]]] = {
-    "defects": {
-        "strategy": "finetune",
-        "num_epochs": 20,
-        "augmentations": ("horizontal_flip", "vertical_flip"),
-        "overrides": {
-            "data.resolution": "full",
-            "data.split": "stratified_70_15_15",
-            "loss.type": "focal",
-            "model.cbam": True,
-            "model.pooling": "max",
-            "finetune.head": "train",
-            "finetune.head_epochs": 0,
-            "finetune.head_lr": 3e-3,
-            "finetune.backbone_lr": 1e-3,
-            "finetune.layer_decay": 1.0,
-            "finetune.weight_decay": 0.02,
-            "finetune.batch_norm": "train",
-            "finetune.patience": 10,  # macro-F1 jumps while the rate is high; its best epochs are the last ones
-            "finetune.frozen_stride": 8,
-        },
-    }
-}
+
+class PresetEntry(Record):
+    """One preset's file. `values` are fields of a recipe, its `overrides` among them."""
+
+    name: str
+    title: str
+    description: str
+    search: dict[str, Any]
+    values: dict[str, Any]
+
+
+@cache
+def preset_entry(name: str) -> PresetEntry:
+    """What `backend/engine/presets/preset/<name>.yaml` says.
+
+    Raises:
+        FileNotFoundError: the installation lacks the file.
+    """
+    file = PRESETS_FOLDER / "preset" / f"{name}.yaml"
+    said: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    about = said[ABOUT]
+    return PresetEntry(
+        name=name,
+        title=about["title"],
+        description=about["description"],
+        search=said[SEARCH],
+        values=values_of(said),
+    )
+
+
+def values_of(said: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's values in a preset's file, or in what was composed of one."""
+    return renamed({"overrides": flattened({key: value for key, value in said.items() if key not in NO_SETTINGS})})
+
+
+@cache
+def preset_names() -> frozenset[str]:
+    """Every preset that has a file."""
+    return frozenset(file.stem for file in (PRESETS_FOLDER / "preset").glob("*.yaml"))
+
+
+def flattened(sections: dict[str, Any]) -> dict[str, Any]:
+    """`{"loss": {"gamma": 2}}` becomes `{"loss.gamma": 2}`."""
+    flat: dict[str, Any] = {}
+    for section, said in sections.items():
+        if isinstance(said, dict):
+            flat |= {f"{section}.{key}": value for key, value in said.items()}
+        else:
+            flat[section] = said
+    return flat
 
 
 def settled(values: dict[str, Any]) -> dict[str, Any]:
     """A recipe's raw values, dotted words for fields moved to them, and the preset's filled in.
 
     Raises:
-        ValueError: a field and its dotted name say different things.
+        ValueError: two names of one thing say different things.
     """
-    values = dict(values)
     overrides = values.get("overrides")
     if overrides is not None and not isinstance(overrides, dict):
         return values  # the recipe's own check names what is wrong
-    overrides = {OTHER_NAMES.get(str(key), str(key)): value for key, value in (overrides or {}).items()}
-    for key, field in FIELD_KEYS.items():
-        if key in overrides:
-            said = overrides.pop(key)
-            said = [said] if field == "models" and isinstance(said, str) else said
-            if field in values and values[field] != said:
-                raise ValueError(f"'{key}' is {said!r} and '{field}' is {values[field]!r}: say it once")
-            values[field] = said
+    values = renamed(values)
     preset = values.get("preset")
-    chosen = PRESET_VALUES.get(preset, {}) if isinstance(preset, str) else {}
+    known = isinstance(preset, str) and preset in preset_names()
+    chosen = preset_entry(preset).values if known else {}
+    overrides = values.get("overrides", {})
     if values.get("strategy", "auto") == "auto" or values["strategy"] == chosen.get("strategy"):
-        if chosen and values.get("strategy") == "auto":
+        if "strategy" in chosen and values.get("strategy") == "auto":
             del values["strategy"]
         overrides = {**chosen.get("overrides", {}), **overrides}
         values = {**chosen, **values}
@@ -84,6 +125,51 @@ def settled(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values with every dotted word in its place: a field, or the key that holds the number.
+
+    Raises:
+        ValueError: two names of one thing say different things.
+    """
+    values = dict(values)
+    overrides: dict[str, Any] = {}
+    for word, said in (values.get("overrides") or {}).items():
+        key = OTHER_NAMES.get(str(word), str(word))
+        if key in FIELD_KEYS:
+            _put(values, FIELD_KEYS[key], said, word=key)
+        elif key in overrides and overrides[key] != said:
+            raise ValueError(
+                f"'{word}' is {said!r} and '{key}' is {overrides[key]!r}, which mean the same: say it once"
+            )
+        else:
+            overrides[key] = said
+    if overrides or values.get("overrides") is not None:
+        values["overrides"] = overrides
+    return values
+
+
+def _put(values: dict[str, Any], field: str, said: Any, *, word: str) -> None:
+    said = [said] if field in LISTS and isinstance(said, str) else said
+    there = values.get(field)
+    if field in values and (list(there) if isinstance(there, tuple) else there) != said:
+        raise ValueError(f"'{word}' is {said!r} and '{field}' is {there!r}: say it once")
+    values[field] = said
+
+
 def dotted_words() -> list[str]:
     """Every dotted word that stands for something else."""
     return [*FIELD_KEYS, *OTHER_NAMES]
+
+
+def as_sections(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values as a configuration with sections: what `flattened` and `renamed` undo."""
+    words = {field: key for key, field in FIELD_KEYS.items()} | {key: word for word, key in OTHER_NAMES.items()}
+    flat = {key: said for key, said in values.items() if key != "overrides"} | values.get("overrides", {})
+    sections: dict[str, Any] = {}
+    for key, said in flat.items():
+        section, dot, name = words.get(key, key).partition(".")
+        if dot:
+            sections.setdefault(section, {})[name] = said
+        else:
+            sections[section] = said
+    return sections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -9,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from backend.contracts.base import Id, Record
 from backend.contracts.losses import LossSettings
-from backend.contracts.presets import AUGMENT, dotted_words, settled
+from backend.contracts.presets import AUGMENT, FIELD_KEYS, OTHER_NAMES, dotted_words, settled
 from backend.contracts.recipe_sections import (
     DataSettings,
     FinetuneSettings,
@@ -62,7 +63,7 @@ class Recipe(Record):
         "with preset best.",
     )
     seed: int = Field(42, ge=0, le=2**32 - 1, description="Same seed, same machine, same result.")
-    overrides: dict[str, Setting] = Field(
+    overrides: dict[str, Setting | None] = Field(
         default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."
     )
 
@@ -126,8 +127,7 @@ class Recipe(Record):
                     raise RecipeError(f"'{key}' does not fit: true or false is needed, not {value!r}.")
                 continue
             if key not in allowed:
-                known = [*allowed, *dotted_words()]
-                raise RecipeError(f"There is no setting '{key}'.{nearest(key, known)} Allowed: {', '.join(known)}.")
+                raise no_setting(key)
             if isinstance(value, bool) and _field(key).annotation is not bool:
                 raise RecipeError(f"'{key}' does not fit: a number or a word is needed, not true or false.")
         for section, model in SECTIONS.items():
@@ -156,6 +156,24 @@ def _field(key: str) -> FieldInfo:
 def override_keys() -> list[str]:
     """Every dotted key that `Recipe.overrides` takes."""
     return [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]
+
+
+def no_setting(key: str, *, more: Iterable[str] = ()) -> RecipeError:
+    """What to say of a key that there is not: the nearest right one, and those of its section, or else all.
+
+    `more` are allowed here too.
+    """
+    known = [*override_keys(), *dotted_words(), *more]
+    section = f"{key.partition('.')[0]}."
+    allowed = [name for name in known if name.startswith(section)] or known
+    return RecipeError(f"There is no setting '{key}'.{nearest(key, known)} Allowed: {', '.join(allowed)}.")
+
+
+def default_of(key: str) -> Any:
+    """What a setting is where neither a person nor a preset says it: of a dotted key or word, or a recipe's field."""
+    key = OTHER_NAMES.get(key, key)
+    field = FIELD_KEYS.get(key, key)
+    return (Recipe.model_fields[field] if field in Recipe.model_fields else _field(key)).default
 
 
 class OverrideKey(Record):

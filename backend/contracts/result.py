@@ -8,6 +8,7 @@ from pydantic import Field
 
 from backend.contracts.base import Id, Record
 from backend.contracts.dataset import Preprocessing, Task
+from backend.contracts.experiment import Experiment
 from backend.contracts.recipe import RankBy
 
 WeightsKind = Literal["imagenet", "scratch"]
@@ -303,6 +304,7 @@ class Results(Record):
     calibration: Calibration | None = None
     imbalance: ClassImbalance | None = None
     leak: Leak | None = Field(None, description="The score with and without copies; none where there are no copies.")
+    experiment: Experiment | None = Field(None, description="How the best network was trained; none in older runs.")
     total_seconds: float
 
 

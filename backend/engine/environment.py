@@ -42,6 +42,22 @@ def environment(settings: Settings) -> dict[str, Any]:
     }
 
 
+def devices() -> list[str]:
+    """Everything that torch can compute on here, in words."""
+    found = [f"processor: {_device_name(torch.device('cpu'))}, {torch.get_num_threads()} threads"]
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        facts = torch.cuda.get_device_properties(number)
+        found.append(f"cuda:{number}: {facts.name}, {facts.total_memory / 1024**3:.1f} GiB")
+    if torch.backends.mps.is_available():
+        found.append("mps: Apple's graphics")
+    return found
+
+
+def knows_graphics_cards() -> bool:
+    """Whether this torch was built to compute on graphics cards; many builds know processors only."""
+    return torch.version.cuda is not None or torch.version.hip is not None or torch.backends.mps.is_built()
+
+
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))

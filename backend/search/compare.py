@@ -6,7 +6,7 @@ It knows nothing of jobs, HTTP or SQL: a notebook calls `compare(open_dataset("p
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backend.config import Settings
@@ -37,7 +37,8 @@ LEAST_TRACKING_S = 2.0  # of waiting for MLflow's record even where the time bud
 class Run:
     """Who is asking, and where the model goes. `models_dir` is by default the one of the settings.
 
-    With a `journal`, a run that was cut short goes on where it was when the same is asked for again.
+    With a `journal`, a run that was cut short goes on where it was when the same is asked for again. `checkpoints`:
+    folder for the weights of each fine-tune's best epoch, one folder a network, where somebody wants them as files.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -47,6 +48,7 @@ class Run:
     job_id: str = field(default_factory=lambda: new_id("job"))
     model_id: str = field(default_factory=lambda: new_id("model"))
     models_dir: Path | None = None
+    checkpoints: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -96,6 +98,7 @@ def _compare(dataset: Dataset, recipe: Recipe, *, run: Run, begun: Begun) -> Com
     set_threads(run.settings.torch_threads)
     run.control.report(Progress(stage="preparing", message="Dividing and decoding the images", progress=0.0))
     study = open_study(dataset, recipe, settings=run.settings, control=run.control)
+    study = replace(study, checkpoints=run.checkpoints)
     tags = {"dataset": dataset.info.name}
     run.tracker.start(run_name=run.job_id, params=_parameters(study), tags=tags, resume=begun.attempt > 1)
     try:

@@ -1,10 +1,16 @@
-"""What each preset of strategy "auto" stands for: how deep it looks, how long it may take. Pure data, free of torch."""
+"""What each preset of strategy "auto" stands for: how deep it looks, how long it may take. Free of torch.
+
+The numbers are those of `backend/engine/presets/preset/*.yaml`, section `search`; what else a preset says of a recipe,
+`contracts.presets` reads from the same files.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from backend.contracts import Preset, Recipe
+from backend.contracts.presets import preset_entry
 
 MINUTE = 60.0
 
@@ -30,13 +36,7 @@ class Depth:
     time_budget_s: float
 
 
-DEPTHS: dict[Preset, Depth] = {
-    "fast": Depth(refined=0, epochs=0, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=10 * MINUTE),
-    "balanced": Depth(refined=1, epochs=6, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=30 * MINUTE),
-    "best": Depth(refined=3, epochs=12, tuning_trials=8, mixing=True, ensemble=True, time_budget_s=120 * MINUTE),
-    # one network, trained as a whole: `contracts.presets` says how, for its recipe has strategy finetune
-    "defects": Depth(refined=1, epochs=20, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=120 * MINUTE),
-}
+DEPTHS: dict[Preset, Depth] = {name: Depth(**preset_entry(name).search) for name in get_args(Preset)}
 
 PLAIN = Depth(refined=0, epochs=0, tuning_trials=0, mixing=False, ensemble=False, time_budget_s=float("inf"))
 

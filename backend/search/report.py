@@ -21,6 +21,7 @@ from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
 from backend.engine.thresholds import decide
 from backend.search.candidates import DEFECTS_CHOICE, DEFECTS_FALLBACK
+from backend.search.experiment import experiment_of
 from backend.search.leaderboard import SCORE_NAMES, rows, thresholds_of
 from backend.search.leak import measure_leak
 from backend.search.look_in import LookIn
@@ -169,6 +170,7 @@ def build_results(
         calibration=look.calibration,
         imbalance=look.imbalance,
         leak=reading.leak,
+        experiment=experiment_of(study, reading.winner, winning_row(reading)),
         total_seconds=0.0,
     )
 

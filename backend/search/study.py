@@ -55,6 +55,10 @@ class Study:
     def task(self) -> Task:
         return self.dataset.info.task
 
+    def checkpoint_folder(self, network: str) -> Path | None:
+        """Where the weights of a network's best epoch go, if anywhere."""
+        return None if self.checkpoints is None else self.checkpoints / plain_name(network)
+
     @cached_property
     def train(self) -> Ints:
         return np.asarray(self.split.train)
@@ -159,6 +163,11 @@ class Study:
                 control=self.control,
             )
         return self._images[key]
+
+
+def plain_name(network: str) -> str:
+    """A network's name as a folder's: `timm:resnet18` holds what some systems refuse."""
+    return network.replace(":", "-").replace("/", "-")
 
 
 def open_study(dataset: Dataset, recipe: Recipe, *, settings: Settings, control: RunControl) -> Study:

@@ -106,7 +106,7 @@ def _train(
         seed=recipe.seed,
         loss=recipe.loss,
         judged_by="macro_f1" if study.ranked_by == "macro_f1" else "accuracy",
-        keep_in=study.checkpoints,
+        keep_in=study.checkpoint_folder(network.spec.name),
     )
     watch.stage("fine-tuning", epochs=epochs)
 

@@ -25,12 +25,12 @@ from backend.registry import nearest
 from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
-from backend.storage.files import atomic_write
 from backend.storage.folders import folders_of
 from backend.storage.journal import FileJournal
 from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_names
 from backend.workflows.compare_models import compare_with_champion
+from backend.workflows.experiment import close_experiment, open_experiment
 from backend.workflows.leftovers import is_over, remove_old_journals
 from backend.workflows.mirror_models import mirror_in_background
 from backend.workflows.mishaps import in_plain_words
@@ -167,8 +167,14 @@ def train_archive(
 
     keep_loaded()
     control = control or RunControl()
-    run = Run(settings=settings, control=control, tracker=create_tracker(settings), models_dir=out / "models")
     with in_plain_words(out), open_pool(settings) as control.pool:
+        run = Run(
+            settings=settings,
+            control=control,
+            tracker=create_tracker(settings),
+            models_dir=out / "models",
+            checkpoints=open_experiment(out, recipe),
+        )
         outcome = compare(dataset, recipe, run=run)
-        atomic_write(out / "results.json", outcome.results.model_dump_json(indent=2))
+        close_experiment(out, outcome.results, outcome.folder)
     return outcome.results, outcome.folder

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from backend.contracts import Recipe
-from backend.contracts.presets import FIELD_KEYS, OTHER_NAMES, PRESET_VALUES
+from backend.contracts.presets import FIELD_KEYS, OTHER_NAMES, preset_names
 from backend.errors import RecipeError
 
 
@@ -69,7 +69,7 @@ def test_another_strategy_is_not_overruled_by_the_preset() -> None:
     assert made.data.resolution == "network"
 
 
-@pytest.mark.parametrize("preset", PRESET_VALUES)
+@pytest.mark.parametrize("preset", sorted(preset_names()))
 def test_every_number_of_a_preset_is_a_setting_within_its_bounds(preset: str) -> None:
     assert recipe(preset=preset).preset == preset
 

@@ -15,6 +15,7 @@ from backend.api.schemas import HealthView, OptionsView, Preset, ReadyView
 from backend.api.services import Services
 from backend.contracts import Candidate, Recipe, override_entries
 from backend.contracts import Preset as PresetName
+from backend.contracts.presets import preset_entry
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.data.names import PACKED_SUFFIXES
 from backend.errors import SightglassError, UnavailableError
@@ -25,20 +26,6 @@ WORKER_SILENT_AFTER_S = 15.0
 
 open_router = APIRouter(tags=["service"])
 router = APIRouter(prefix="/api/cv", tags=["service"])
-
-# The words of each preset; its numbers are those that the search goes by.
-PRESET_TEXTS: dict[PresetName, tuple[str, str]] = {
-    "fast": ("Fast", "Minutes: each network only looks, and a small classifier learns from what it sees."),
-    "balanced": ("Balanced", "The fast comparison first, then the best network is trained further, where that helps."),
-    "best": (
-        "Best",
-        "The fast comparison first, then several networks are trained further and may answer together.",
-    ),
-    "defects": (
-        "Defects",
-        "For small flaws on large or long pictures, several kinds on one: one network, trained at their full size.",
-    ),
-}
 
 
 @open_router.get("/health")
@@ -97,7 +84,7 @@ def options(settings: SettingsDep) -> OptionsView:
     """What may be chosen for a run: augmentations, presets, limits, expert settings, the recipe's schema."""
     return OptionsView(
         augmentations=list(AUGMENTATION_CATALOGUE),
-        presets=[preset_view(name) for name in PRESET_TEXTS],
+        presets=[preset_view(name) for name in DEPTHS],
         limits={
             "max_upload_mb": settings.max_upload_mb,
             "max_table_mb": settings.max_table_mb,
@@ -112,5 +99,5 @@ def options(settings: SettingsDep) -> OptionsView:
 
 def preset_view(name: PresetName) -> Preset:
     """A preset in words and numbers."""
-    title, description = PRESET_TEXTS[name]
-    return Preset(name=name, title=title, description=description, **dataclasses.asdict(DEPTHS[name]))
+    entry = preset_entry(name)
+    return Preset(name=name, title=entry.title, description=entry.description, **dataclasses.asdict(DEPTHS[name]))

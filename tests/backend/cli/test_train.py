@@ -12,7 +12,7 @@ from rich.text import Text
 from backend.cli import tables
 from backend.cli.app import run
 from backend.cli.following import Bars, following
-from backend.cli.train import default_out, listed, parse_overrides
+from backend.cli.train import default_out, listed
 from backend.contracts import CandidateProgress, Progress
 from backend.errors import InputError
 from backend.workflows import train_images
@@ -98,22 +98,6 @@ def test_a_value_that_does_not_fit_ends_in_one_sentence_before_the_archive_is_re
 def test_lists_are_split_at_commas():
     assert listed(" a, b,") == ["a", "b"]
     assert listed(None) is None
-
-
-def test_overrides_keep_their_kind():
-    assert parse_overrides(["a.b=1", "a.c=0.5", "a.d=true", "a.e=cosine", 'a.f={"x": 1}']) == {
-        "a.b": 1,
-        "a.c": 0.5,
-        "a.d": True,
-        "a.e": "cosine",
-        "a.f": '{"x": 1}',
-    }
-
-
-@pytest.mark.parametrize("text", ["a.b", "=1", "a.b="])
-def test_half_an_override_is_refused(text):
-    with pytest.raises(InputError, match="is no expert setting"):
-        parse_overrides([text])
 
 
 def test_each_run_has_a_folder_named_for_its_data():
