@@ -96,9 +96,13 @@ def in_words(name: str, test: Mapping[str, Any], total: int) -> str:
 
 def sweep(rows: Rows, *, swept: Sequence[str]) -> Table:
     """One line a run of a sweep: what was varied, and what came of it or why nothing did."""
-    numbers = ("epoch", "valid.", "valid. F1", "test", "F1", "s")
-    table = _table("Runs", {"": True, **dict.fromkeys(swept, False), "network": False, **dict.fromkeys(numbers, True)})
-    table.columns[-1].no_wrap = True
+    table = Table(
+        title="Runs", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False
+    )
+    for name in ("", *swept, "network"):
+        table.add_column(Text(name), overflow="fold", min_width=len(str(len(rows))))
+    for name in ("epoch", "valid. F1", "test", "test F1", "s"):
+        table.add_column(name, justify="right", overflow="fold", min_width=5)
     for row in rows:
         failed = row["status"] == "failed"
         table.add_row(
@@ -106,7 +110,6 @@ def sweep(rows: Rows, *, swept: Sequence[str]) -> Table:
             *(Text(row[name]) for name in swept),
             Text("failed", style="red") if failed else Text(row["network"]),
             number(row["best_epoch"], "{:d}"),
-            percent(row["val_accuracy"]),
             number(row["val_macro_f1"], "{:.3f}"),
             percent(row["accuracy"]),
             number(row["macro_f1"], "{:.3f}"),

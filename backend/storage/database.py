@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, text
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.errors import InputError, UnavailableError
@@ -103,6 +103,10 @@ class Database:
         except ProgrammingError as error:  # PostgreSQL's word for a missing table; SQLite calls that operational
             raise UnavailableError(
                 "The database answers, but its tables are missing; start the service anew to have them made."
+            ) from error
+        except DatabaseError as error:  # a file that is no database, or a damaged one
+            raise UnavailableError(
+                f"The database cannot be read ({without_secrets(str(error.orig), self.url)}); restore it from a backup."
             ) from error
 
     def close(self) -> None:

@@ -121,8 +121,9 @@ def _word(text: str) -> Word:
         [said] = OverridesParser.create().parse_overrides([text])
     except OverrideParseException as error:
         reason = str(error).split("\n")[0]
+        seen = "" if reason.startswith("Error parsing") else f" ({reason})"
         raise InputError(
-            f"'{text}' is no expert setting; write KEY=VALUE, such as finetune.backbone_lr=1e-4. ({reason})"
+            f"'{text}' is no expert setting; write KEY=VALUE, such as finetune.backbone_lr=1e-4.{seen}"
         ) from error
     key = said.key_or_group
     if said.package is not None:

@@ -153,7 +153,7 @@ def train_archive(
     """
     from backend.data import open_dataset
 
-    recipe_from(options, UNNAMED)  # a slip of the pen is found before a large archive is read
+    recipe_from(options, UNNAMED).check_overrides()  # a slip of the pen is found before a large archive is read
     # everything that a person may have got wrong is found before torch's seconds of loading
     dataset = open_dataset(archive, into=out / "dataset", settings=settings)
     if options.get("dataset_version") is not None:

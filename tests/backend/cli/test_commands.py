@@ -127,11 +127,13 @@ def test_doctor_prints_json_and_exits_1_on_a_problem(monkeypatch, capsys):
     from backend.workflows import diagnose as diagnosing
 
     finding = diagnosing.Finding(subject="disk", state="problem", detail="full")
-    monkeypatch.setattr(diagnosing, "diagnose", lambda settings: [finding])
+    monkeypatch.setattr(diagnosing, "diagnose", lambda settings, *, quick: [finding])
     assert run(["doctor", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == [{"subject": "disk", "state": "problem", "detail": "full"}]
     assert run(["doctor"]) == 1
-    assert capsys.readouterr().out.split() == ["problem", "disk:", "full"]
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.split() == ["problem", "disk:", "full"]
+    assert last == "1 in the way, 0 to know of."
 
 
 def test_serving_others_without_a_key_is_refused_before_anything_starts(capsys):

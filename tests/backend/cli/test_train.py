@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+import service_fakes
 from rich.console import Console
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+import backend.data
 from backend.cli import tables
 from backend.cli.app import run
 from backend.cli.following import Bars, following
@@ -16,6 +18,8 @@ from backend.cli.train import default_out, listed
 from backend.contracts import CandidateProgress, Progress
 from backend.errors import InputError
 from backend.workflows import train_images
+from backend.workflows.configure import write_config
+from backend.workflows.sweep import SweepRow
 
 ROW = {
     "rank": 1,
@@ -93,6 +97,109 @@ def test_a_value_that_does_not_fit_ends_in_one_sentence_before_the_archive_is_re
     assert said in complaint
     assert complaint.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The options of each run that was asked for, and its folder; the second of a sweep fails."""
+    seen = []
+
+    def train_archive(archive, options, *, out, settings, control):
+        seen.append((options, out))
+        if len(seen) == 2:
+            raise InputError("Not this one.")
+        return service_fakes.results_record(), out / "models" / "md-1"
+
+    monkeypatch.setattr(train_images, "train_archive", train_archive)
+    return seen
+
+
+def test_a_whole_run_is_typed_as_settings(asked, make_zip, tmp_path):
+    typed = "preset=defects model.name=convnext_tiny_cbam loss.alpha=dynamic data.batch_size=6 optimizer.lr=0.001"
+    archive = str(make_zip({"circle": 3, "square": 3}))
+    assert run(["train", archive, *typed.split(), "--epochs", "7", "--out", str(tmp_path)]) == 0
+    [(options, _)] = asked
+    made = train_images.recipe_from(options, "ds-1")
+    assert (made.preset, made.models, made.num_epochs, made.batch_size) == ("defects", ("convnext_tiny_cbam",), 7, 6)
+    assert (made.loss.alpha, made.finetune.backbone_lr) == ("dynamic", 0.001)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["loss.gama=2"], "There is no setting 'loss.gama'. Did you mean 'loss.gamma'?"),
+        (["loss.gamma=1,2"], "--multirun"),
+        (["--preset", "defect", "loss.gamma=1"], "Did you mean 'defects'?"),
+        (["--preset", "best", "preset=fast"], "disagree: say it once"),
+        (["--epochs", "3", "training.num_epochs=4"], "say it once"),
+        (["loss.gamma=-1"], "'loss.gamma' does not fit"),
+        (["--multirun", "loss.gamma=1"], "needs something to go through"),
+        (["--multirun", "loss.gamma=-1,-2"], "'loss.gamma' does not fit"),
+        (["--config", "nowhere.yaml"], "'nowhere.yaml' cannot be read"),
+    ],
+)
+def test_a_setting_that_does_not_fit_ends_in_one_sentence(make_zip, tmp_path, capsys, typed, said):
+    out = tmp_path / "out"
+    assert run(["train", str(make_zip({"circle": 3, "square": 3})), *typed, "--out", str(out)]) == 2
+    complaint = capsys.readouterr().err
+    assert said in complaint
+    assert complaint.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_configuration_is_taken_and_what_is_typed_stands_above_it(asked, make_zip, tmp_path):
+    made = train_images.recipe_from({"preset": "defects", "seed": 9, "overrides": {"loss.gamma": 3}}, "ds-1")
+    write_config(made, tmp_path / "config.yaml")
+    archive = str(make_zip({"circle": 3, "square": 3}))
+    config = ["--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "out")]
+    assert run(["train", archive, *config]) == 0
+    assert train_images.recipe_from(asked[0][0], "ds-1") == made
+    asked.clear()
+    assert run(["train", archive, *config, "--seed", "4", "optimizer.lr=0.5"]) == 0
+    again = train_images.recipe_from(asked[0][0], "ds-1")
+    assert (again.seed, again.finetune.backbone_lr, again.loss.gamma) == (4, 0.5, 3)
+
+
+def test_a_sweep_imports_once_runs_the_product_and_goes_on_past_a_failure(
+    asked, make_zip, tmp_path, capsys, monkeypatch
+):
+    imports = []
+    real = backend.data.open_dataset
+    monkeypatch.setattr(
+        backend.data, "open_dataset", lambda *given, **more: imports.append(given) or real(*given, **more)
+    )
+    archive, out = make_zip({"circle": 3, "square": 3}), tmp_path / "out"
+    typed = ["--multirun", "loss.gamma=1,2", "model.cbam=true,false", "--seed", "4", "--out", str(out)]
+    assert run(["train", str(archive), *typed]) == 1
+    assert len(imports) == 1
+    assert [folder for _, folder in asked] == [out / name for name in "1234"]
+    assert [(options["overrides"]["loss.gamma"], options["overrides"]["model.cbam"]) for options, _ in asked] == [
+        (1, True),
+        (1, False),
+        (2, True),
+        (2, False),
+    ]
+    assert all(options["seed"] == 4 for options, _ in asked)
+    shown = capsys.readouterr()
+    assert "2: Not this one." in shown.out
+    assert "Run 4 of 4 (loss.gamma=2 model.cbam=false)" in shown.err
+    assert [line.split(",")[3] for line in (out / "summary.csv").read_text().splitlines()] == [
+        "status",
+        "ok",
+        "failed",
+        "ok",
+        "ok",
+    ]
+
+
+def test_the_table_of_a_sweep_fits_into_eighty_columns():
+    row = dict.fromkeys(SweepRow.model_fields) | {"run": "12", "status": "ok", "network": "efficientnet_lite0_cbam"}
+    row |= {"loss.gamma": "2", "training.early_stopping_patience": "15", "best_epoch": 12, "macro_f1": 0.5}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.sweep([row], swept=["loss.gamma", "training.early_stopping_patience"]))
+    text = console.file.getvalue()
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
+    assert all(part in text for part in ("12", "15", "0.500"))
 
 
 def test_lists_are_split_at_commas():
