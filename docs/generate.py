@@ -91,7 +91,7 @@ def augmentations() -> str:
 def presets() -> str:
     rows = []
     for name, depth in DEPTHS.items():
-        whole = bool(preset_entry(name).values)  # a recipe of its own, not a search
+        whole = "strategy" in preset_entry(name).values  # a recipe of its own, not a search
         parts = [f"one network is trained for {depth.epochs} epochs" if whole else "every network is screened"]
         if depth.refined and not whole:
             networks = "the best one is" if depth.refined == 1 else f"the best {depth.refined} are"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,31 +12,18 @@ from backend.cli import tables
 from backend.cli.console import FAILED, answers, messages, print_json
 from backend.cli.remote import send, train_stored_at
 from backend.cli.service import service_at
-from backend.cli.training import train_here
-from backend.config import Settings
-from backend.workflows.sweep import SUMMARY_FILE, SweepRow, require_some_sense, run_sweep
+from backend.cli.training import Order, train_here
+from backend.workflows.sweep import SUMMARY_FILE, Planned, SweepRow, require_some_sense, run_sweep
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepOrder:
-    """What was asked for. `planned`: for each run what is swept, as it was written, and its options."""
-
-    archive: Path
-    planned: list[tuple[dict[str, str], dict[str, Any]]]
-    out: Path
-    settings: Settings
-    server: str | None
-    shown: bool
-
-
-def show_sweep(order: SweepOrder, *, as_json: bool) -> None:
-    """Run it and print the table; exit code 1 where a run failed.
+def show_sweep(order: Order, planned: list[Planned], *, as_json: bool) -> None:
+    """Run what is planned and print the table; exit code 1 where a run failed.
 
     Raises:
         SightglassError: the archive cannot be read, or no run at all could begin.
     """
-    require_some_sense(order.planned)
-    rows = _at_service(order) if order.server or order.settings.api_url else _here(order)
+    require_some_sense(planned)
+    rows = _at_service(order, planned) if order.at_service else _here(order, planned)
     if as_json:
         print_json([row.model_dump(mode="json") for row in rows])
     else:
@@ -48,7 +34,7 @@ def show_sweep(order: SweepOrder, *, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-def _here(order: SweepOrder) -> list[SweepRow]:
+def _here(order: Order, planned: list[Planned]) -> list[SweepRow]:
     from backend.data import open_dataset
 
     dataset = open_dataset(order.archive, into=order.out / "dataset", settings=order.settings)
@@ -56,21 +42,21 @@ def _here(order: SweepOrder) -> list[SweepRow]:
     def train(options: dict[str, Any], folder: Path) -> Any:
         return train_here(dataset.root, options, out=folder, settings=order.settings, shown=order.shown)
 
-    return run_sweep(order.planned, out=order.out, train=train, on_row=partial(_tell, order))
+    return run_sweep(planned, out=order.out, train=train, on_row=partial(_tell, len(planned)))
 
 
-def _at_service(order: SweepOrder) -> list[SweepRow]:
+def _at_service(order: Order, planned: list[Planned]) -> list[SweepRow]:
     with service_at(order.server, order.settings) as service:
         dataset_id = send(service, order.archive)
 
         def train(options: dict[str, Any], folder: Path) -> Any:
             return train_stored_at(service, dataset_id, options, out=folder, shown=order.shown)
 
-        return run_sweep(order.planned, out=order.out, train=train, on_row=partial(_tell, order))
+        return run_sweep(planned, out=order.out, train=train, on_row=partial(_tell, len(planned)))
 
 
-def _tell(order: SweepOrder, row: SweepRow) -> None:
+def _tell(runs: int, row: SweepRow) -> None:
     """One line as soon as a run has ended: the next may take an hour."""
     swept = " ".join(f"{key}={value}" for key, value in row.swept.items())
     ended = row.reason if row.status == "failed" else f"{row.network}, macro-F1 {row.macro_f1:.3f} on test"
-    messages().print(f"Run {row.run} of {len(order.planned)} ({swept}): {ended}", markup=False)
+    messages().print(f"Run {row.run} of {runs} ({swept}): {ended}", markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +12,8 @@ from backend.cli import findings, tables
 from backend.cli.console import answers, print_json, read_settings
 from backend.cli.remote import suspect_addresses, train_at
 from backend.cli.service import service_at
-from backend.cli.sweep import SweepOrder, show_sweep
-from backend.cli.training import combined, plan_sweep, train_here
+from backend.cli.sweep import show_sweep
+from backend.cli.training import Order, combined, plan_sweep, train_here
 from backend.contracts import Results
 from backend.errors import InputError
 
@@ -65,22 +65,25 @@ def train(
         "dataset_version": dataset_version,
     }
     flags = {name: value for name, value in chosen.items() if value is not None}
-    settings = read_settings()
+    order = Order(
+        archive=archive, out=out or default_out(archive), settings=read_settings(), server=server, shown=follow
+    )
     require_data(archive)
-    out = out or default_out(archive)
     if multirun:
-        planned = plan_sweep(overrides or [], flags=flags, config=config)
-        order = SweepOrder(archive=archive, planned=planned, out=out, settings=settings, server=server, shown=follow)
-        show_sweep(order, as_json=as_json)
-        return
-    options = combined(overrides or [], flags=flags, config=config)
-    if server or settings.api_url:
-        with service_at(server, settings) as service:
-            results, folder = train_at(service, archive, options, out=out, shown=follow)
+        show_sweep(order, plan_sweep(overrides or [], flags=flags, config=config), as_json=as_json)
+    else:
+        show_run(order, combined(overrides or [], flags=flags, config=config), as_json=as_json)
+
+
+def show_run(order: Order, options: dict[str, Any], *, as_json: bool) -> None:
+    """Train once, here or at a service, and print what came of it."""
+    if order.at_service:
+        with service_at(order.server, order.settings) as service:
+            results, folder = train_at(service, order.archive, options, out=order.out, shown=order.shown)
             paths = suspect_addresses(service, results)
     else:
-        results, folder = train_here(archive, options, out=out, settings=settings, shown=follow)
-        paths = suspect_paths(results, archive, out)
+        results, folder = train_here(order.archive, options, out=order.out, settings=order.settings, shown=order.shown)
+        paths = suspect_paths(results, order.archive, order.out)
     if as_json:
         print_json({**results.model_dump(mode="json"), "model_folder": str(folder)})
     else:

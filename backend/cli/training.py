@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,21 @@ from backend.contracts import Results
 from backend.errors import InputError
 
 PRESET = "preset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Where the data is, where everything goes, and who trains. `shown`: whether progress is."""
+
+    archive: Path
+    out: Path
+    settings: Settings
+    server: str | None
+    shown: bool
+
+    @property
+    def at_service(self) -> bool:
+        return bool(self.server or self.settings.api_url)
 
 
 def combined(texts: list[str], *, flags: dict[str, Any], config: Path | None) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def preset_entry(name: str) -> PresetEntry:
 
 def values_of(said: dict[str, Any]) -> dict[str, Any]:
     """The recipe's values in a preset's file, or in what was composed of one."""
-    return renamed({"overrides": flattened({key: value for key, value in said.items() if key not in NO_SETTINGS})})
+    flat = flattened({key: value for key, value in said.items() if key not in NO_SETTINGS})
+    return renamed({"overrides": flat}) if flat else {}
 
 
 @cache

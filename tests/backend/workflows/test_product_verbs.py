@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import pytest
 from PIL import Image
@@ -130,6 +131,11 @@ def test_training_without_a_service_leaves_results_and_a_model(make_zip, setting
     results, folder = train_archive(
         make_zip({"circle": 9, "square": 9}), options, out=tmp_path / "out", settings=settings
     )
-    assert (tmp_path / "out" / "results.json").exists()
-    assert (folder / "model.pth").exists()
+    experiment = json.loads((tmp_path / "out" / "results.json").read_text())["experiment"]
+    assert experiment["network"] == LITE
+    assert (experiment["best_epoch"], experiment["loss"]) == (None, None)  # a linear head on frozen features
+    assert experiment["best_validation"]["accuracy"] == results.best_model.val_accuracy
+    assert experiment["parameters"] > 3_000_000
+    assert (tmp_path / "out" / "config.yaml").exists()
+    assert (tmp_path / "out" / "model_final.pt").read_bytes() == (folder / "model.pth").read_bytes()
     assert folder.name == results.model_id
