@@ -68,7 +68,9 @@ def outcome(archive, tmp_path_factory):
         batch_size=8,
         overrides={"refine.views": 3, "loss.alpha": "dynamic"},
     )
-    return compare(dataset, recipe, run=Run(settings=settings, model_id="model-test")), settings
+    checkpoints = tmp_path_factory.mktemp("run") / "checkpoints"
+    run = Run(settings=settings, model_id="model-test", checkpoints=checkpoints)
+    return compare(dataset, recipe, run=run), settings, checkpoints
 
 
 def test_the_preset_trains_what_it_says(outcome):
@@ -79,6 +81,39 @@ def test_the_preset_trains_what_it_says(outcome):
     assert any("convnext_tiny_cbam" in note and "took its place" in note for note in results.notes)
     assert 0 < row.trainable_parameters < row.parameters
     assert results.task == "multilabel"
+
+
+def test_the_results_say_how_it_was_trained(outcome):
+    results = outcome[0].results
+    experiment = results.experiment
+    row = next(row for row in results.leaderboard if row.strategy == "finetune")
+    assert results.best_model.name == experiment.network == "efficientnet_lite0_cbam"
+    assert experiment.loss == {
+        "type": "focal",
+        "alpha": "dynamic",
+        "gamma": 2.0,
+        "label_smoothing": 0.0,
+        "balanced": False,
+    }
+    best = max(results.history[experiment.network], key=lambda record: (record.val_macro_f1, -record.val_loss))
+    assert experiment.best_epoch == best.epoch
+    assert experiment.at_best_epoch["val_macro_f1"] == best.val_macro_f1
+    assert experiment.best_validation["macro_f1"] == row.val_macro_f1
+    assert (experiment.parameters, experiment.trainable_parameters) == (row.parameters, row.trainable_parameters)
+
+
+def test_the_best_epoch_s_weights_are_the_saved_model_s(outcome):
+    comparison, _, checkpoints = outcome
+    experiment = comparison.results.experiment
+    [file] = (checkpoints / experiment.network).iterdir()
+    score = experiment.at_best_epoch["val_macro_f1"]
+    assert file.name == f"best_model_epoch{experiment.best_epoch}_f1_{score:.4f}.pt"
+    kept = torch.load(file, weights_only=True)
+    saved = torch.load(comparison.folder / "model.pth", weights_only=True)["state_dict"]
+    assert 0 < len(kept) < len(saved)  # what lies before stride 8 did not train
+    body = [name for name in kept if not name.startswith("classifier.")]  # the saved head has its temperature in it
+    assert len(body) == len(kept) - 2
+    assert all(torch.equal(kept[name], saved[name]) for name in body)
 
 
 def test_the_strips_are_seen_as_they_are(outcome):
