@@ -45,7 +45,6 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"overrides": {"loss.type": "focal", "loss.alpha": [0.1, 0.2, 0.3, 0.4, 0.5]}}, "lists 5 numbers"),
         ({"overrides": {"augment.vertical_flop": True}}, "vertical_flip"),
         ({"overrides": {"data.resolution": "ful"}}, "data.resolution"),
-        ({"seed": 1, "overrides": {"experiment.seed": 2}}, "say it once"),
         ({"overrides": {"finetune.backbone_lr": 10**400}}, "backbone_lr"),
         ({"num_epochs": 0}, "'num_epochs' does not fit"),
         ({"num_epochs": 10**30}, "'num_epochs' does not fit"),
