@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 
 import pytest
@@ -67,31 +68,36 @@ def test_a_bug_in_a_handler_is_an_outcome_and_the_process_lives_on(executor):
     assert run(executor, service_fakes.run_process_id).state == "succeeded"
 
 
-def test_a_cancelled_job_stops_at_its_next_check_and_keeps_the_process(executor):
+def test_a_cancelled_job_stops_at_its_next_check_and_keeps_the_process(executor, monkeypatch):
+    # However slow the machine: what ends the job within ten minutes is the job. TERM would take the process with it.
+    monkeypatch.setattr(local, "TERMINATE_AFTER_S", 600.0)
+    monkeypatch.setattr(local, "KILL_AFTER_S", 600.0)
     before, after = Watched(), Watched()
     run(executor, service_fakes.run_process_id, before)
-    began = time.monotonic()
     assert run(executor, service_fakes.run_until_cancelled, Watched(cancel=True)).state == "cancelled"
-    assert time.monotonic() - began < 2.5  # by itself: TERM would come after 3 s
     assert run(executor, service_fakes.run_process_id, after).state == "succeeded"
     assert before.reports[0].message == after.reports[0].message
 
 
 def test_a_job_that_does_not_look_is_warned_before_it_is_killed(executor, monkeypatch):
     monkeypatch.setattr(local, "TERMINATE_AFTER_S", 0.2)
-    monkeypatch.setattr(local, "KILL_AFTER_S", 30.0)
+    monkeypatch.setattr(local, "KILL_AFTER_S", 600.0)
+    child = executor._ready_child().process
     began = time.monotonic()
     assert run(executor, service_fakes.run_busy, Watched(cancel=True)).state == "cancelled"
-    assert 0.2 < time.monotonic() - began < 10.0
+    assert time.monotonic() - began > 0.2
+    assert child.exitcode == -signal.SIGTERM
 
 
 def test_a_job_that_hears_nothing_is_cancelled_soon_after_the_last_warning(executor, monkeypatch):
     assert local.TERMINATE_AFTER_S < local.KILL_AFTER_S < 5.0
     monkeypatch.setattr(local, "TERMINATE_AFTER_S", 0.3)
     monkeypatch.setattr(local, "KILL_AFTER_S", 0.6)
+    child = executor._ready_child().process
     began = time.monotonic()
     assert run(executor, service_fakes.run_deaf, Watched(cancel=True)).state == "cancelled"
-    assert 0.6 < time.monotonic() - began < 4.0  # a busy machine is slow to notice; unpatched it would take 4.5 s
+    assert time.monotonic() - began > 0.6
+    assert child.exitcode == -signal.SIGKILL
 
 
 def test_a_job_that_hangs_is_given_up_and_the_next_one_gets_a_new_process(settings):
@@ -109,11 +115,9 @@ def test_a_job_that_hangs_is_given_up_and_the_next_one_gets_a_new_process(settin
 
 def test_a_process_that_stands_still_is_found_before_the_job_would_be(executor, monkeypatch):
     monkeypatch.setattr(pulse, "SILENT_AFTER_S", 3.0)
-    began = time.monotonic()
     outcome = run(executor, service_fakes.run_frozen)
     assert outcome.state == "lost"
-    assert "frozen" in outcome.detail
-    assert time.monotonic() - began < 15
+    assert "frozen" in outcome.detail  # not "no sign of life", which would come later
     assert run(executor, service_fakes.run_process_id).state == "succeeded"
 
 
@@ -122,7 +126,7 @@ def test_a_report_says_how_much_of_the_time_budget_is_left(executor):
     run(executor, service_fakes.run_with_budget, watched, seconds=100.0)
     free, bound = (report.budget_left_s for report in watched.reports)
     assert free is None
-    assert 90 < bound <= 100
+    assert 0 < bound <= 100
 
 
 @pytest.mark.parametrize(
@@ -138,8 +142,8 @@ def test_a_dead_process_is_an_outcome_and_the_next_job_gets_a_new_one(executor, 
 def test_a_process_that_died_between_jobs_is_replaced(executor):
     watched = Watched()
     run(executor, service_fakes.run_process_id, watched)
-    os.kill(int(watched.reports[0].message), 9)
-    time.sleep(0.2)
+    os.kill(int(watched.reports[0].message), signal.SIGKILL)
+    executor._child.process.join()
     assert run(executor, service_fakes.run_process_id).state == "succeeded"
 
 
