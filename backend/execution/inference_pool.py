@@ -99,6 +99,10 @@ class InferencePool:
         """
         return self._side.call(function, *args, **kwargs)
 
+    def call_patiently(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """As `call`, for what may take minutes on a busy machine: an export."""
+        return self._side.call_patiently(function, *args, **kwargs)
+
     def watch(self, *, batch: Callable[[BatchNote], None], state: Callable[[ServingState], None]) -> None:
         """Have somebody told of each forward pass, and of each model that is loaded or dropped."""
         self._on_batch, self._on_state = batch, state

@@ -29,6 +29,9 @@ R = TypeVar("R")
 
 # Longer than a cold start with a large network takes (about 20 s on 2 busy cores), shorter than patience.
 CALL_TIMEOUT_S = 120.0
+# An ONNX file is recorded, written and compared with the model: 10 s on a free machine, minutes on a loaded one, since
+# this process yields to all others. It is made once and kept.
+PATIENT_TIMEOUT_S = 600.0
 
 
 class SideProcess:
@@ -38,6 +41,7 @@ class SideProcess:
         self._settings = settings
         self._warm_up = warm_up
         self._timeout_s = timeout_s
+        self._patient_timeout_s = PATIENT_TIMEOUT_S
         # One call at a time: the process has one thread of work anyway, and a hanging call then fails alone.
         self._turn = threading.Lock()
         self._lock = threading.Lock()
@@ -48,32 +52,47 @@ class SideProcess:
         """Return what the function returns, computed in the other process; blocks.
 
         Raises:
-            UnavailableError: the process died twice, or gave no answer in time.
+            UnavailableError: the process died twice, gave no answer in time, or was busy with others all that time.
             Exception: what the function raised, as it is.
         """
-        task = carried(function, *args, **kwargs)
-        with self._turn:
-            for attempt in (1, 2):
-                pool, future = self._submit(task)
-                try:
-                    return self._result(pool, future)
-                except BrokenProcessPool:
-                    logger.warning("side process died", extra={"attempt": attempt})
-                    self._discard(pool)
+        return self._in_turn(carried(function, *args, **kwargs), self._timeout_s)
+
+    def call_patiently(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """As `call`, for what may take minutes on a busy machine."""
+        return self._in_turn(carried(function, *args, **kwargs), self._patient_timeout_s)
+
+    def _in_turn(self, task: Callable[[], R], timeout_s: float) -> R:
+        if not self._turn.acquire(timeout=timeout_s):
+            raise UnavailableError(
+                f"The process for heat maps and downloads was busy with another one for {timeout_s:.0f} s; try again."
+            )
+        try:
+            return self._twice(task, timeout_s)
+        finally:
+            self._turn.release()
+
+    def _twice(self, task: Callable[[], R], timeout_s: float) -> R:
+        for attempt in (1, 2):
+            pool, future = self._submit(task)
+            try:
+                return self._result(pool, future, timeout_s)
+            except BrokenProcessPool:
+                logger.warning("side process died", extra={"attempt": attempt})
+                self._discard(pool)
         raise UnavailableError(
             "The process for heat maps and downloads died twice on this request; the machine may be out of memory. "
             "Try a smaller image, or a smaller network."
         )
 
-    def _result(self, pool: ProcessPoolExecutor, future: Future[R]) -> R:
+    def _result(self, pool: ProcessPoolExecutor, future: Future[R], timeout_s: float) -> R:
         try:
-            return future.result(self._timeout_s)
+            return future.result(timeout_s)
         except TimeoutError as error:
             if future.done():  # the function's own
                 raise
             self._discard(pool)
             raise UnavailableError(
-                f"The process for heat maps and downloads gave no answer within {self._timeout_s:.0f} s and was "
+                f"The process for heat maps and downloads gave no answer within {timeout_s:.0f} s and was "
                 "replaced; try again."
             ) from error
         except CancelledError as error:

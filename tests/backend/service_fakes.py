@@ -285,6 +285,14 @@ def sleep_long():
     time.sleep(60)
 
 
+def wait_for_file(path):
+    from pathlib import Path
+
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return "open"
+
+
 # -- verbs, as backend.workflows has them
 
 

@@ -34,7 +34,7 @@ def download_model(
     """The model as a file; a dataset's id stands for its promoted or newest model. Made at the first request."""
     model = services.catalog.resolve_model(dataset_or_model_id)
     services.model_folder(model.model_id)
-    export = services.pool.call(
+    export = services.pool.call_patiently(
         services.verbs.export_model,
         services.settings,
         model,

@@ -128,7 +128,7 @@ def download_model(dataset_or_model_id: DatasetOrModelId, services: ServicesDep,
     """The model as a ZIP: its files (skops, no pickle), a README, and a script that answers without this service."""
     model = services.tables.resolve_model(dataset_or_model_id)
     services.model_folder(model.model_id)
-    path = services.pool.call(services.verbs.tables.export_model, services.settings, model.model_id)
+    path = services.pool.call_patiently(services.verbs.tables.export_model, services.settings, model.model_id)
     auditor.note("downloaded", model.model_id, dataset_id=model.dataset_id, detail="zip")
     return FileResponse(path, filename=f"{model.target}-{model.model_id}.zip", media_type="application/zip")
 

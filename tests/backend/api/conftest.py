@@ -19,6 +19,8 @@ class InlinePool:
     def call(self, function, *args, **kwargs):
         return function(*args, **kwargs)
 
+    call_patiently = call
+
     waiting = 0
     state = NOTHING_LOADED
 

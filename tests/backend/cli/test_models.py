@@ -28,6 +28,8 @@ class NoPool:
     def call(self, function, *args, **kwargs):
         return function(*args, **kwargs)
 
+    call_patiently = call
+
     async def hello(self):
         return {}
 

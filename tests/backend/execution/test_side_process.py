@@ -83,3 +83,33 @@ def test_a_call_that_hangs_is_given_up_and_the_next_one_works(settings, monkeypa
     monkeypatch.undo()
     assert pool.call(service_fakes.add, 1, right=1) == 2
     pool.close()
+
+
+def test_what_may_take_minutes_has_a_limit_of_its_own(settings, monkeypatch):
+    pool = SideProcess(settings, warm_up=service_fakes.do_nothing)
+    pool.call(service_fakes.add, 0, right=0)
+    assert pool._patient_timeout_s == 600 > pool._timeout_s == 120
+    monkeypatch.setattr(pool, "_timeout_s", 0.0)  # what a call may not have, a patient one has
+    assert pool.call_patiently(service_fakes.add, 1, right=2) == 3
+    monkeypatch.setattr(pool, "_patient_timeout_s", 0.3)
+    with pytest.raises(UnavailableError, match="no answer within"):
+        pool.call_patiently(service_fakes.sleep_long)
+    pool.close()
+
+
+def test_who_waits_behind_a_long_call_is_told_so_in_time(settings, monkeypatch, tmp_path):
+    pool = SideProcess(settings, warm_up=service_fakes.do_nothing)
+    pool.call(service_fakes.add, 0, right=0)
+    monkeypatch.setattr(pool, "_timeout_s", 0.1)
+    found = []
+    gate = tmp_path / "gate"
+    long = threading.Thread(target=lambda: found.append(pool.call_patiently(service_fakes.wait_for_file, str(gate))))
+    long.start()
+    while not pool._turn.locked():
+        time.sleep(0.01)
+    with pytest.raises(UnavailableError, match="busy with another one"):
+        pool.call(service_fakes.add, 1, right=1)
+    gate.touch()
+    long.join()
+    assert found == ["open"]
+    pool.close()
