@@ -36,7 +36,9 @@ _RATE = re.compile(r"(\d{1,9}) ?(?:/|per) ?(\d{1,4})? ?(second|minute|hour|day)s
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.IGNORECASE)
 
 
-ServingBackend = Literal["auto", "torch", "torch-bf16", "torch-compile", "onnxruntime", "openvino", "openvino-bf16"]
+ServingBackend = Literal[
+    "auto", "torch", "torch-bf16", "torch-compile", "onnxruntime", "openvino", "openvino-mixed", "openvino-bf16"
+]
 
 
 class Settings(BaseSettings):
@@ -157,7 +159,7 @@ class Settings(BaseSettings):
     serving_backend: ServingBackend = Field(
         "auto",
         description="What predictions are computed by: auto (the fastest that agrees, measured here), torch, "
-        "torch-bf16, torch-compile, onnxruntime, openvino or openvino-bf16.",
+        "torch-bf16, torch-compile, onnxruntime, openvino, openvino-mixed or openvino-bf16.",
     )
     model_cache_mb: int = Field(2048, ge=64, description="Memory for loaded models, in MiB.")
     cache_mb: int = Field(

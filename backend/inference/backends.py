@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -82,7 +82,7 @@ def graph_for(member: Member) -> Any:
         return graph_of(member.network, member.preprocessing)
 
 
-def _openvino(arithmetic: Arithmetic) -> Callable[[Material], ServingForward]:
+def _openvino(arithmetic: Arithmetic | Literal["mixed"]) -> Callable[[Material], ServingForward]:
     def build(material: Material) -> ServingForward:
         graph = material.graph if material.graph is not None else graph_for(material.member)
         return OpenVinoLanes(graph.clone(), arithmetic=arithmetic)
@@ -108,6 +108,7 @@ BACKENDS: dict[str, Callable[[Material], ServingForward]] = {
     "torch-compile": _torch("fp32", compiled=True),
     "onnxruntime": _onnxruntime,
     "openvino": _openvino("fp32"),
+    "openvino-mixed": _openvino("mixed"),
     "openvino-bf16": _openvino("bf16"),
 }
 
@@ -123,7 +124,7 @@ def candidates(member: Member) -> tuple[str, ...]:
         return (TORCH,)
     fast = fast_arithmetic("cpu") == "bf16"
     if library.openvino_version() is not None:
-        names = ["openvino-bf16", "openvino"] if fast else ["openvino"]
+        names = ["openvino-bf16", "openvino-mixed", "openvino"] if fast else ["openvino"]
     else:
         names = ["torch-bf16"] if fast else []
     return (*names, *(["onnxruntime"] if onnxruntime_is_here() else []), TORCH)

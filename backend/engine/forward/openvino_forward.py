@@ -6,7 +6,7 @@ On two cores with avx512_bf16, 224 px, images/s against torch in bfloat16: Effic
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ BATCH = 4
 CALL = 32  # pictures a call; the streams share them
 
 
-def openvino_kind(arithmetic: Arithmetic) -> str:
+def openvino_kind(arithmetic: Arithmetic | Literal["mixed"]) -> str:
     """The name of this way: `openvino-2026.4.1-bf16`."""
     return f"openvino-{library.openvino_version()}-{arithmetic}"
 

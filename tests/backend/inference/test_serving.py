@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from backend.config import ServingBackend
 from backend.engine.forward import openvino_library
 from backend.inference import backends, kept_graph, serving
-from backend.inference.choosing import CHOICE_FILE, MOST_APART_EXACT, Choice
+from backend.inference.choosing import CHOICE_FILE, MOST_APART_EXACT, Choice, Measured, choose
 from backend.inference.serving import Plan, ServedNetwork
 
 needs_openvino = pytest.mark.skipif(openvino_library.openvino_version() is None, reason="OpenVINO is not installed")
@@ -51,9 +53,11 @@ def test_the_faster_way_takes_over_with_the_same_answers(member, pixels):
 
 
 @needs_openvino
-def test_several_threads_get_their_own_answers_from_it(member, pixels):
-    served = ServedNetwork(member, plan=Plan(backend="openvino"))
+@pytest.mark.parametrize("name", ["openvino", "openvino-mixed"])
+def test_several_threads_get_their_own_answers_from_it(member, pixels, name):
+    served = ServedNetwork(member, plan=Plan(backend=name))
     served.warm_up()
+    assert served.described()["backend"] == name
     expected = served.answer(pixels).features
     found = {}
 
@@ -134,6 +138,40 @@ def test_what_answers_otherwise_is_never_chosen_however_fast(measuring, pixels, 
     assert any("disagrees" in record.message for record in caplog.records)
 
 
+def row(name, *, speed, agreement=1.0, most=0.0):
+    return Measured(name, name, speed, agreement, mean_apart=most / 10, p99_apart=most / 2, most_apart=most)
+
+
+def test_the_mixed_backend_is_taken_where_half_the_width_alone_does_not_agree():
+    half, refused = row("openvino-bf16", speed=190, most=0.1), row("openvino-bf16", speed=190, agreement=0.99, most=0.1)
+    mixed, exact = row("openvino-mixed", speed=130, most=0.05), row("openvino", speed=100, most=1e-6)
+    assert choose([half, mixed, exact], pictures=256).name == "openvino-bf16"
+    assert choose([refused, mixed, exact], pictures=256).name == "openvino-mixed"
+    off = row("openvino-mixed", speed=130, agreement=0.99, most=0.05)
+    assert choose([refused, off, exact], pictures=256).name == "openvino"
+    assert not row("openvino-mixed", speed=1, most=0.25).agrees
+
+
+def test_what_rounds_must_be_faster_than_what_does_not():
+    exact, other = row("openvino", speed=100), row("onnxruntime", speed=110)
+    for speed, name in ((101, "openvino-mixed"), (100, "openvino"), (90, "openvino")):
+        assert choose([row("openvino-mixed", speed=speed, most=0.05), exact], pictures=256).name == name
+    assert choose([exact, other], pictures=256).name == "openvino"  # both are exact: about as fast is not faster
+
+
+@needs_openvino
+@pytest.mark.parametrize("fast", [True, False])
+def test_each_arithmetic_that_the_processor_has_is_measured(member, monkeypatch, fast):
+    monkeypatch.setattr(backends, "fast_arithmetic", lambda _: "bf16" if fast else "fp32")
+    found = [name for name in backends.candidates(member) if name.startswith("openvino")]
+    assert found == (["openvino-bf16", "openvino-mixed", "openvino"] if fast else ["openvino"])
+    assert all(name in backends.BACKENDS for name in found)
+
+
+def test_each_backend_of_the_settings_can_be_made_and_each_that_can_be_made_is_a_setting():
+    assert {*get_args(ServingBackend)} == {serving.AUTO, *backends.BACKENDS}
+
+
 def test_equal_pictures_show_nothing_new(measuring, pixels):
     served = measuring()
     for _ in range(4):
@@ -143,7 +181,7 @@ def test_equal_pictures_show_nothing_new(measuring, pixels):
 
 def test_a_damaged_choice_is_none(tmp_path):
     assert Choice.load(tmp_path) is None
-    for text in ("{", "[]", '{"format": 0}', '{"format": 1, "name": "torch"}'):
+    for text in ("{", "[]", '{"format": 1}', '{"format": 2, "name": "torch"}'):
         (tmp_path / CHOICE_FILE).write_text(text)
         assert Choice.load(tmp_path) is None
 
