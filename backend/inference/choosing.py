@@ -37,9 +37,9 @@ MOST_APART_EXACT = 1e-4
 # 0.18 for the worst. A confidence is read to the percent, and its own calibration is no better than 0.01.
 MOST_APART_MEAN = 0.01
 MOST_APART_P99 = 0.10
-# A later candidate must be this much faster, but for float32 after what rounds: rounding must repay itself. On one
-# with ten other programs, timing one after the other was wrong by a factor of three; in turns, and by the best round of
-# each, what disturbs one disturbs all.
+# A later candidate must be this much faster, but for float32 after what rounds: rounding must repay itself. Timing one
+# after the other was wrong by a factor of three on a machine with ten other programs; in turns, and by the best round
+# of each, what disturbs one disturbs all.
 CLEARLY_FASTER = 1.25
 TIMED = 16  # pictures a round
 ROUNDS = 7
