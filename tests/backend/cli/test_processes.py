@@ -12,13 +12,14 @@ import pytest
 from backend.cli import processes as module
 from backend.cli.processes import Processes, backend_command, free_port, reachable, ui_command
 from backend.errors import UnavailableError
+from tests.ports import free_port as reserved_port
+from tests.waiting import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-DEAF = [
-    sys.executable,
-    "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
-]
+DEAF = (
+    "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +70,11 @@ def test_an_error_in_the_block_stops_every_child():
     assert [child.returncode for child in children(processes)] == [-signal.SIGTERM]
 
 
-def test_a_child_that_does_not_listen_is_killed(monkeypatch):
+def test_a_child_that_does_not_listen_is_killed(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "STOP_WITHIN_S", 0.5)
     with Processes() as processes:
-        processes.start("deaf", DEAF)
-        time.sleep(0.5)  # until it has stopped listening
+        processes.start("deaf", [sys.executable, "-c", DEAF, str(tmp_path / "deaf")])
+        wait_until((tmp_path / "deaf").exists, "it has stopped listening")
         [child] = children(processes)
     assert child.returncode == -signal.SIGKILL
 
@@ -94,7 +95,7 @@ def test_a_child_that_ends_is_named_with_its_exit_code():
 
 
 def test_waiting_ends_when_the_address_answers():
-    port = free_port()
+    port = reserved_port()
     with Processes() as processes:
         processes.start("answering", serve_status(port, 200))
         processes.wait_for(f"http://127.0.0.1:{port}/health")
@@ -104,12 +105,12 @@ def test_waiting_ends_when_a_child_has_ended():
     with Processes() as processes:
         processes.start("brief", [sys.executable, "-c", "raise SystemExit(3)"])
         with pytest.raises(UnavailableError, match=r"brief \(exit code 3\)"):
-            processes.wait_for(f"http://127.0.0.1:{free_port()}/health")
+            processes.wait_for(f"http://127.0.0.1:{reserved_port()}/health")
 
 
 def test_waiting_ends_when_it_takes_too_long(monkeypatch):
     monkeypatch.setattr(module, "READY_WITHIN_S", 1.0)
-    port = free_port()
+    port = reserved_port()
     with Processes() as processes:
         processes.start("unwell", serve_status(port, 503))
         with pytest.raises(UnavailableError, match="did not answer within 1 s"):

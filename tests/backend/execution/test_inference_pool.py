@@ -13,6 +13,7 @@ from backend.contracts.serving import Answer, Ask, BatchNote
 from backend.errors import BusyError, ImageError, UnavailableError
 from backend.execution.answer_line import CallerGone
 from backend.execution.inference_pool import InferencePool
+from tests.waiting import PATIENCE_S, has_ended
 
 
 class Puppet:
@@ -86,20 +87,12 @@ def with_pool(settings, story, **changes):
         chosen = settings.model_copy(update=changes)
         pool = InferencePool(chosen, open_answerer=Puppet, warm_up=service_fakes.do_nothing)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(2 * PATIENCE_S):
                 return await story(pool)
         finally:
             pool.close()
 
     return asyncio.run(tell())
-
-
-def is_gone(process_id):
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 async def until(fact):
@@ -124,7 +117,7 @@ def test_questions_are_answered_by_one_other_process_that_ends_with_the_pool(set
         await pool.prepare("folder")
         return hello["pid"]
 
-    assert is_gone(with_pool(settings, story))
+    assert has_ended(with_pool(settings, story))
 
 
 def test_errors_arrive_as_they_were_raised_and_strange_ones_as_text(settings):
@@ -206,7 +199,7 @@ def test_a_process_that_says_nothing_is_replaced_and_asked_once_more(settings, m
             await ask(pool, "wait")
         monkeypatch.undo()
         assert await ask(pool, "word") == "WORD"
-        assert is_gone(first)
+        await until(lambda: has_ended(first))
 
     with_pool(settings, story)
 

@@ -1,6 +1,6 @@
 import os
+import signal
 import threading
-import time
 
 import pytest
 import service_fakes
@@ -8,6 +8,7 @@ import service_fakes
 from backend.errors import RecipeError, UnavailableError
 from backend.execution.side_process import SideProcess
 from backend.execution.trace import traced
+from tests.waiting import PATIENCE_S, has_ended, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,9 @@ def test_closing_ends_a_waiting_call_and_starts_nothing_new(settings):
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.3)
+    wait_until(pool.process_ids, "the call's process runs")
     pool.close()
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert failures == ["The service is shutting down."]
     with pytest.raises(UnavailableError, match="shutting down"):
         pool.call(service_fakes.add, 1, right=1)
@@ -69,8 +70,9 @@ def test_a_call_that_kills_twice_is_unavailable_and_the_next_one_works(pool):
 
 
 def test_a_process_killed_while_idle_is_replaced_unnoticed(pool):
-    os.kill(pool.call(service_fakes.own_process_id), 9)
-    time.sleep(0.2)
+    process_id = pool.call(service_fakes.own_process_id)
+    os.kill(process_id, signal.SIGKILL)
+    wait_until(lambda: has_ended(process_id), "the process is dead")
     assert pool.call(service_fakes.add, 2, right=2) == 4
 
 
@@ -105,8 +107,7 @@ def test_who_waits_behind_a_long_call_is_told_so_in_time(settings, monkeypatch, 
     gate = tmp_path / "gate"
     long = threading.Thread(target=lambda: found.append(pool.call_patiently(service_fakes.wait_for_file, str(gate))))
     long.start()
-    while not pool._turn.locked():
-        time.sleep(0.01)
+    wait_until(pool._turn.locked, "the long call has its turn")
     with pytest.raises(UnavailableError, match="busy with another one"):
         pool.call(service_fakes.add, 1, right=1)
     gate.touch()

@@ -1,31 +1,22 @@
 import os
 import signal
-import time
 
 import pytest
 import service_fakes
 
 from backend.execution import supervisor
 from backend.execution.supervisor import KeptProcess
+from tests.waiting import has_ended, wait_until
 
 
-def started(folder, count, *, timeout_s=20.0):
-    """Ids of the processes that noted their start, once there are `count` of them."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        if len(found) >= count:
-            return [int(path.name) for path in found]
-        time.sleep(0.05)
-    raise AssertionError(f"{len(found)} of {count} processes started")
+def started(folder, count):
+    """Ids of the processes that noted their start, in its order, once there are `count` of them."""
 
+    def noted():
+        found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        return found if len(found) >= count else None
 
-def is_alive(process_id):
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return [int(path.name) for path in wait_until(noted, f"{count} processes have started")]
 
 
 def test_a_process_that_is_killed_is_started_again_and_the_end_of_the_block_ends_it(tmp_path):
@@ -34,7 +25,7 @@ def test_a_process_that_is_killed_is_started_again_and_the_end_of_the_block_ends
         os.kill(first, signal.SIGKILL)
         second = started(tmp_path, 2)[-1]
         assert second != first
-    assert not is_alive(second)
+    assert has_ended(second)
 
 
 def test_a_process_that_dies_at_once_is_started_with_growing_pauses(tmp_path, monkeypatch):
@@ -54,4 +45,4 @@ def test_a_process_that_does_not_listen_is_killed_when_the_block_ends_by_a_signa
 
     with pytest.raises(raised):
         run()
-    assert not is_alive(run.process_id)
+    assert has_ended(run.process_id)

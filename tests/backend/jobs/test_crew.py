@@ -9,6 +9,7 @@ from backend.jobs.lanes import make_lanes
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
 from backend.jobs.worker import Post, Worker
+from tests.waiting import PATIENCE_S, wait_until
 
 
 class Inline:
@@ -32,13 +33,6 @@ def worker_of(queue, database, handlers, *, executor=None, **post):
     return Worker(queue, executor or Inline(), handlers=handlers, presence=Presence(database), post=Post(**post))
 
 
-def wait_until(fact, timeout_s=10):
-    end = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_light_job_runs_beside_a_training_and_all_stop_together(database):
     queue = JobQueue(database, lanes=make_lanes(frozenset({"look"}), concurrent_jobs=1))
     heavy, light = queue.lanes
@@ -56,7 +50,7 @@ def test_a_light_job_runs_beside_a_training_and_all_stop_together(database):
     wait_until(lambda: queue.get(look).state == "succeeded" and queue.get(first).state == "running")
     assert queue.get(second).state == "queued"  # there is a free worker, and the limit is one
     crew.stop()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert queue.get(first).state == "queued"
 
@@ -80,4 +74,4 @@ def test_a_job_waits_while_something_is_in_the_way(database):
     reasons[0] = None
     wait_until(lambda: queue.get(job_id).state == "succeeded")
     worker.stop()
-    thread.join(10)
+    thread.join(PATIENCE_S)

@@ -8,6 +8,7 @@ import pytest
 from backend.jobs.lanes import make_lanes
 from backend.jobs.queue import JobQueue
 from backend.storage.database import Database
+from tests.waiting import PATIENCE_S
 
 LIGHT = frozenset({"check_quality"})
 
@@ -16,13 +17,12 @@ def queue_of(database, *, limit=1):
     return JobQueue(database, lanes=make_lanes(LIGHT, concurrent_jobs=limit))
 
 
-def claims(url, limit, seconds, found):
-    """Claim, hold and finish for a while, in a process of its own; puts the most that were seen running at once."""
+def claims(url, limit, found):
+    """Claim, hold and finish until nothing waits, in a process of its own; puts the most that were seen running at once."""
     database = Database(url)
     queue = queue_of(database, limit=limit)
     heavy, name, done, most = queue.lanes[0], f"w{multiprocessing.current_process().pid}", [], 0
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         job = queue.claim(name, lane=heavy)
         if job is not None:
             most = max(most, queue.counts()["running"])
@@ -102,12 +102,12 @@ def test_processes_that_claim_at_once_never_exceed_the_limit(database):
     context = multiprocessing.get_context("spawn")
     made = {queue_of(database).enqueue("train", {}).job_id for _ in range(30)}
     found = context.Queue()
-    children = [context.Process(target=claims, args=(str(database.url), 2, 30, found)) for _ in range(3)]
+    children = [context.Process(target=claims, args=(str(database.url), 2, found)) for _ in range(3)]
     for child in children:
         child.start()
-    parts = [found.get(timeout=60) for _ in children]
+    parts = [found.get(timeout=2 * PATIENCE_S) for _ in children]
     for child in children:
-        child.join(10)
+        child.join(PATIENCE_S)
     assert sorted(job_id for done, _ in parts for job_id in done) == sorted(made)
     assert max(most for _, most in parts) <= 2
 

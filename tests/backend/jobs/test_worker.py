@@ -10,6 +10,7 @@ from backend.execution.trace import request_id, traced
 from backend.jobs import worker as worker_module
 from backend.jobs.presence import Presence
 from backend.jobs.worker import Worker
+from tests.waiting import PATIENCE_S, wait_until
 
 
 class InlineExecutor:
@@ -43,18 +44,16 @@ def start_worker(queue, database):
     yield start
     for worker, thread in running:
         worker.stop()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
-def wait_for(queue, job_id, *states, timeout_s=10.0):
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
+def wait_for(queue, job_id, *states):
+    def there():
         job = queue.get(job_id)
-        if job.state in states:
-            return job
-        time.sleep(0.02)
-    raise AssertionError(f"still {job.state}")
+        return job if job.state in states else None
+
+    return wait_until(there, f"{job_id} is {' or '.join(states)}")
 
 
 def test_a_job_is_done_and_its_reports_are_written(queue, start_worker):
@@ -112,7 +111,7 @@ def test_a_cancellation_reaches_the_running_job(queue, start_worker):
     job_id = queue.enqueue("train", {}).job_id
     wait_for(queue, job_id, "running")
     queue.request_cancel(job_id)
-    assert wait_for(queue, job_id, "cancelled", timeout_s=2.0)
+    assert wait_for(queue, job_id, "cancelled")
 
 
 def test_a_stopped_worker_gives_its_job_back_and_leaves_no_sign_of_life(queue, database, start_worker):
@@ -124,9 +123,10 @@ def test_a_stopped_worker_gives_its_job_back_and_leaves_no_sign_of_life(queue, d
     worker, thread, executor = start_worker(train=work)
     job_id = queue.enqueue("train", {}).job_id
     wait_for(queue, job_id, "running")
-    assert Presence(database).silence_s() < 5
+    wait_until(lambda: Presence(database).silence_s() is not None, "a sign of life")
+    assert Presence(database).silence_s() < PATIENCE_S
     worker.stop()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert (queue.get(job_id).state, queue.get(job_id).attempts) == ("queued", 0)
     assert executor.events == ["start", "close"]
     assert Presence(database).silence_s() is None
@@ -146,7 +146,7 @@ def test_a_worker_whose_job_was_given_away_lets_go_of_it(queue, start_worker, mo
     let_go = []
 
     def work(job, watch):
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE_S
         while job.attempts == 1 and not watch.stopped() and time.monotonic() < end:
             time.sleep(0.01)
         let_go.append(time.monotonic() < end)
