@@ -102,9 +102,9 @@ def mirror_registry(settings: Settings, dataset_id: str, models: Sequence[Regist
 class MlflowTracker:
     """A `Tracker` that writes one job to an MLflow store. Not to be used twice."""
 
-    def __init__(self, uri: str, *, artifact_root: Path, finish_timeout_s: float = FINISH_TIMEOUT_S) -> None:
+    def __init__(self, uri: str, *, artifact_root: Path, finish_timeout_s: float | None = None) -> None:
         self._uri = uri
-        self._finish_timeout_s = finish_timeout_s
+        self._finish_timeout_s = FINISH_TIMEOUT_S if finish_timeout_s is None else finish_timeout_s
         self._record = _RunRecord(uri, artifact_root)
         self._steps = BackgroundSteps("mlflow")
         self._closed = False

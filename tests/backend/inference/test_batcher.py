@@ -16,8 +16,7 @@ from backend.contracts.serving import Ask
 from backend.errors import ImageError, NotFoundError
 from backend.inference.batcher import Batcher
 from backend.inference.serving import Answer
-
-PATIENCE_S = 20
+from tests.waiting import PATIENCE_S
 
 
 class Model:

@@ -12,6 +12,7 @@ import pytest
 from backend.config import Settings
 from backend.errors import NotFoundError
 from backend.inference.model_cache import ModelCache
+from tests.waiting import PATIENCE_S
 
 MIB = 2**20
 
@@ -94,7 +95,7 @@ def test_loading_one_model_does_not_hold_up_another(tmp_path) -> None:
 
     def load(folder: Path) -> SimpleNamespace:
         if folder.name == "slow":
-            free.wait(10)
+            assert free.wait(PATIENCE_S)
         return loader(folder)
 
     cache = ModelCache(Settings(), load=load)
@@ -103,7 +104,7 @@ def test_loading_one_model_does_not_hold_up_another(tmp_path) -> None:
         cache.get(quick)
         assert not waiting.done()
         free.set()
-        waiting.result(5)
+        waiting.result(PATIENCE_S)
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_again_next_time(tmp_path) -> None:

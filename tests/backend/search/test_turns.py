@@ -11,6 +11,7 @@ from backend.errors import JobCancelled
 from backend.search.trial import Trial
 from backend.search.turns import Turn, Turns
 from backend.tracking import NullTracker
+from tests.waiting import PATIENCE_S
 
 NAMES = ("resnet18", "mobilenetv3_large", "efficientnet_b0")
 
@@ -53,7 +54,7 @@ def test_one_at_a_time_an_offer_knows_all_that_went_before():
 
 
 def test_side_by_side_all_run_at_once_and_each_comes_back_with_its_own_turn():
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=PATIENCE_S)
 
     def work(name):
         def do(*, watch):

@@ -16,6 +16,7 @@ from backend.contracts import (
     SplitSizes,
     TestScores,
 )
+from backend.tracking import mlflow_tracker
 
 PREPROCESSING = Preprocessing(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 HISTORY = tuple(
@@ -66,6 +67,15 @@ def make_results(**changes: object) -> Results:
         "total_seconds": 1.0,
     }
     return Results.model_validate({**fields, **changes})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience():
+    """What the product gives a store has no part in what these tests show: a busy machine needs more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_tracker, "FINISH_TIMEOUT_S", 240.0)
+        patch.setattr(mlflow_tracker, "ABORT_TIMEOUT_S", 240.0)
+        yield
 
 
 @pytest.fixture(scope="session")

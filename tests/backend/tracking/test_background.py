@@ -4,6 +4,7 @@ import threading
 import time
 
 from backend.tracking.background import BackgroundSteps
+from tests.waiting import PATIENCE_S
 
 
 def test_steps_run_in_order_outside_the_calling_thread() -> None:
@@ -11,7 +12,7 @@ def test_steps_run_in_order_outside_the_calling_thread() -> None:
     steps = BackgroundSteps("notes")
     for number in range(5):
         steps.submit(lambda number=number: seen.append((number, threading.current_thread().name)))
-    assert steps.close(timeout_s=5)
+    assert steps.close(timeout_s=PATIENCE_S)
     assert seen == [(number, "notes") for number in range(5)]
 
 
@@ -21,7 +22,7 @@ def test_after_a_failure_later_steps_are_dropped() -> None:
     steps.submit(lambda: seen.append("first"))
     steps.submit(lambda: {}["missing"])
     steps.submit(lambda: seen.append("third"))
-    assert steps.close(timeout_s=5)
+    assert steps.close(timeout_s=PATIENCE_S)
     assert seen == ["first"]
     assert isinstance(steps.failure, KeyError)
 
@@ -29,12 +30,12 @@ def test_after_a_failure_later_steps_are_dropped() -> None:
 def test_closing_waits_no_longer_than_allowed() -> None:
     free = threading.Event()
     steps = BackgroundSteps("notes")
-    steps.submit(lambda: free.wait(10) and None)
+    steps.submit(lambda: free.wait(PATIENCE_S) and None)
     begun = time.perf_counter()
-    assert not steps.close(timeout_s=0.2)
-    assert time.perf_counter() - begun < 2
+    assert not steps.close(timeout_s=0.2)  # and not only after the step
+    assert time.perf_counter() - begun < PATIENCE_S / 2
     free.set()
-    assert steps.close(timeout_s=5)
+    assert steps.close(timeout_s=PATIENCE_S)
 
 
 def test_dropping_forgets_only_what_has_not_begun() -> None:
@@ -43,17 +44,17 @@ def test_dropping_forgets_only_what_has_not_begun() -> None:
 
     def first() -> None:
         begun.set()
-        free.wait(10)
+        free.wait(PATIENCE_S)
         seen.append("first")
 
     steps = BackgroundSteps("notes")
     steps.submit(first)
     steps.submit(lambda: seen.append("second"))
-    begun.wait(5)
+    assert begun.wait(PATIENCE_S)
     steps.drop_waiting()
     steps.submit(lambda: seen.append("last"))
     free.set()
-    assert steps.close(timeout_s=5)
+    assert steps.close(timeout_s=PATIENCE_S)
     assert seen == ["first", "last"]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from backend.config import Settings
 from backend.tracking import NullTracker, create_tracker, prepare_store
 from backend.tracking import mlflow_tracker as module
 from backend.tracking.mlflow_tracker import MlflowTracker
+from tests.waiting import PATIENCE_S, slowness, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +27,31 @@ def recorded(store, tmp_path_factory, row, history, results):
     bundle.mkdir()
     (bundle / "model.json").write_text("{}")
     tracker = create_tracker(Settings(data_dir=store))
-    begun = time.perf_counter()
+    handed_over, reached = threading.Event(), []
+
+    def connect(uri, real=module._connect):
+        assert handed_over.wait(PATIENCE_S)
+        reached.append(uri)
+        return real(uri)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_connect", connect)
+        info, reached_early = write_run(
+            tracker, row, history, results, bundle, handed_over=handed_over, reached=reached
+        )
+    client = MlflowClient(tracking_uri=f"sqlite:///{store.resolve() / 'mlflow.db'}")
+    return SimpleNamespace(info=info, client=client, reached_early=reached_early, reached=reached, store=store)
+
+
+def write_run(tracker, row, history, results, bundle, *, handed_over, reached):
     tracker.start(
         run_name="job-1", params={"seed": 42, "overrides": {"finetune.patience": 3}}, tags={"dataset": "pets"}
     )
     tracker.candidate(row(), history, {"family": "resnet"})
     tracker.candidate(row("vit_base", status="skipped", reason="no time left", val_accuracy=None), (), {})
-    waited = time.perf_counter() - begun
-    info = tracker.finish(results, [bundle])
-    client = MlflowClient(tracking_uri=f"sqlite:///{store.resolve() / 'mlflow.db'}")
-    return SimpleNamespace(info=info, client=client, waited=waited, store=store)
+    reached_early = list(reached)
+    handed_over.set()
+    return tracker.finish(results, [bundle]), reached_early
 
 
 def children(recorded):
@@ -84,13 +101,14 @@ def test_artifacts_lie_inside_the_data_folder(recorded) -> None:
 
 
 def test_handing_a_run_over_does_not_wait_for_the_store(recorded) -> None:
-    assert recorded.waited < 0.2
+    assert recorded.reached_early == []  # the store was closed until all was handed over
+    assert len(recorded.reached) == 1
 
 
 def test_an_aborted_run_is_closed_with_its_reason(recorded) -> None:
     tracker = create_tracker(Settings(data_dir=recorded.store))
     tracker.start(run_name="job-2", params={}, tags={})
-    time.sleep(0.5)
+    wait_until(lambda: tracker._record.run_id, "the run is opened")
     tracker.abort("The job was cancelled.")
     experiment = recorded.client.get_experiment_by_name("sightglass")
     (run,) = recorded.client.search_runs([experiment.experiment_id], "attributes.run_name = 'job-2'")
@@ -132,7 +150,7 @@ def test_a_server_that_never_answers_costs_a_bounded_wait(tmp_path, results) -> 
         begun = time.perf_counter()
         info = tracker.finish(results, [])
         waited = time.perf_counter() - begun
-    assert waited < 2.0
+    assert waited < 2.0 * slowness()
     assert info["status"] == "failed"
     assert "0.5 s" in info["detail"]
 
@@ -188,13 +206,15 @@ def test_a_store_that_was_prepared_takes_the_next_run_as_ever(tmp_path, results)
 
 
 def test_finishing_waits_no_longer_than_it_is_given(results, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_connect", lambda _uri: time.sleep(5))
+    never = threading.Event()
+    monkeypatch.setattr(module, "_connect", lambda _uri: never.wait(PATIENCE_S))
     tracker = MlflowTracker("sqlite:///never.db", artifact_root=tmp_path)
     tracker.start(run_name="job-1", params={}, tags={})
     started = time.monotonic()
     info = tracker.finish(results, [], within_s=0.2)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < PATIENCE_S / 2
     assert info["status"] == "failed"
+    never.set()
 
 
 @pytest.fixture
@@ -211,7 +231,7 @@ def test_an_attempt_takes_up_the_run_of_the_one_that_was_killed(store, row, hist
     killed = MlflowTracker(f"sqlite:///{store.resolve() / 'mlflow.db'}", artifact_root=store / "mlflow-artifacts")
     killed.start(run_name="job-killed", params={"seed": 1}, tags={})
     killed.candidate(row(), history, {})
-    killed._steps.close(timeout_s=60)
+    killed._steps.close(timeout_s=PATIENCE_S)
     (left,) = runs_of(client, "job-killed")
     assert left.info.status == "RUNNING"
     half = client.create_run(
@@ -245,11 +265,9 @@ def test_runs_of_jobs_that_are_over_do_not_stay_running(store, client):
     for name in ("job-over", "job-alive"):
         tracker = create_tracker(Settings(data_dir=store))
         tracker.start(run_name=name, params={}, tags={})
-        tracker._steps.close(timeout_s=60)
+        tracker._steps.close(timeout_s=PATIENCE_S)
     prepare_store(Settings(data_dir=store), over=lambda job_id: job_id == "job-over")
-    deadline = time.monotonic() + 60
-    while runs_of(client, "job-over")[0].info.status == "RUNNING" and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: runs_of(client, "job-over")[0].info.status != "RUNNING", "the run is ended")
     (over,) = runs_of(client, "job-over")
     assert over.info.status == "KILLED"
     assert "not started again" in over.data.tags["sightglass.reason"]

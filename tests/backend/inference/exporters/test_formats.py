@@ -19,6 +19,7 @@ from backend.contracts import Preprocessing
 from backend.data.images import open_image, prepare_image
 from backend.errors import ConflictError, InputError, NotFoundError
 from backend.inference.exporters import FORMATS, export, exports_of
+from tests.waiting import PATIENCE_S
 
 # A stranger's machine: the script may import torch, timm and Pillow, and neither our code nor what only we need.
 STRANGER = """
@@ -208,7 +209,7 @@ def test_the_report_of_the_onnx_file_is_told(saved, info) -> None:
 def test_two_at_once_make_one_file(saved, info, tmp_path, monkeypatch) -> None:
     folder = tmp_path / "model-1"
     shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("export-*"))
-    begun, made = threading.Barrier(2, timeout=30), []
+    begun, made = threading.Barrier(2, timeout=PATIENCE_S), []
 
     def write(target, subject) -> None:
         made.append(target)
