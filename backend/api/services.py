@@ -16,7 +16,7 @@ from backend.api.shelf import DatasetShelf
 from backend.api.tally import PredictionTally
 from backend.api.vitals import Seen, Vitals
 from backend.config import Settings
-from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, VersionChange
+from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, Recipe, VersionChange
 from backend.contracts.serving import BatchNote, ServingState
 from backend.contracts.table import RowAnswer, TableInfo
 from backend.jobs.events import EventLog
@@ -101,8 +101,9 @@ class Verbs:
     list_exports: Callable[[Settings, ModelInfo], list[ModelExport]]
     check_archive: Callable[[Path, Settings], int]
     result_file: Callable[..., tuple[Path, str]]
+    names_of_timm: Callable[[Recipe], list[str]]
     # -- in the pool
-    check_timm_names: Callable[[Sequence[str]], None]
+    check_timm_networks: Callable[[Recipe], None]
     open_answerer: Callable[..., Any]
     explain_image: Callable[..., Explanation]
     export_model: Callable[..., FileToSend]

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from backend.contracts.base import Record, numbers_in
 from backend.contracts.dataset import Task
+from backend.contracts.misfit import misfit
 from backend.errors import RecipeError
 from backend.registry import Registry, nearest
 
@@ -129,7 +130,7 @@ class LossSettings(Record):
             return entry.params.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
-            raise RecipeError(f"'loss.{first['loc'][0]}' does not fit: {first['msg']}.") from error
+            raise RecipeError(f"'loss.{first['loc'][0]}' does not fit: {misfit(first)}") from error
 
     def check(self, task: Task, *, num_classes: int) -> Record:
         """The same, where the number of classes is known too.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from backend.contracts.base import Id, Record
 from backend.contracts.losses import LossSettings
+from backend.contracts.misfit import misfit
 from backend.contracts.presets import AUGMENT, FIELD_KEYS, OTHER_NAMES, dotted_words, settled
 from backend.contracts.recipe_sections import (
     DataSettings,
@@ -133,9 +134,12 @@ class Recipe(Record):
         for section, model in SECTIONS.items():
             try:
                 model.model_validate(self._overridden(section))
-            except ValueError as error:
-                first = error.errors()[0] if hasattr(error, "errors") else {"loc": ("?",), "msg": str(error)}
-                raise RecipeError(f"'{section}.{first['loc'][0]}' does not fit: {first['msg']}.") from error
+            except ValidationError as error:
+                first = error.errors()[0]
+                key = f"{section}.{first['loc'][0]}"
+                word = next((f" It is also called {word}." for word, name in OTHER_NAMES.items() if name == key), "")
+                said = misfit(first, meaning=_field(key).description or "")
+                raise RecipeError(f"'{key}' does not fit: {said}{word}") from error
 
 
 SECTIONS: dict[str, type[Record]] = {

@@ -63,6 +63,15 @@ def insert_cbam(module: nn.Module) -> tuple[str, ...]:
     return tuple(_append(module, place) for place in _places(module))
 
 
+def require_stages(module: nn.Module) -> None:
+    """Raise where `insert_cbam` would, and change nothing.
+
+    Raises:
+        RecipeError: the network has no stages of feature maps.
+    """
+    _places(module)
+
+
 def load_with_cbam(module: nn.Module, names: tuple[str, ...] | list[str]) -> None:
     """Put attention where a saved network had it. `names` are those that `insert_cbam` gave."""
     for name in names:

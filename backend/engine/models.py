@@ -210,6 +210,11 @@ _register(replace(_CONVNEXT, name="convnext_tiny_cbam", cbam=True, parameters=28
 CBAM_SUFFIX = "_cbam"
 
 
+def reads_tokens(spec: ModelSpec) -> bool:
+    """Whether an entry of the catalogue is a transformer: no maps of features, squares of one size only."""
+    return spec.family == "vit"
+
+
 def with_cbam(spec: ModelSpec) -> ModelSpec:
     """The same network with attention after its last two stages, under the name with `_cbam`."""
     if spec.cbam:

@@ -16,8 +16,8 @@ from torch import nn
 from backend.config import Settings
 from backend.contracts import Task, WeightsKind, WeightsSource
 from backend.engine.arithmetic import choose_device, place
-from backend.engine.cbam import insert_cbam
-from backend.engine.models import TIMM_FAMILY, TIMM_PREFIX, ModelSpec
+from backend.engine.cbam import insert_cbam, require_stages
+from backend.engine.models import TIMM_FAMILY, TIMM_PREFIX, ModelSpec, reads_tokens
 from backend.engine.weights import load_weights
 from backend.errors import RecipeError
 
@@ -159,10 +159,25 @@ def require_any_size(spec: ModelSpec) -> None:
         )
 
 
+def require_suited(spec: ModelSpec, *, pooling: Pooling, any_size: bool) -> None:
+    """Refuse a network that cannot be what a recipe asks of it, without its weights and almost no memory.
+
+    Raises:
+        RecipeError: timm has no such network, or it takes one size only, has no maps of features, or no stages.
+    """
+    spec = resolve_spec(spec)
+    if any_size:
+        require_any_size(spec)
+    arguments = _pooling_argument(spec, pooling)
+    if spec.cbam:
+        with torch.device("meta"):  # shapes alone
+            require_stages(timm.create_model(spec.timm_name, **arguments))
+
+
 def _pooling_argument(spec: ModelSpec, pooling: Pooling) -> dict[str, Any]:
     if pooling == "average":
         return {}
-    if spec.family == "vit" or spec.timm_name.startswith(TOKENS):
+    if reads_tokens(spec) or spec.timm_name.startswith(TOKENS):
         raise RecipeError(
             f"'{spec.name}' reads tokens, not a map of features, so model.pooling '{pooling}' does not fit it. "
             "Leave it at 'average', or choose a convolutional network."

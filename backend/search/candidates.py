@@ -6,12 +6,15 @@ networks whose weights are bundled join, so that a user behind a firewall still 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backend.config import Settings
 from backend.contracts import Candidate, Recipe
-from backend.engine.models import MODELS, ModelSpec, find_spec, with_cbam
+from backend.engine.models import CBAM_SUFFIX, MODELS, ModelSpec, find_spec, reads_tokens, with_cbam
 from backend.engine.weights import locate
+from backend.errors import RecipeError
 
-DEFECTS_CHOICE, DEFECTS_FALLBACK = "convnext_tiny_cbam", "efficientnet_lite0_cbam"
+DEFECTS_CHOICE, DEFECTS_FALLBACK = "convnext_tiny", "efficientnet_lite0"
 
 
 def describe(spec: ModelSpec, settings: Settings, *, default: bool = False) -> Candidate:
@@ -41,7 +44,8 @@ def default_names(settings: Settings) -> list[str]:
 def defect_names(settings: Settings) -> list[str]:
     """The network of preset defects: ConvNeXt-Tiny where its weights are to be had, else EfficientNet-Lite0, bundled.
 
-    Both with attention. From scratch a ConvNeXt learns nothing from a few hundred strips, so it is not tried then.
+    Whether it has attention, `model.cbam` says. From scratch a ConvNeXt learns nothing from a few hundred strips, so it
+    is not tried then.
     """
     return [DEFECTS_CHOICE if locate(find_spec(DEFECTS_CHOICE), settings) is not None else DEFECTS_FALLBACK]
 
@@ -57,15 +61,59 @@ def plan(recipe: Recipe, settings: Settings) -> list[Candidate]:
 
     So a small budget goes to the networks that make something of it; one from scratch has far less to offer.
 
+    Where no network is named, those that cannot be what the recipe asks for are left out.
+
     Raises:
-        RecipeError: a name that the registry does not know; the message suggests the nearest.
+        RecipeError: a name that the registry does not know; the message suggests the nearest. Or a named network
+            cannot be what the recipe asks for; the message names some that can.
     """
     names = recipe.models or (defect_names(settings) if recipe.preset == "defects" else default_names(settings))
     specs = [find_spec(name) for name in dict.fromkeys(names)]
+    if recipe.models:
+        _require_suited(specs, recipe)
+    specs = [spec for spec in specs if not (reads_tokens(spec) and _needs_maps(spec, recipe))]
     if recipe.model.cbam:
         specs = list({spec.name: spec for spec in map(with_cbam, specs)}.values())
     known = [describe(spec, settings, default=spec.default) for spec in specs]
     return sorted(known, key=lambda candidate: (candidate.weights == "scratch", cost(candidate)))
+
+
+def _require_suited(specs: Sequence[ModelSpec], recipe: Recipe) -> None:
+    """Refuse what could only fail later.
+
+    Raises:
+        RecipeError: as `plan`.
+    """
+    for spec in specs:
+        needs = _needs_maps(spec, recipe)
+        if reads_tokens(spec) and needs:
+            fitting = ", ".join(other.name for other in MODELS if not reads_tokens(other))
+            raise RecipeError(
+                f"'{spec.name}' is a transformer: it reads squares of {spec.input_size} pixels as tokens and has no "
+                f"maps of features, so it cannot have {' and '.join(needs)}. Choose a convolutional network "
+                f"({fitting}), or leave that out: {' '.join(_without(needs, spec))}."
+            )
+        if spec.cbam and recipe.overrides.get("model.cbam") is False:
+            raise RecipeError(
+                f"'{spec.name}' has attention (CBAM), and 'model.cbam' is false. Write "
+                f"'{spec.name.removesuffix(CBAM_SUFFIX)}', or leave model.cbam out."
+            )
+
+
+def _needs_maps(spec: ModelSpec, recipe: Recipe) -> list[str]:
+    """What a recipe asks for that only a network of feature maps can have, as it is written."""
+    needs = ["model.cbam=true"] if recipe.model.cbam or spec.cbam else []
+    needs += ["model.pooling=max"] if recipe.model.pooling == "max" else []
+    resolution = recipe.data.resolution
+    written = resolution if isinstance(resolution, str) else f"[{','.join(map(str, resolution))}]"
+    return needs if resolution == "network" else [*needs, f"data.resolution={written}"]
+
+
+def _without(needs: Sequence[str], spec: ModelSpec) -> list[str]:
+    """How to write the same run without what a network cannot have."""
+    otherwise = {"model.cbam": "false", "model.pooling": "average", "data.resolution": "network"}
+    written = [f"{key}={otherwise[key]}" for key in (need.partition("=")[0] for need in needs)]
+    return [f"model.name={spec.name.removesuffix(CBAM_SUFFIX)}", *written] if spec.cbam else written
 
 
 def cost(candidate: Candidate) -> float:

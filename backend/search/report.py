@@ -19,6 +19,7 @@ from backend.contracts import (
 )
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
+from backend.engine.models import CBAM_SUFFIX
 from backend.engine.thresholds import decide
 from backend.search.candidates import DEFECTS_CHOICE, DEFECTS_FALLBACK
 from backend.search.experiment import experiment_of
@@ -236,7 +237,11 @@ def _notes(study: Study, reading: TestReading) -> list[str]:
             "the model better."
         )
     ran = {row.name for row in reading.leaderboard}
-    if study.recipe.preset == "defects" and not study.recipe.models and DEFECTS_FALLBACK in ran:
+    if (
+        study.recipe.preset == "defects"
+        and not study.recipe.models
+        and {DEFECTS_FALLBACK, f"{DEFECTS_FALLBACK}{CBAM_SUFFIX}"} & ran
+    ):
         notes.append(INSTEAD)
     scratch = [row.name for row in reading.leaderboard if row.weights == "scratch" and row.status != "failed"]
     if scratch:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from backend.config import Settings
-from backend.contracts import Candidate
-from backend.engine.models import find_spec
+from backend.contracts import Candidate, Recipe
+from backend.engine.models import TIMM_PREFIX, find_spec, with_cbam
 from backend.search import candidates
 
 
@@ -15,15 +13,26 @@ def list_candidates(settings: Settings) -> list[Candidate]:
     return candidates.list_candidates(settings)
 
 
-def check_timm_names(names: Sequence[str]) -> None:
-    """Check `timm:<name>` names against timm itself; runs where timm is loaded.
+def names_of_timm(recipe: Recipe) -> list[str]:
+    """The networks of a recipe that only timm itself knows."""
+    return [name for name in recipe.models or () if name.startswith(TIMM_PREFIX)]
+
+
+def check_timm_networks(recipe: Recipe) -> None:
+    """Check a recipe's `timm:<name>` networks against timm itself; runs where timm is loaded.
 
     Raises:
-        RecipeError: timm has no such network; the message suggests the nearest.
+        RecipeError: timm has no such network (the message suggests the nearest), or it cannot be what is asked of it.
     """
+    names = names_of_timm(recipe)
     if not names:  # timm takes seconds to load
         return
-    from backend.engine.network import resolve_spec
+    from backend.engine.network import require_suited
 
     for name in names:
-        resolve_spec(find_spec(name))
+        spec = find_spec(name)
+        require_suited(
+            with_cbam(spec) if recipe.model.cbam else spec,
+            pooling=recipe.model.pooling,
+            any_size=recipe.data.resolution != "network",
+        )

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from backend.config import Settings
 from backend.contracts import Candidate, DatasetInfo, Job, Recipe, Results, RunControl
 from backend.contracts.journal import Journal
+from backend.contracts.misfit import misfit
 from backend.data.augmentation_catalogue import chosen_augmentations
 from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
-from backend.engine.models import TIMM_PREFIX
 from backend.errors import JobCancelled, NotFoundError, RecipeError
 from backend.execution.interpreter import keep_loaded
 from backend.execution.pools import open_pool
@@ -28,7 +28,7 @@ from backend.storage.database import Database
 from backend.storage.folders import folders_of
 from backend.storage.journal import FileJournal
 from backend.tracking import create_tracker, prepare_store
-from backend.workflows.candidates import check_timm_names
+from backend.workflows.candidates import check_timm_networks
 from backend.workflows.compare_models import compare_with_champion
 from backend.workflows.experiment import close_experiment, open_experiment
 from backend.workflows.leftovers import is_over, remove_old_journals
@@ -139,8 +139,9 @@ def recipe_from(options: dict[str, Any], dataset_id: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        hint = nearest(key, Recipe.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise RecipeError(f"'{key}' does not fit: {first['msg']}.{hint}") from error
+        if first["type"] == "extra_forbidden":
+            raise RecipeError(f"There is no option '{key}'.{nearest(key, Recipe.model_fields)}") from error
+        raise RecipeError(f"'{key}' does not fit: {misfit(first)}") from error
 
 
 def train_archive(
@@ -161,7 +162,7 @@ def train_archive(
     options = {**options, "dataset_version": dataset.info.version}
     recipe = recipe_from(options, dataset.info.dataset_id)
     check_recipe(recipe, dataset.info, settings=settings)
-    check_timm_names([name for name in recipe.models or () if name.startswith(TIMM_PREFIX)])
+    check_timm_networks(recipe)
 
     from backend.search.compare import Run, compare
 

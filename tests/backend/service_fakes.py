@@ -349,8 +349,12 @@ def export_model(settings, model, *, format, results=None):  # noqa: A002
     return ExportedFile(path, f"{model.name}.pth", "application/octet-stream")
 
 
-def check_timm_names(names):
-    for name in names:
+def names_of_timm(recipe):
+    return [name for name in recipe.models or () if name.startswith("timm:")]
+
+
+def check_timm_networks(recipe):
+    for name in names_of_timm(recipe):
         if name != "timm:resnet10t":
             raise RecipeError(f"timm has no network '{name}'.")
 

@@ -156,9 +156,8 @@ def _enqueue(recipe: Recipe, services: Services, auditor: Auditor) -> Job:
     recipe = recipe.model_copy(update={"dataset_version": dataset.version})  # what is queued means one version
     require_stored(services.settings.datasets_dir, recipe.dataset_id, folders=services.folders, images=False)
     services.verbs.check_recipe(recipe, dataset, settings=services.settings)
-    names = [name for name in recipe.models or () if name.startswith("timm:")]
-    if names:  # timm itself knows its names, and lives in the other process
-        services.pool.call(services.verbs.check_timm_names, names)
+    if services.verbs.names_of_timm(recipe):  # timm itself knows its networks, and lives in the other process
+        services.pool.call(services.verbs.check_timm_networks, recipe)
     payload = recipe.model_dump(mode="json")
     job = services.queue.enqueue(services.verbs.train_kind, payload, dataset_id=recipe.dataset_id)
     auditor.note("trained", job.job_id, dataset_id=recipe.dataset_id, detail=f"version {dataset.version}")

@@ -54,7 +54,8 @@ def make_app():
 
     verbs = dataclasses.replace(
         VERBS,
-        check_timm_names=service_fakes.check_timm_names,
+        names_of_timm=service_fakes.names_of_timm,
+        check_timm_networks=service_fakes.check_timm_networks,
         explain_image=service_fakes.explain_image,
         export_model=service_fakes.export_model,
         warm_up=service_fakes.describe_machine,

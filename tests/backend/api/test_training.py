@@ -66,6 +66,8 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"ensembles": True}, "Did you mean 'ensemble'"),
         ({"overrides": {"loss.gama": 2}}, "Did you mean 'loss.gamma'"),
         ({"overrides": {"loss.gamma": -1}}, "'loss.gamma' does not fit"),
+        ({"overrides": {"loss.type": "focl"}}, "Did you mean 'focal'"),
+        ({"strategy": "prob"}, "Did you mean 'probe'"),
         ({"overrides": {"optimizer.lr": 1, "finetune.backbone_lr": 2}}, "say it once"),
         ({"overrides": {"finetune.patience": None}}, "'finetune.patience' does not fit"),
         ({"seed": 1, "overrides": {"experiment.seed": 2}}, "say it once"),

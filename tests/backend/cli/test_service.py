@@ -1,8 +1,10 @@
 """The commands that talk to a running service, against a stand-in that answers as api.md says."""
 
+import csv
 import io
 import json
 import zipfile
+from typing import ClassVar
 
 import httpx2
 import pytest
@@ -12,6 +14,7 @@ from service_fakes import results_record
 
 from backend.cli import jobs as jobs_module
 from backend.cli import service as module
+from backend.cli import sweep as sweep_module
 from backend.cli import train as train_module
 from backend.cli.app import run
 from backend.cli.following import Bars, follow_job, rest
@@ -168,6 +171,44 @@ def test_training_at_a_service_brings_results_and_model_back(tmp_path):
     assert json.loads((tmp_path / "out" / "results.json").read_text())["job_id"] == "job-1"
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pth"]
     assert not (folder.parent / "model.json").exists()
+
+
+def test_a_sweep_at_a_service_sends_the_data_once_and_keeps_going_past_a_refusal(reach, monkeypatch, tmp_path, capsys):
+    class Refusing(StandIn):
+        """Its second training is refused, as one with a network that cannot be what was asked."""
+
+        recipes: ClassVar[list] = []
+
+        def _start(self, request):
+            self.recipes.append(json.loads(request.read()))
+            if len(self.recipes) == 2:
+                return httpx2.Response(422, json={"detail": "'vit_tiny' is a transformer."})
+            return httpx2.Response(202, json=self.job)
+
+    stand_in = reach(Refusing())
+    monkeypatch.setattr(sweep_module, "service_at", train_module.service_at)
+    archive, out = tmp_path / "x.zip", tmp_path / "out"
+    archive.write_bytes(b"PK")
+    typed = ["model.name=lite0,vit_tiny,lite1", "--seed", "4", "--server", "http://s.test", "--out", str(out)]
+    assert run(["train", str(archive), "--multirun", *typed]) == 1
+    assert [path for _, path, *_ in stand_in.asked].count("/api/cv/upload") == 1
+    assert [(one["overrides"]["model.name"], one["seed"], one["dataset_id"]) for one in stand_in.recipes] == [
+        (name, 4, "ds-1") for name in ("lite0", "vit_tiny", "lite1")
+    ]
+    rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
+    assert [(row["model.name"], row["status"]) for row in rows] == [
+        ("lite0", "ok"),
+        ("vit_tiny", "failed"),
+        ("lite1", "ok"),
+    ]
+    assert rows[1]["reason"] == "'vit_tiny' is a transformer."
+    assert sorted(path.name for path in (out / "3").iterdir()) == [
+        "config.yaml",
+        "model_final.pt",
+        "models",
+        "results.json",
+    ]
+    assert "2: 'vit_tiny' is a transformer." in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_folder_is_packed_before_it_is_sent(tmp_path, make_zip):

@@ -56,6 +56,42 @@ def test_preset_defects_takes_convnext_where_its_weights_are_to_be_had(settings,
     assert chosen.name == expected
 
 
+def test_preset_defects_without_attention_is_the_same_network_without_it(settings):
+    [chosen] = plan(recipe(preset="defects", overrides={"model.cbam": False}), settings)
+    assert chosen.name == "efficientnet_lite0"
+
+
+@pytest.mark.parametrize(
+    ("options", "missing", "instead"),
+    [
+        ({"overrides": {"model.cbam": True}}, "model.cbam=true", "model.cbam=false"),
+        ({"overrides": {"model.pooling": "max"}}, "model.pooling=max", "model.pooling=average"),
+        ({"overrides": {"data.resolution": (64, 96)}}, r"data.resolution=\[64,96\]", "data.resolution=network"),
+        ({"preset": "defects", "overrides": {"model.cbam": True}}, "and data.resolution=full", "model.cbam=false"),
+    ],
+)
+def test_a_transformer_that_is_named_is_refused_what_it_cannot_have(settings, options, missing, instead):
+    with pytest.raises(RecipeError, match=f"'vit_tiny' is a transformer.*{missing}.*efficientnet_lite0.*{instead}"):
+        plan(recipe(models=("resnet18", "vit_tiny"), **options), settings)
+
+
+def test_a_transformer_with_attention_in_its_name_is_told_the_name_without(settings):
+    with pytest.raises(RecipeError, match=r"'vit_tiny_cbam' is a transformer.*model\.name=vit_tiny model\.cbam=false"):
+        plan(recipe(models=("vit_tiny_cbam",)), settings)
+
+
+def test_where_no_network_is_named_those_that_cannot_have_attention_are_left_out(settings):
+    assert "vit_base" in {one.name for one in plan(recipe(), settings)}
+    names = {one.name for one in plan(recipe(overrides={"model.cbam": True}), settings)}
+    assert "resnet18_cbam" in names
+    assert not any(name.startswith("vit") for name in names)
+
+
+def test_a_name_with_attention_and_a_setting_without_it_do_not_agree(settings):
+    with pytest.raises(RecipeError, match="Write 'resnet18'"):
+        plan(recipe(models=("resnet18_cbam",), overrides={"model.cbam": False}), settings)
+
+
 def test_attention_is_put_on_every_network_that_was_named_and_on_none_twice(settings):
     recipe = Recipe(
         dataset_id="ds-1", models=("resnet18", "resnet18_cbam", "convnext_tiny"), overrides={"model.cbam": True}

@@ -7,13 +7,13 @@ import json
 import pytest
 from PIL import Image
 
-from backend.contracts import Job, RunControl
+from backend.contracts import Job, Recipe, RunControl
 from backend.data.manifest import load_dataset
 from backend.data.pictures import read_picture
 from backend.errors import DatasetError, ImageError, InputError, NotFoundError, RecipeError
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
-from backend.workflows.candidates import check_timm_names
+from backend.workflows.candidates import check_timm_networks
 from backend.workflows.explain import explain_image
 from backend.workflows.export_model import export_model
 from backend.workflows.import_dataset import import_dataset
@@ -114,9 +114,31 @@ def test_a_loose_option_that_does_not_exist_is_refused():
 
 
 def test_an_unknown_timm_network_is_refused_with_the_nearest():
-    check_timm_names(["timm:resnet10t"])
+    check_timm_networks(Recipe(dataset_id="ds-test", models=("timm:resnet10t",)))
     with pytest.raises(RecipeError, match="resnet10t"):
-        check_timm_names(["timm:resnet10x"])
+        check_timm_networks(Recipe(dataset_id="ds-test", models=("timm:resnet10x",)))
+
+
+@pytest.mark.parametrize(
+    ("network", "setting", "said"),
+    [
+        ("timm:swin_tiny_patch4_window7_224", {"model.cbam": True}, "Choose a convolutional network"),
+        ("timm:mixer_b16_224_cbam", {}, "Choose a convolutional network"),
+        ("timm:deit_tiny_patch16_224", {"model.pooling": "max"}, "choose a convolutional network"),
+        ("timm:deit_tiny_patch16_224", {"data.resolution": "full"}, "choose a convolutional network"),
+    ],
+)
+def test_a_timm_network_that_cannot_be_what_is_asked_is_refused_before_it_is_built(network, setting, said):
+    with pytest.raises(RecipeError, match=said):
+        check_timm_networks(Recipe(dataset_id="ds-test", models=(network,), overrides=setting))
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "convnextv2_atto", "seresnet50", "efficientnetv2_rw_t", "mobilenetv4_conv_small"]
+)
+def test_a_timm_network_of_feature_maps_may_have_attention_at_full_resolution(name):
+    wanted = {"model.cbam": True, "model.pooling": "max", "data.resolution": "full"}
+    check_timm_networks(Recipe(dataset_id="ds-test", models=(f"timm:{name}",), overrides=wanted))
 
 
 def test_training_without_a_service_refuses_an_unknown_timm_network_before_it_begins(make_zip, settings, tmp_path):
