@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from backend.contracts import Candidate
+from backend.engine.label_metrics import mean_average_precision
 from backend.engine.metrics import accuracy, log_loss
 from backend.search.calibrate import apply_temperature
 from backend.search.combine import combine, select
@@ -186,3 +187,33 @@ def test_selection_is_never_worse_than_the_best_alone_on_its_own_images():
     together = sum(weight * one for weight, one in zip(weights, answers, strict=True))
     assert log_loss(together, targets) <= min(log_loss(one, targets) for one in answers)
     assert np.count_nonzero(weights) <= 3
+
+
+@pytest.fixture
+def labels():
+    """Three labels an image, by chance each."""
+    return (np.random.default_rng(1).random((400, 3)) < 0.4).astype(np.int8)
+
+
+def labels_seen(labels, seed, *, skill=1.6):
+    """Probabilities [N, 3] of a model that errs on labels of its own."""
+    scores = np.random.default_rng(seed).normal(size=labels.shape) + skill * (labels - 0.5)
+    return 1 / (1 + np.exp(-scores))
+
+
+def test_networks_that_miss_different_labels_are_better_together(labels):
+    trials = [trial(name, labels_seen(labels, seed)) for seed, name in enumerate("abcd")]
+    found = combine(trials, labels, by="mean_average_precision")
+    assert found.kept
+    assert 2 <= len(found.members) <= 3
+    together = mean_average_precision(found.held_out, labels)
+    assert together > max(mean_average_precision(one.held_out, labels) for one in trials) + 0.02
+    held_out = sum(weight * member.held_out for member, weight in found.members)
+    np.testing.assert_allclose(found.held_out, held_out, atol=1e-12)
+    assert not np.allclose(found.held_out.sum(axis=1), 1.0)  # labels do not exclude each other
+    assert "mean average precision" in found.reason
+
+
+def test_copies_of_a_network_of_several_labels_are_refused(labels):
+    answers = labels_seen(labels, 0)
+    assert not combine([trial("a", answers), trial("b", answers.copy())], labels, by="macro_f1").kept

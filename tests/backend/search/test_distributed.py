@@ -11,12 +11,14 @@ import pytest
 
 from backend.contracts import PoolAnswer, Progress, Recipe, RunControl
 from backend.data import open_dataset
+from backend.engine.bundle import load_bundle
 from backend.engine.feature_store import FeatureSource
 from backend.errors import DatasetError, JobCancelled, UnavailableError
 from backend.search import on_node as on_node_module
 from backend.search.compare import Run, compare
 from backend.search.distributed import Distributed, _Together
 from backend.search.on_node import KnownRows, TurnOrder
+from tests.backend.search.test_label_run import several_zip
 
 LITE, NET = "efficientnet_lite0", "mobilenetv3_large"
 
@@ -50,6 +52,12 @@ class PickledPool:
 @pytest.fixture
 def dataset(make_zip, settings):
     return open_dataset(make_zip({"circle": 15, "square": 15}), into=settings.datasets_dir, settings=settings)
+
+
+@pytest.fixture
+def several(tmp_path, settings):
+    """Pictures of 96 x 48 with a circle, a cross, both or neither."""
+    return open_dataset(several_zip(tmp_path), into=settings.datasets_dir, settings=settings)
 
 
 @pytest.fixture
@@ -210,3 +218,17 @@ def test_without_a_pool_the_work_stays_here():
 
     assert isinstance(runner_for(RunControl()), InProcess)
     assert isinstance(runner_for(RunControl(pool=PickledPool())), Distributed)
+
+
+@pytest.mark.parametrize("options", [{}, {"strategy": "auto", "preset": "defects", "models": (LITE,), "num_epochs": 1}])
+def test_several_labels_are_learned_elsewhere_as_they_are_here(several, away, tmp_path, pool, options):
+    recipe = recipe_of(several, **options).model_copy(update={"batch_size": 8})
+    here = compare(several, recipe, run=run_of(away, tmp_path / "here"))
+    sent = compare(several, recipe, run=run_of(away, tmp_path / "driver", pool))
+    assert measured(sent.results) == measured(here.results)
+    assert sent.results.task == "multilabel"
+    assert sent.results.label_confusion == here.results.label_confusion
+    assert sent.model.thresholds == here.model.thresholds
+    assert {order.kind for order in pool.tasks} == {"finetune" if options else "probe"}
+    with_attention = load_bundle(sent.folder, settings=away).network.cbam
+    assert bool(with_attention) == bool(options)

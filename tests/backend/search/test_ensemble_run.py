@@ -1,17 +1,22 @@
 """A whole run whose winner is an ensemble: what the results say is what the saved model answers."""
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from backend.contracts import Recipe
 from backend.data import open_dataset, stratified_split
 from backend.data.pictures import open_picture
+from backend.engine.bundle import load_bundle
+from backend.inference.exporters import standalone
+from backend.inference.exporters.onnx_graph import build_graph
 from backend.inference.predictor import Predictor
 from backend.search import contest as contest_module
 from backend.search.combine import Combination
 from backend.search.compare import Run, compare
 from backend.storage.answers import read_answers
+from tests.backend.search.test_label_run import several_zip
 
 NETWORKS = ("efficientnet_lite0", "timm:test_efficientnet")
 WEIGHTS = (0.6, 0.4)
@@ -30,7 +35,7 @@ def both(trials, targets, **_):
         (next(trial for trial in trials if trial.candidate.name == name), weight)
         for name, weight in zip(NETWORKS, WEIGHTS, strict=True)
     )
-    truth = np.eye(2)[targets]
+    truth = targets if targets.ndim == 2 else np.eye(2)[targets]
     return Combination(
         members=members,
         reason="2 networks together.",
@@ -62,3 +67,34 @@ def test_the_saved_ensemble_answers_what_the_results_say(make_zip, settings, mon
         # frozen features come in bfloat16 where the processor has it, serving computes in float32
         assert answers[item.image_id].confidence == pytest.approx(one.max(), abs=0.03)
         assert answers[item.image_id].predicted == dataset.class_names[int(one.argmax())] or one.max() < 0.53
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_several_networks_answer_for_several_labels_together(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(contest_module, "combine", both)
+    dataset = open_dataset(several_zip(tmp_path), into=settings.datasets_dir, settings=settings)
+    recipe = Recipe(dataset_id=dataset.info.dataset_id, models=NETWORKS, preset="fast", ensemble=True)
+    outcome = compare(dataset, recipe, run=Run(settings=settings))
+    assert (outcome.results.best_model.strategy, outcome.results.task) == ("ensemble", "multilabel")
+    assert len(outcome.model.thresholds) == 2
+
+    answers = read_answers(outcome.folder).images
+    items = {item.image_id: item for item in dataset.items}
+    pictures = [open_picture(dataset.root, items[one.image_id].path, max_pixels=10**7) for one in answers]
+    found = Predictor.open(outcome.folder, settings=settings).probabilities(pictures)
+    assert found.shape == (len(answers), 2)
+    for one, row in zip(answers, found, strict=True):
+        lines = list(zip(dataset.class_names, row, outcome.model.thresholds, strict=True))
+        clear = {name for name, p, line in lines if abs(p - line) > 0.03}  # frozen features came in bfloat16
+        assert set(one.predicted_labels) & clear == {name for name, p, line in lines if p >= line} & clear
+
+    alone = standalone.load(outcome.folder / "model.pth")
+    file = tmp_path / "picture.png"
+    pictures[0].save(file)
+    assert dict(alone.predict(file)) == pytest.approx(dict(zip(dataset.class_names, found[0], strict=True)), abs=1e-3)
+    session = onnxruntime.InferenceSession(
+        build_graph(load_bundle(outcome.folder, settings=settings)).SerializeToString(),
+        providers=["CPUExecutionProvider"],
+    )
+    [exported] = session.run(None, {"images": np.stack([np.array(picture.convert("RGB")) for picture in pictures[:3]])})
+    np.testing.assert_allclose(exported, found[:3], atol=2e-3)
