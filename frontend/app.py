@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from frontend import state, tabular_page
+from frontend import reader, state, tabular_page
 from frontend.client import ApiError, Client, connect
-from frontend.i18n import LANGUAGES, t
+from frontend.i18n import language, t
+from frontend.i18n.catalogue import LANGUAGES
 from frontend.tabs import insights, models, predictions, results, train, upload
-from frontend.widgets import banner, brand
+from frontend.widgets import banner, brand, browser_page
 from frontend.widgets.problems import show_tab_problem
 
 # Pixels; longer lines and wider tables are tiring to read.
@@ -40,13 +41,18 @@ TABS = [
 ]
 
 
-@st.cache_resource(show_spinner=False, on_release=Client.close)
 def service() -> Client:
-    """One connection for all browser tabs."""
-    return connect()
+    """One connection for all browser tabs that read the same language."""
+    return _service_in(language())
+
+
+@st.cache_resource(show_spinner=False, on_release=Client.close)
+def _service_in(name: str) -> Client:
+    return connect(language=name)
 
 
 def main() -> None:
+    reader.keep_language_of_link()
     st.set_page_config(page_title="Sightglass", page_icon=brand.ICON, layout="wide", initial_sidebar_state="collapsed")
     pages = [
         st.Page(images_page, title=t("page.images"), icon=":material/image:", default=True),
@@ -57,6 +63,7 @@ def main() -> None:
         sidebar(service())
     with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
         brand.title()
+        browser_page.tell(language())
         chosen.run()
 
 
@@ -106,8 +113,20 @@ def sidebar(api: Client) -> None:
         st.caption(t("sidebar.down"))  # the tab beside it says why, and what to do
     else:
         st.caption(t("sidebar.up", version=health["version"], device=health["device"]))
-    st.subheader(t("sidebar.language"))
-    st.caption(", ".join(LANGUAGES.values()))
+    language_control()
+
+
+def language_control() -> None:
+    """The languages, each in its own words."""
+    state.mirror(reader.CONTROL, language())
+    st.radio(
+        t("sidebar.language"),
+        list(LANGUAGES),
+        format_func=LANGUAGES.__getitem__,
+        key=reader.CONTROL,
+        on_change=reader.choose,
+        horizontal=True,
+    )
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from frontend.answers import (
     PredictionAnswer,
     ResultsAnswer,
 )
+from frontend.i18n.catalogue import FALLBACK, say
 from frontend.insight_answers import InsightsAnswer
 from frontend.label_answers import ThresholdAnswer, ThresholdQuery
 from frontend.registry_answers import AuditAnswer, CardAnswer, DriftAnswer, PromotionAnswer, RegisteredAnswer
@@ -63,13 +64,22 @@ class JobEvent:
 
 
 class Client:
-    """The API, as Python calls. Safe to share between threads."""
+    """The API, as Python calls. Safe to share between threads.
+
+    `language` goes with every request: in it the service says what went wrong, and so does this client.
+    """
 
     def __init__(
-        self, base_url: str, *, api_key: str | None = None, transport: httpx2.BaseTransport | None = None
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        language: str = FALLBACK,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        headers = {"X-API-Key": api_key} if api_key else {}
+        self.language = language
+        headers = {"Accept-Language": language} | ({"X-API-Key": api_key} if api_key else {})
         self._http = httpx2.Client(base_url=self.base_url, headers=headers, timeout=TIMEOUT, transport=transport)
 
     def close(self) -> None:
@@ -155,7 +165,7 @@ class Client:
     def image_at(self, address: str) -> bytes:
         """Fetch an image by an address that an answer named; only addresses within the API are followed."""
         if not address.startswith("/api/"):
-            raise ApiError(f"'{address}' is not an address of this API.")
+            raise ApiError(say(self.language, "client.foreign_address", address=address))
         return self._send("GET", address).content
 
     # --- training
@@ -183,7 +193,7 @@ class Client:
         ):
             if not response.is_success:
                 response.read()
-                raise _refusal(response)
+                raise self._refusal(response)
             yield from _events(response.iter_lines())
 
     def cancel_job(self, job_id: str) -> JobAnswer:
@@ -296,7 +306,7 @@ class Client:
         with self._caught(), self._http.stream("GET", path, params={"format": "csv"}) as response:
             if not response.is_success:
                 response.read()
-                raise _refusal(response)
+                raise self._refusal(response)
             return list(islice(response.iter_lines(), lines))
 
     def explain(self, model: str, image: bytes, *, class_name: str) -> ExplanationAnswer:
@@ -313,8 +323,7 @@ class Client:
             return response.json()
         except ValueError as error:
             raise ApiError(
-                f"What answers at {self.base_url} is not the Sightglass API. Set SIGHTGLASS_API_URL to its address.",
-                status=response.status_code,
+                say(self.language, "client.not_the_api", address=self.base_url), status=response.status_code
             ) from error
 
     def _bytes(self, method: str, path: str, **request: Any) -> bytes:
@@ -325,7 +334,7 @@ class Client:
             response = self._http.request(method, path, **request)
         if response.is_success:
             return response
-        raise _refusal(response)
+        raise self._refusal(response)
 
     @contextmanager
     def _caught(self) -> Iterator[None]:
@@ -333,18 +342,27 @@ class Client:
         try:
             yield
         except httpx2.TimeoutException as error:
-            raise ApiError(f"The service at {self.base_url} did not answer in time. Try again in a moment.") from error
+            raise ApiError(say(self.language, "client.timeout", address=self.base_url)) from error
         except (httpx2.RequestError, httpx2.StreamError) as error:
-            raise ApiError(
-                f"No answer from {self.base_url}. Start the service with `make start` or `python run_backend.py`, "
-                "or set SIGHTGLASS_API_URL to where it runs."
-            ) from error
+            raise ApiError(say(self.language, "client.away", address=self.base_url)) from error
+
+    def _refusal(self, response: httpx2.Response) -> ApiError:
+        """Turn a problem+json answer into an `ApiError`; anything else is named by its status."""
+        try:
+            problem = response.json()
+        except ValueError:
+            problem = None
+        if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
+            return ApiError(problem["detail"], title=str(problem.get("title", "")), status=response.status_code)
+        request = f"{response.request.method} {response.request.url.path}"
+        words = say(self.language, "client.unexplained", request=request, status=str(response.status_code))
+        return ApiError(words, status=response.status_code)
 
 
-def connect() -> Client:
+def connect(language: str = FALLBACK) -> Client:
     """A client for the address and key that the environment names."""
     url = os.environ.get("SIGHTGLASS_API_URL") or DEFAULT_URL
-    return Client(url, api_key=os.environ.get("SIGHTGLASS_API_KEY") or None)
+    return Client(url, api_key=os.environ.get("SIGHTGLASS_API_KEY") or None, language=language)
 
 
 def _segment(value: str) -> str:
@@ -364,18 +382,3 @@ def _events(lines: Iterator[str]) -> Iterator[JobEvent | None]:
             if "data" in fields:
                 yield JobEvent(event_id=fields.get("id"), job=json.loads(fields["data"]))
             fields = {}
-
-
-def _refusal(response: httpx2.Response) -> ApiError:
-    """Turn a problem+json answer into an `ApiError`; anything else is named by its status."""
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = None
-    if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
-        return ApiError(problem["detail"], title=str(problem.get("title", "")), status=response.status_code)
-    return ApiError(
-        f"{response.request.method} {response.request.url.path} was answered with status {response.status_code} "
-        "and no explanation. The service's log has more.",
-        status=response.status_code,
-    )

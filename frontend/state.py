@@ -1,7 +1,7 @@
-"""What this browser tab has chosen: the only file that touches `st.session_state` and the URL.
+"""What this browser tab has chosen: with `reader.py` the only file that touches `st.session_state` and the URL.
 
-Dataset, job, tab and language live in the URL, so that a refresh, a dropped socket or a link sent to a colleague shows
-the same thing. The session holds only what may be lost: which uploads were already handled, curves seen so far.
+Dataset, job and tab live in the URL, so that a refresh, a dropped socket or a link sent to a colleague shows the same
+thing. The session holds only what may be lost: which uploads were already handled, curves seen so far.
 """
 
 from __future__ import annotations
@@ -31,10 +31,6 @@ Choice = str | tuple[str, ...]  # the right class of an image, or all its labels
 
 
 # --- the URL
-def language() -> str:
-    return _parameter("lang") or "en"
-
-
 def tab() -> str:
     return _parameter("tab") or UPLOAD
 

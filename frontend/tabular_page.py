@@ -72,7 +72,7 @@ def send(api: Client, file: BinaryIO, name: str) -> str:
 
 def headline(table: TableView) -> None:
     st.header(plain(table["name"]), anchor=False)
-    st.markdown(t("table.summary", rows=f"{table['rows']:,}", columns=len(table["columns"])))
+    st.markdown(t("table.summary", rows=table["rows"], columns=len(table["columns"])))
     for warning in table["warnings"]:
         st.warning(plain(warning), icon=":material/warning:")
 
@@ -85,10 +85,9 @@ def chooser(api: Client) -> None:
     st.subheader(t("table.there"), anchor=False)
     for table in others[:20]:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            rows, columns = f"{table['rows']:,}", len(table["columns"])
+            size = t("table.summary", rows=table["rows"], columns=len(table["columns"]))
             st.markdown(
-                f"**{plain(table['name'])}**  \n:small[{t('table.summary', rows=rows, columns=columns)} "
-                f"{when(table['created_at'])}]",
+                f"**{plain(table['name'])}**  \n:small[{size} {when(table['created_at'])}]",
                 width="stretch",
             )
             st.button(

@@ -126,7 +126,11 @@ class Watchers:
         return watched and not self._closed.is_set() and followed.job["state"] in UNFINISHED
 
 
+def watchers(api: Client) -> Watchers:
+    """The watchers of this process, shared by all browser tabs that read the same language."""
+    return _watchers(api, api.base_url, api.language)
+
+
 @st.cache_resource(show_spinner=False, on_release=Watchers.close)
-def watchers(_api: Client) -> Watchers:
-    """The watchers of this process, shared by all browser tabs."""
+def _watchers(_api: Client, base_url: str, language: str) -> Watchers:  # noqa: ARG001 - the key
     return Watchers(_api)

@@ -1,31 +1,29 @@
-"""Every text on screen, by key: `t("upload.title")`. One JSON file a language; English is complete by definition.
+"""Every text on screen, by key, in the language of whoever looks: `t("upload.title")`.
 
-A text is a string with `{placeholders}`, or `{"one": ..., "other": ...}` chosen by `count`.
+The language belongs to the browser session and is looked up at each call, so that two people on one server never see
+each other's. What a text is, and what stands in the files beside this one, is in `catalogue.py`.
 """
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from frontend import state
+from frontend import reader
+from frontend.i18n.catalogue import FALLBACK, known, read_number, say, texts, write_number
 
-LANGUAGES = {"en": "English"}
-FALLBACK = "en"
+
+def language() -> str:
+    """The first of those asked for that there are texts of: a link's, the chosen one, the browser's; else English."""
+    return next((name for wish in reader.languages_asked_for() if (name := known(wish))), FALLBACK)
 
 
 def t(key: str, **values: Any) -> str:
-    """The text of a key in the language of the URL; a text that is not translated yet appears in English.
+    """The text of a key; a text that is not translated yet appears in English.
 
     Raises:
         KeyError: the key stands in no language.
     """
-    text = texts(state.language()).get(key, texts(FALLBACK)[key])
-    if isinstance(text, dict):
-        text = text["one" if values["count"] == 1 else "other"]
-    return str(text).format(**values) if values else str(text)
+    return say(language(), key, **values)
 
 
 def has(key: str) -> bool:
@@ -33,10 +31,11 @@ def has(key: str) -> bool:
     return key in texts(FALLBACK)
 
 
-@lru_cache
-def texts(language: str) -> dict[str, Any]:
-    """All texts of a language; of English for one that is not known."""
-    name = language if language in LANGUAGES else FALLBACK
-    path = Path(__file__).with_name(f"{name}.json")
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+def written(value: float, spec: str) -> str:
+    """A number by Python's format `spec`, such as `,.1f` or `g`, as the reader writes it."""
+    return write_number(language(), value, spec)
+
+
+def read(text: str) -> str:
+    """A number that the reader typed, as programs write it; anything else as it is."""
+    return read_number(language(), text)

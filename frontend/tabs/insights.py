@@ -7,9 +7,9 @@ import streamlit as st
 from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import Client
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.insight_answers import InsightsAnswer, IssueNote
-from frontend.widgets import charts, corrections, gallery, insight_charts, problems
+from frontend.widgets import charts, corrections, frame, gallery, insight_charts, problems
 from frontend.widgets.wording import name_of, plain
 
 # Seconds between two looks at whether the check has ended; it takes seconds.
@@ -40,9 +40,9 @@ def headline(dataset: DatasetAnswer, insights: InsightsAnswer) -> None:
     st.markdown(
         t(
             "insights.summary",
-            images=f"{insights['total_images']:,}",
+            images=insights["total_images"],
             classes=insights["num_classes"],
-            ratio=f"{insights['imbalance_ratio']:.1f}",
+            ratio=written(insights["imbalance_ratio"], ".1f"),
         )
     )
     st.button(
@@ -76,7 +76,7 @@ def issues(api: Client, dataset: DatasetAnswer, insights: InsightsAnswer) -> Non
         list(notes),
         default=next(iter(notes)),
         key=f"issue-kind-{dataset['dataset_id']}-{dataset['version']}",
-        format_func=lambda name: f"{name_of('issue', name)} · {notes[name]['images']}",
+        format_func=lambda name: f"{name_of('issue', name)} · {written(notes[name]['images'], ',')}",
         label_visibility="collapsed",
         required=True,
     )
@@ -99,7 +99,9 @@ def _issue(api: Client, dataset: DatasetAnswer, insights: InsightsAnswer, note: 
         st.dataframe([{columns[name]: one[name] for name in columns} for one in listed], hide_index=True)
         return
     if kind == OF_CLASSES:
-        st.markdown("\n".join(f"- {plain(name)}: {insights['class_counts'].get(name, 0)}" for name in listed))
+        st.markdown(
+            "\n".join(f"- {plain(name)}: {written(insights['class_counts'].get(name, 0), ',')}" for name in listed)
+        )
         return
     if note["listed"] < note["images"]:
         st.caption(t("insights.listed", listed=note["listed"], images=note["images"]))
@@ -116,10 +118,10 @@ def shape(insights: InsightsAnswer) -> None:
     st.caption(
         t(
             "insights.sizes_text",
-            width=f"{width['median']:g}",
-            height=f"{height['median']:g}",
-            least=f"{width['min']:g} x {height['min']:g}",
-            most=f"{width['max']:g} x {height['max']:g}",
+            width=width["median"],
+            height=height["median"],
+            least=_by(width["min"], height["min"]),
+            most=_by(width["max"], height["max"]),
         )
     )
     left, right = st.columns(2)
@@ -158,9 +160,13 @@ def together(insights: InsightsAnswer) -> None:
         }
         for pair in pairs
     ]
-    st.dataframe(rows, hide_index=True, alt=t("insights.together"))
+    frame.show(rows, alt=t("insights.together"))
     st.caption(t("insights.together_help"))
 
 
 def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{plain(name)} ({count:,})" for name, count in counts.items())
+    return ", ".join(f"{plain(name)} ({written(count, ',')})" for name, count in counts.items())
+
+
+def _by(width: float, height: float) -> str:
+    return f"{written(width, 'g')} × {written(height, 'g')}"

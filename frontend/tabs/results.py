@@ -175,7 +175,7 @@ def how_it_was_done(results: ResultsAnswer) -> None:
     split, preprocessing = results["split"], results.get("preprocessing", {})
     st.subheader(t("results.how"), anchor=False)
     lines = [
-        t("results.split", train=split["train"], val=split["val"], test=split["test"], seed=split["seed"]),
+        t("results.split", train=split["train"], val=split["val"], test=split["test"], seed=str(split["seed"])),
         t("results.split_strategy", strategy=plain(split["strategy"])),
     ]
     if preprocessing:
@@ -190,7 +190,7 @@ def how_it_was_done(results: ResultsAnswer) -> None:
 
 def _size_line(preprocessing: dict[str, Any]) -> str:
     resize = name_of("resize", preprocessing["resize"])
-    return t("results.size", resize=resize, width=preprocessing["width"], height=preprocessing["height"])
+    return t("results.size", resize=resize, width=str(preprocessing["width"]), height=str(preprocessing["height"]))
 
 
 def _tracking_line(results: ResultsAnswer) -> str:

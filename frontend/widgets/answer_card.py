@@ -34,6 +34,7 @@ class Question(NamedTuple):
     """What is asked about one picture; the cache's key."""
 
     base_url: str
+    language: str
     model_id: str
     image: bytes
     top_k: int
@@ -58,7 +59,7 @@ def ask_why(_api: Client, question: Question, class_name: str) -> ExplanationAns
 def show_answer(api: Client, model: ModelAnswer, picture: Picture, *, top_k: int, explain: bool) -> None:
     """One card; a picture that the API refuses shows its reason and leaves the other cards alone."""
     ratio = state.cost_ratio(model["model_id"]) if model.get("task") == "multilabel" else None
-    question = Question(api.base_url, model["model_id"], picture.data, top_k, explain, ratio)
+    question = Question(api.base_url, api.language, model["model_id"], picture.data, top_k, explain, ratio)
     try:
         with st.spinner(t("predict.working", name=plain(picture.name))):
             answer = ask(api, question)
@@ -81,7 +82,7 @@ def show_words(answer: PredictionAnswer, name: str) -> None:
     st.caption(plain(name))
     st.subheader(_what(answer["predictions"]), anchor=False)
     st.html(bars(answer["predictions"]))
-    st.caption(t("predict.latency", time=f"{answer['latency_ms']:.0f}"))
+    st.caption(t("predict.latency", time=round(answer["latency_ms"])))
 
 
 def _what(predictions: list[LabelConfidence]) -> str:
@@ -123,7 +124,9 @@ class Looks(NamedTuple):
             st.image(original, width=280, alt=t("predict.original_alt", name=name))
             return
         left, right = st.columns(2, wrap=False)
-        strength = st.slider(t("predict.strength"), 0, 100, 100, format="%d%%", key=f"strength-{self.picture.number}")
+        strength = st.slider(
+            t("predict.strength"), 0, 100, 100, format=t("format.whole_percent"), key=f"strength-{self.picture.number}"
+        )
         mixed = pictures.blend(self.picture.data, overlay, share=strength / 100) or overlay
         left.image(original, width="stretch", caption=t("predict.original"), alt=t("predict.original_alt", name=name))
         right.image(mixed, width="stretch", caption=t("predict.heatmap"), alt=t("predict.heatmap_alt", name=name))

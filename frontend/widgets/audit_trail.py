@@ -6,7 +6,8 @@ import streamlit as st
 
 from frontend.client import Client
 from frontend.i18n import t
-from frontend.widgets.wording import name_of, when
+from frontend.widgets import frame
+from frontend.widgets.wording import name_of
 
 PAGES = (20, 100, 1000)
 
@@ -28,7 +29,7 @@ def show(api: Client, dataset_id: str | None) -> None:
         return
     rows = [
         {
-            t("audit.when"): when(entry["created_at"]),
+            t("audit.when"): frame.moment(entry["created_at"]),
             t("audit.who"): entry["actor"],
             t("audit.what"): name_of("audit.action", entry["action"]),
             t("audit.on"): entry["subject"],
@@ -38,6 +39,6 @@ def show(api: Client, dataset_id: str | None) -> None:
         }
         for entry in page["entries"]
     ]
-    st.dataframe(rows, hide_index=True, alt=t("audit.title"))
+    frame.show(rows, alt=t("audit.title"))
     if page["next_before"] is not None:
         st.caption(t("audit.more"))

@@ -11,7 +11,7 @@ from frontend.answers import ModelAnswer, ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.version_answers import ComparisonAnswer
-from frontend.widgets import problems
+from frontend.widgets import frame, problems
 from frontend.widgets.downloads import promote
 from frontend.widgets.wording import plain
 
@@ -77,5 +77,5 @@ def _table(comparison: ComparisonAnswer) -> None:
         }
         for one in comparison["classes"]
     ]
-    st.dataframe(rows, hide_index=True, alt=t("champion.classes"))
+    frame.show(rows, alt=t("champion.classes"))
     st.caption(t("champion.test"))

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from frontend.answers import EpochRecord, LearningCurvePoint
-from frontend.i18n import t
+from frontend.i18n import t, written
+from frontend.widgets.wording import percent
 
 # Okabe and Ito's palette: eight colours that people with any kind of colour vision tell apart.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#B5A900")
@@ -26,6 +27,7 @@ def draw(figure: Any, *, key: str, alt: str, on_select: Callable[[], None] | Non
         font={"size": 13},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         dragmode=False,
+        separators=t("format.decimal") + t("format.group"),  # of ticks and of what Plotly writes over a point
     )
     figure.update_xaxes(automargin=True, fixedrange=True)
     figure.update_yaxes(automargin=True, fixedrange=True)
@@ -48,11 +50,11 @@ def class_counts(counts: Mapping[str, int]) -> Any:
         customdata=[name for name, _ in ordered],
         orientation="h",
         marker={"color": BLUE},
-        text=[f" {count}" for _, count in ordered],
+        text=[f" {written(count, ',')}" for _, count in ordered],
         textposition="outside",
         textangle=0,
         cliponaxis=False,
-        hovertemplate="%{customdata}: %{x}<extra></extra>",
+        hovertemplate="%{customdata}: %{x:,}<extra></extra>",
     )
     figure = go.Figure(bars)
     figure.update_layout(height=90 + 34 * len(ordered), xaxis_title=t("chart.images"), bargap=0.3)
@@ -112,7 +114,7 @@ def learning_curve(points: Sequence[LearningCurvePoint]) -> Any:
             name=t("chart.cross_validated"),
             mode="lines+markers",
             line={"color": BLUE},
-            customdata=list(zip(low, high, strict=True)),
+            customdata=[[percent(share) for share in shares] for shares in zip(scores, low, high, strict=True)],
             hovertemplate=t("chart.learning_hover") + "<extra></extra>",
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.answers import Calibration, ResultsAnswer
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.widgets.wording import percent
 
 HARDLY = 0.05  # a temperature this near 1 moves a confidence of 80% by about a point
@@ -39,7 +39,7 @@ def _change(calibration: Calibration) -> str:
     if after < before:
         return t("confidence.gap", before=percent(before), after=percent(after))
     losses = calibration["log_loss_before"], calibration["log_loss_after"]
-    return t("confidence.loss", before=f"{losses[0]:.3f}", after=f"{losses[1]:.3f}")
+    return t("confidence.loss", before=written(losses[0], ".3f"), after=written(losses[1], ".3f"))
 
 
 def rows(results: ResultsAnswer) -> list[dict[str, str]]:
@@ -47,12 +47,12 @@ def rows(results: ResultsAnswer) -> list[dict[str, str]]:
     calibration, test = results.get("calibration"), results["test"]
     found: list[dict[str, str]] = []
     if calibration is not None:
-        images = str(calibration["images"])
+        images = written(calibration["images"], ",")
         found = [
             _row(t("confidence.before"), calibration["ece_before"], calibration["log_loss_before"], images),
             _row(t("confidence.after"), calibration["ece_after"], calibration["log_loss_after"], images),
         ]
-    test_images = str(results["split"]["test"])
+    test_images = written(results["split"]["test"], ",")
     return [*found, _row(t("confidence.test"), test["expected_calibration_error"], test["log_loss"], test_images)]
 
 
@@ -60,6 +60,6 @@ def _row(name: str, ece: float, log_loss: float, images: str) -> dict[str, str]:
     return {
         t("column.measured"): name,
         t("column.ece"): percent(ece),
-        t("column.log_loss"): f"{log_loss:.3f}",
+        t("column.log_loss"): written(log_loss, ".3f"),
         t("column.support"): images,
     }

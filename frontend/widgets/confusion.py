@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from frontend.answers import ConfusionMatrix
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.widgets.charts import shorten
+from frontend.widgets.wording import percent
 
 # The shade of a cell is one blue, laid over the page by the cell's share of its row. In the middle it leaps, so that
 # every cell is either pale enough for the page's own text or dark enough for white: 4.5 to 1 and more (WCAG 2.1, AA).
@@ -94,7 +95,10 @@ def _targets(matrix: ConfusionMatrix, shares: list[list[float]]) -> Any:
     return go.Scatter(
         x=[cell.predicted for cell in cells],
         y=[cell.truth for cell in cells],
-        customdata=list(zip(chain(*matrix["matrix"]), chain(*shares), strict=True)),
+        customdata=[
+            [written(count, ","), percent(share, digits=0)]
+            for count, share in zip(chain(*matrix["matrix"]), chain(*shares), strict=True)
+        ],
         mode="markers",
         marker={"symbol": "square", "size": CLICKED_SIDE, "opacity": 0},
         selected=invisible,
@@ -109,7 +113,7 @@ def _numbers(matrix: ConfusionMatrix, shares: list[list[float]]) -> list[dict[st
     numbers = []
     for truth, counts, row in zip(matrix["labels"], matrix["matrix"], shares, strict=True):
         for predicted, count, share in zip(matrix["labels"], counts, row, strict=True):
-            number: dict[str, Any] = {"x": predicted, "y": truth, "text": str(count), "showarrow": False}
+            number: dict[str, Any] = {"x": predicted, "y": truth, "text": written(count, ","), "showarrow": False}
             if share > 0.5:
                 number["font"] = {"color": "white"}
             numbers.append(number)

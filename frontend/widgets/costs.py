@@ -7,7 +7,7 @@ import streamlit as st
 from frontend import state
 from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.label_answers import ThresholdAnswer, ThresholdQuery
 from frontend.widgets import problems
 from frontend.widgets.wording import percent, plain
@@ -63,19 +63,19 @@ def _told(found: ThresholdAnswer) -> None:
     st.markdown(
         t(
             "costs.told",
-            threshold=f"{found['labels'][0]['threshold']:.2f}",
+            threshold=written(found["labels"][0]["threshold"], ".2f"),
             missed=missed,
             alarms=alarms,
-            cost=f"{found['cost'] or 0:g}",
-            before=f"{found['cost_of_model'] or 0:g}",
+            cost=written(found["cost"] or 0, "g"),
+            before=written(found["cost_of_model"] or 0, "g"),
         )
     )
     rows = [
         {
             t("labels.label"): plain(one["label"]),
             t("labels.found"): t("costs.of", part=one["found"], whole=one["support"]),
-            t("labels.missed"): str(one["missed"]),
-            t("labels.alarms"): str(one["false_alarms"]),
+            t("labels.missed"): written(one["missed"], ","),
+            t("labels.alarms"): written(one["false_alarms"], ","),
             t("column.precision"): percent(one["precision"]),
         }
         for one in sorted(found["labels"], key=lambda one: (one["recall"], one["label"]))
@@ -88,4 +88,8 @@ def _told(found: ThresholdAnswer) -> None:
 def _in_words(ratio: float) -> str:
     if ratio == 1.0:
         return t("costs.same")
-    return t("costs.miss_worse", times=f"{ratio:g}") if ratio > 1 else t("costs.alarm_worse", times=f"{1 / ratio:g}")
+    return (
+        t("costs.miss_worse", times=written(ratio, "g"))
+        if ratio > 1
+        else t("costs.alarm_worse", times=written(1 / ratio, "g"))
+    )

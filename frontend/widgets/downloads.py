@@ -9,7 +9,7 @@ import streamlit as st
 
 from frontend.answers import ResultsAnswer
 from frontend.client import ApiError, Client
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.widgets import problems
 from frontend.widgets.wording import percent
 
@@ -71,7 +71,7 @@ def agreement(api: Client, model_id: str) -> None:
                 "download.agreement",
                 images=report["images"],
                 agreement=percent(report["agreement"]),
-                difference=f"{report['max_difference']:.2g}",
+                difference=written(report["max_difference"], ".2g"),
             )
         )
 

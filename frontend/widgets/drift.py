@@ -8,7 +8,7 @@ from frontend.client import Client
 from frontend.i18n import t
 from frontend.registry_answers import CardAnswer, DriftAnswer
 from frontend.widgets import charts, drift_charts
-from frontend.widgets.wording import plain
+from frontend.widgets.wording import day, plain
 
 ICONS = {
     "steady": ":material/check_circle:",
@@ -42,6 +42,6 @@ def show(api: Client, model: CardAnswer) -> None:
 
 
 def _counted(found: DriftAnswer) -> str:
-    counted = t("drift.counted", count=found["predictions"], since=found["since"])
+    counted = t("drift.counted", count=found["predictions"], since=day(found["since"]))
     tested = found["test_images"]
     return counted if tested is None else f"{counted} {t('drift.yardstick', count=tested)}"

@@ -7,9 +7,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.registry_answers import DriftBin, DriftDay
 from frontend.widgets.charts import BLUE, PALETTE, shorten
+from frontend.widgets.wording import day, percent
 
 HEIGHT = 300
 MOST_LABELS = 15
@@ -29,7 +30,7 @@ def confidence(bins: Sequence[DriftBin]) -> Any:
 
 def days(found: Sequence[DriftDay]) -> Any:
     """Predictions a day, those unlike the training on top in another colour."""
-    x = [one["day"] for one in found]
+    x = [day(one["day"]) for one in found]
     known = [one["predictions"] - one["unfamiliar"] for one in found]
     figure = go.Figure()
     figure.add_trace(go.Bar(x=x, y=known, name=t("drift.familiar"), marker={"color": BLUE}))
@@ -47,11 +48,11 @@ def _pairs(bins: Sequence[DriftBin], axis: str) -> Any:
     if any(one["expected"] is not None for one in bins):
         expected = [one["expected"] for one in bins]
         figure.add_trace(go.Bar(x=x, y=expected, name=t("drift.expected"), marker={"color": GREY}))
-    counts = [one["count"] for one in bins]
-    hover = "%{x}: %{y:.1%} (%{customdata})<extra></extra>"
+    told = [f"{percent(one['seen'])} ({written(one['count'], ',')})" for one in bins]
+    hover = "%{x}: %{customdata}<extra></extra>"
     seen = [one["seen"] for one in bins]
     figure.add_trace(
-        go.Bar(x=x, y=seen, name=t("drift.seen"), marker={"color": BLUE}, customdata=counts, hovertemplate=hover)
+        go.Bar(x=x, y=seen, name=t("drift.seen"), marker={"color": BLUE}, customdata=told, hovertemplate=hover)
     )
     figure.update_layout(barmode="group", height=HEIGHT, bargap=0.25, showlegend=True)
     figure.update_xaxes(type="category", title=axis)

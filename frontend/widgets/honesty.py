@@ -36,9 +36,9 @@ def say_familiarity(model: ModelAnswer, answer: PredictionAnswer) -> None:
     if facts:
         worth = t(
             "predict.familiarity_worth",
-            known=f"{facts['known_images']:,}",
+            known=facts["known_images"],
             share=percent(facts["false_alarms"]),
-            judges=f"{facts['measured_on']:,}",
+            judges=facts["measured_on"],
         )
     if answer["unfamiliar"]:
         score = percent(answer["unfamiliarity"], digits=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from frontend.answers import ClassImbalance, ResultsAnswer
-from frontend.i18n import t
+from frontend.i18n import t, written
 
 
 def show(results: ResultsAnswer) -> None:
@@ -21,7 +21,7 @@ def show(results: ResultsAnswer) -> None:
 
 
 def sentence(found: ClassImbalance) -> str:
-    ratio = f"{found['ratio']:.1f}".removesuffix(".0")
+    ratio = written(round(found["ratio"], 1), ",g")
     # whoever was asked nothing learns why; whoever chose it knows
     how_uneven = t("imbalance.found" if found["automatic"] else "imbalance.ratio", ratio=ratio)
     training = t("imbalance.balanced" if found["balanced"] else "imbalance.plain")

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.insight_answers import SizeCount, SpreadAnswer
 from frontend.widgets.charts import BLUE
 
@@ -46,12 +46,12 @@ def histogram(spread: SpreadAnswer, *, axis: str) -> Any:
     widths = [high - low for low, high in pairwise(edges)]
     same = len(counts) == 1 and not any(widths)
     bars = go.Bar(
-        x=[f"{edges[0]:g}"] if same else middles,
+        x=[written(edges[0], "g")] if same else middles,
         y=counts,
         width=None if same else widths,
         marker={"color": BLUE},
-        customdata=[[f"{low:g}", f"{high:g}"] for low, high in pairwise(edges)],
-        hovertemplate="%{customdata[0]} – %{customdata[1]}: %{y}<extra></extra>",
+        customdata=[[written(low, "g"), written(high, "g")] for low, high in pairwise(edges)],
+        hovertemplate="%{customdata[0]} – %{customdata[1]}: %{y:,}<extra></extra>",
     )
     figure = go.Figure(bars)
     figure.update_xaxes(title=axis, type="category" if same else "linear")

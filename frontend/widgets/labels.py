@@ -10,13 +10,14 @@ import streamlit as st
 from frontend import state
 from frontend.answers import AnswerPage, ClassScore, ResultsAnswer
 from frontend.client import ApiError, Client
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.label_answers import LabelAtThreshold, LabelConfusion, ThresholdAnswer, ThresholdQuery
-from frontend.widgets import charts, confusion, costs, problems
+from frontend.widgets import charts, confusion, costs, frame, problems
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import percent, whole
 
 IMAGES_A_PAGE = 24
+THRESHOLDS = tuple(percent / 100 for percent in range(101))
 VERDICTS = ("missed", "false_alarm", "found")
 
 
@@ -73,19 +74,23 @@ def show(api: Client, results: ResultsAnswer) -> None:
 def _table(results: ResultsAnswer) -> None:
     tables = {one["label"]: one["matrix"] for one in results.get("label_confusion", [])}
     rows = [_row(score, tables.get(score["label"])) for score in weakest_first(results["per_class"])]
-    share = st.column_config.NumberColumn
+    number = st.column_config.NumberColumn
     columns = {
         "label": st.column_config.TextColumn(t("labels.label")),
-        "f1": st.column_config.ProgressColumn(t("column.f1"), min_value=0, max_value=100, format="%.1f%%"),
-        "recall": share(t("column.recall"), format="%.1f%%", help=t("labels.recall_help")),
-        "precision": share(t("column.precision"), format="%.1f%%", help=t("labels.precision_help")),
-        "average": share(t("labels.average"), format="%.1f%%", help=t("labels.average_help")),
-        "missed": share(t("labels.missed")),
-        "alarms": share(t("labels.alarms")),
-        "support": share(t("column.support"), help=t("labels.support_help")),
-        "threshold": share(t("labels.threshold"), format="%.2f", help=t("labels.threshold_help")),
+        "f1": st.column_config.ProgressColumn(
+            t("column.f1"), min_value=0, max_value=100, format=t("format.bar_percent")
+        ),
+        "recall": number(t("column.recall"), help=t("labels.recall_help")),
+        "precision": number(t("column.precision"), help=t("labels.precision_help")),
+        "average": number(t("labels.average"), help=t("labels.average_help")),
+        "missed": number(t("labels.missed")),
+        "alarms": number(t("labels.alarms")),
+        "support": number(t("column.support"), help=t("labels.support_help")),
+        "threshold": number(t("labels.threshold"), help=t("labels.threshold_help")),
     }
-    st.dataframe(rows, column_config=columns, hide_index=True, alt=t("labels.title"))
+    shares = dict.fromkeys(("recall", "precision", "average"), percent)
+    words = {**shares, "threshold": lambda value: written(value, ".2f")}
+    frame.show(rows, columns=columns, words=words, alt=t("labels.title"))
 
 
 def weakest_first(scores: list[ClassScore]) -> list[ClassScore]:
@@ -94,13 +99,12 @@ def weakest_first(scores: list[ClassScore]) -> list[ClassScore]:
 
 
 def _row(score: ClassScore, matrix: list[list[int]] | None) -> dict[str, object]:
-    average = score.get("average_precision")
     return {
         "label": score["label"],
         "f1": 100 * score["f1"],
-        "recall": 100 * score["recall"],
-        "precision": 100 * score["precision"],
-        "average": None if average is None else 100 * average,
+        "recall": score["recall"],
+        "precision": score["precision"],
+        "average": score.get("average_precision"),
         "missed": None if matrix is None else matrix[1][0],
         "alarms": None if matrix is None else matrix[0][1],
         "support": score["support"],
@@ -132,7 +136,13 @@ def _curve(api: Client, results: ResultsAnswer, label: str, *, key: str) -> None
     own = next(score for score in results["per_class"] if score["label"] == label).get("threshold") or 0.5
     slider = f"{key}-threshold-{label}"
     state.start_with(slider, round(own, 2))
-    chosen = st.slider(t("labels.move"), 0.0, 1.0, step=0.01, key=slider, help=t("labels.move_help"))
+    chosen = st.select_slider(
+        t("labels.move"),
+        THRESHOLDS,
+        key=slider,
+        format_func=lambda value: written(value, ".2f"),  # a plain slider writes its numbers in English
+        help=t("labels.move_help"),
+    )
     try:
         found = at(api, results["model_id"], {"threshold": [f"{label}={chosen}"]})
     except ApiError as error:
@@ -168,7 +178,9 @@ def curve_figure(label: LabelAtThreshold) -> go.Figure:
         go.Scatter(
             x=[point[2] for point in points],
             y=[point[1] for point in points],
-            customdata=[point[0] for point in points],
+            customdata=[
+                [written(point[0], ".2f"), *(percent(share, digits=0) for share in point[2:0:-1])] for point in points
+            ],
             mode="lines",
             line={"color": charts.BLUE, "shape": "hv"},
             hovertemplate=t("chart.label_curve_hover") + "<extra></extra>",

@@ -8,7 +8,8 @@ import streamlit as st
 
 from frontend.i18n import t
 from frontend.registry_answers import RegisteredAnswer
-from frontend.widgets.wording import NOTHING, name_of, percent, plain, when
+from frontend.widgets import frame
+from frontend.widgets.wording import NOTHING, megabytes, name_of, percent, percents, plain
 
 
 def model_table(models: Sequence[RegisteredAnswer], names: dict[str, str]) -> None:
@@ -17,11 +18,11 @@ def model_table(models: Sequence[RegisteredAnswer], names: dict[str, str]) -> No
         {
             "name": _short(model),
             "state": state_of(model),
-            "accuracy": 100 * model["accuracy"],
+            "accuracy": model["accuracy"],
             "interval": interval(model),
-            "macro_f1": 100 * model["macro_f1"],
+            "macro_f1": model["macro_f1"],
             "dataset": dataset_of(model, names),
-            "created": when(model["created_at"]),
+            "created": frame.moment(model["created_at"]),
             "size": model["size_mb"],
             "model": model["model_id"],
         }
@@ -31,15 +32,16 @@ def model_table(models: Sequence[RegisteredAnswer], names: dict[str, str]) -> No
     columns = {
         "name": text(t("models.name")),
         "state": text(t("models.state")),
-        "accuracy": number(t("column.accuracy"), format="%.1f%%"),
+        "accuracy": number(t("column.accuracy")),
         "interval": text(t("models.interval"), help=t("models.interval_help")),
-        "macro_f1": number(t("models.macro_f1"), format="%.1f%%"),
+        "macro_f1": number(t("models.macro_f1")),
         "dataset": text(t("models.trained_on")),
-        "created": text(t("models.created")),
-        "size": number(t("models.size"), format="%.1f MB"),
+        "created": st.column_config.DatetimeColumn(t("models.created")),
+        "size": number(t("models.size")),
         "model": text(t("models.id")),
     }
-    st.dataframe(rows, column_config=columns, hide_index=True, alt=t("models.title", count=len(models)))
+    words: dict[str, frame.Words] = {"accuracy": percent, "macro_f1": percent, "size": megabytes}
+    frame.show(rows, columns=columns, words=words, alt=t("models.title", count=len(models)))
 
 
 def title(model: RegisteredAnswer) -> str:
@@ -69,7 +71,7 @@ def interval(model: RegisteredAnswer) -> str:
     if test is None:
         return NOTHING
     low, high = test["accuracy_ci95"]
-    return f"{100 * low:.1f}–{100 * high:.1f}%"
+    return percents(low, high)
 
 
 def _short(model: RegisteredAnswer) -> str:

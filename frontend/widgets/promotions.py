@@ -7,6 +7,7 @@ import streamlit as st
 from frontend.client import Client
 from frontend.i18n import t
 from frontend.registry_answers import CardAnswer
+from frontend.widgets import frame
 from frontend.widgets.wording import NOTHING, name_of, when
 
 
@@ -18,7 +19,7 @@ def show(api: Client, model: CardAnswer) -> None:
         return
     rows = [
         {
-            t("promotions.when"): when(one["created_at"]),
+            t("promotions.when"): frame.moment(one["created_at"]),
             t("promotions.what"): name_of("promotions.kind", one["kind"]),
             t("promotions.model"): one["model_id"],
             t("promotions.instead_of"): one["replaced_id"] or NOTHING,
@@ -27,4 +28,4 @@ def show(api: Client, model: CardAnswer) -> None:
         }
         for one in history
     ]
-    st.dataframe(rows, hide_index=True, alt=t("models.history"))
+    frame.show(rows, alt=t("models.history"))

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from frontend.answers import CandidateAnswer, DatasetAnswer, OptionsAnswer, OverrideKey
-from frontend.i18n import has, t
+from frontend.i18n import has, t, written
 from frontend.widgets import expert_settings
 from frontend.widgets.intent import Intent
 from frontend.widgets.wording import millions, name_of, weights
@@ -118,7 +118,7 @@ def _budget(intent: Intent, help_text: str) -> dict[str, Any]:
         step=1.0,
         key="recipe-budget",
         help=help_text,
-        placeholder=t("recipe.no_budget") if own is None else f"{own / SECONDS_A_MINUTE:g}",
+        placeholder=t("recipe.no_budget") if own is None else written(own / SECONDS_A_MINUTE, "g"),
         persist_state="session",
     )
     return {} if minutes is None else {"time_budget_s": SECONDS_A_MINUTE * minutes}

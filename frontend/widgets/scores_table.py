@@ -8,6 +8,8 @@ import streamlit as st
 
 from frontend.answers import ClassScore
 from frontend.i18n import t
+from frontend.widgets import frame
+from frontend.widgets.wording import percent
 
 
 def show(scores: Sequence[ClassScore], *, counted: str) -> None:
@@ -17,18 +19,20 @@ def show(scores: Sequence[ClassScore], *, counted: str) -> None:
         {
             "label": score["label"],
             "f1": 100 * score["f1"],
-            "recall": 100 * score["recall"],
-            "precision": 100 * score["precision"],
+            "recall": score["recall"],
+            "precision": score["precision"],
             "support": score["support"],
         }
         for score in weakest_first
     ]
-    share = st.column_config.NumberColumn
+    number = st.column_config.NumberColumn
     columns = {
         "label": st.column_config.TextColumn(t("column.label")),
-        "f1": st.column_config.ProgressColumn(t("column.f1"), min_value=0, max_value=100, format="%.1f%%"),
-        "recall": share(t("column.recall"), format="%.1f%%", help=t("column.recall_help")),
-        "precision": share(t("column.precision"), format="%.1f%%", help=t("column.precision_help")),
-        "support": st.column_config.NumberColumn(counted, help=t("column.support_help")),
+        "f1": st.column_config.ProgressColumn(
+            t("column.f1"), min_value=0, max_value=100, format=t("format.bar_percent")
+        ),
+        "recall": number(t("column.recall"), help=t("column.recall_help")),
+        "precision": number(t("column.precision"), help=t("column.precision_help")),
+        "support": number(counted, help=t("column.support_help")),
     }
-    st.dataframe(rows, column_config=columns, hide_index=True, alt=t("results.classes"))
+    frame.show(rows, columns=columns, words={"recall": percent, "precision": percent}, alt=t("results.classes"))

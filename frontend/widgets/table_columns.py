@@ -6,7 +6,8 @@ import streamlit as st
 
 from frontend.i18n import t
 from frontend.table_answers import TableView
-from frontend.widgets.wording import name_of
+from frontend.widgets import frame
+from frontend.widgets.wording import NOTHING, name_of
 
 
 def show(table: TableView) -> None:
@@ -23,6 +24,6 @@ def show(table: TableView) -> None:
         for column in table["columns"]
     ]
     headings = {name: st.column_config.Column(t(f"table.column_{name}")) for name in rows[0]}
-    st.dataframe(rows, column_config=headings, hide_index=True, alt=t("table.columns"))
+    frame.show(rows, columns=headings, alt=t("table.columns"))
     with st.expander(t("table.preview"), icon=":material/table_rows:"):
-        st.dataframe(table["preview"], hide_index=True, alt=t("table.preview"))
+        st.dataframe(table["preview"], hide_index=True, placeholder=NOTHING, alt=t("table.preview"))

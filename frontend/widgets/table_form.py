@@ -8,7 +8,7 @@ import streamlit as st
 
 from frontend import state
 from frontend.client import ApiError, Client
-from frontend.i18n import t
+from frontend.i18n import has, t
 from frontend.table_answers import ColumnAnswer, TableView
 from frontend.widgets import problems
 from frontend.widgets.wording import name_of, seconds
@@ -51,11 +51,14 @@ def advanced(api: Client, table: TableView, target: ColumnAnswer) -> dict[str, A
         t("table.models"),
         list(kinds),
         default=list(kinds),
-        format_func=lambda name: kinds[name]["title"],
+        format_func=lambda name: t(f"table_model.{name}") if has(f"table_model.{name}") else kinds[name]["title"],
         help=t("table.models_help"),
+        placeholder=t("table.models_placeholder"),
     )
     others = [column["name"] for column in table["columns"] if column["name"] != target["name"]]
-    exclude = st.multiselect(t("table.exclude"), others, help=t("table.exclude_help"))
+    exclude = st.multiselect(
+        t("table.exclude"), others, help=t("table.exclude_help"), placeholder=t("table.exclude_placeholder")
+    )
     ensemble = st.toggle(t("table.ensemble"), value=True, help=t("table.ensemble_help"))
     recipe: dict[str, Any] = {"exclude": exclude, "ensemble": ensemble}
     if task != FOUND:

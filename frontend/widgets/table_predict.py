@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, cast
 import streamlit as st
 
 from frontend.client import ApiError, Client
-from frontend.i18n import t
+from frontend.i18n import read, t, written
 from frontend.table_answers import ColumnAnswer, RowAnswer, TableResultsAnswer, TableView
 from frontend.widgets import problems
 from frontend.widgets.table_results import number
@@ -56,8 +56,9 @@ def field(column: ColumnAnswer) -> Any:
     if few:
         return st.selectbox(column["name"], column["examples"], key=key)
     common = column["mean"] if column["kind"] == "number" else None
-    first = f"{common:g}" if common is not None else (column["examples"] or [""])[0]
-    return st.text_input(column["name"], value=first, key=key)
+    first = written(common, "g") if common is not None else (column["examples"] or [""])[0]
+    typed = st.text_input(column["name"], value=first, key=key)
+    return read(typed) if column["kind"] == "number" else typed
 
 
 def show_answer(answer: RowAnswer, results: TableResultsAnswer) -> None:
@@ -88,5 +89,5 @@ def a_file(api: Client, results: TableResultsAnswer) -> None:
         problems.show_problem(error)
         return
     st.success(t("table.answered", count=max(0, answers.count(b"\n") - 1)), icon=":material/check_circle:")
-    name = f"{results['target']}-answers.csv"
+    name = t("table.answers_file", target=results["target"])
     st.download_button(t("table.answers"), answers, file_name=name, mime="text/csv", icon=":material/download:")

@@ -11,7 +11,7 @@ import streamlit as st
 
 from frontend import state
 from frontend.client import ApiError, Client
-from frontend.i18n import t
+from frontend.i18n import t, written
 from frontend.table_answers import Dependence, TableResultsAnswer, TableRowAnswer
 from frontend.widgets import charts, confusion, scores_table
 from frontend.widgets.wording import NOTHING, name_of, percent, plain, seconds
@@ -191,4 +191,4 @@ def left_out(results: TableResultsAnswer) -> None:
 
 def number(value: float | None) -> str:
     """Three digits that count."""
-    return NOTHING if value is None else f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return NOTHING if value is None else written(value, ",.3f" if abs(value) < 10 else ",.1f")

@@ -11,9 +11,9 @@ from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.version_answers import ChangedImage, VersionAnswer
-from frontend.widgets import corrections, problems, retrain
+from frontend.widgets import corrections, frame, problems, retrain
 from frontend.widgets.pictures import show_row
-from frontend.widgets.wording import plain, when
+from frontend.widgets.wording import plain
 
 MOST_SHOWN = 24
 
@@ -64,14 +64,14 @@ def _history(history: list[VersionAnswer]) -> None:
     rows = [
         {
             t("versions.number"): one["version"],
-            t("versions.when"): when(one["created_at"]),
+            t("versions.when"): frame.moment(one["created_at"]),
             t("versions.what"): said(one),
             t("versions.images"): one["total_images"],
             t("versions.who"): one["author"],
         }
         for one in reversed(history)
     ]
-    st.dataframe(rows, hide_index=True, alt=t("versions.title", count=len(history)))
+    frame.show(rows, alt=t("versions.title", count=len(history)))
 
 
 def said(change: VersionAnswer) -> str:
@@ -100,7 +100,11 @@ def _difference(api: Client, dataset: DatasetAnswer, history: list[VersionAnswer
         earlier = st.selectbox(t("versions.from"), numbers[:-1], index=len(numbers) - 2, key=f"diff-from-{numbers[-1]}")
     with right:
         later = st.selectbox(
-            t("versions.to"), [one for one in numbers if one > earlier], index=None, key=f"diff-to-{numbers[-1]}"
+            t("versions.to"),
+            [one for one in numbers if one > earlier],
+            index=None,
+            key=f"diff-to-{numbers[-1]}",
+            placeholder=t("versions.newest"),
         )
     try:
         found = api.difference(dataset["dataset_id"], earlier, later or numbers[-1])

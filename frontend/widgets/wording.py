@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+from frontend import reader
 from frontend.answers import BestModel, EnsembleMember, ModelAnswer
-from frontend.i18n import has, t
+from frontend.i18n import has, t, written
 
 _CODE = re.compile(r"(`[^`\n]*`)")
 _SPECIAL = re.compile(r"([\\*_~$\[\]<>#:|])")
@@ -21,7 +22,12 @@ def plain(text: str) -> str:
 
 
 def percent(share: float | None, *, digits: int = 1) -> str:
-    return NOTHING if share is None else f"{100 * share:.{digits}f}%"
+    return NOTHING if share is None else t("format.percent", number=written(100 * share, f".{digits}f"))
+
+
+def percents(low: float, high: float) -> str:
+    """An interval of shares, with one sign for both."""
+    return t("format.percent", number=f"{written(100 * low, '.1f')}–{written(100 * high, '.1f')}")
 
 
 def whole(share: float) -> int:
@@ -34,7 +40,7 @@ def seconds(value: float | None) -> str:
     if value is None:
         return NOTHING
     if value < 10:
-        return f"{value:.1f} s"
+        return f"{written(value, '.1f')} s"
     total = round(value)
     if total < 60:
         return f"{total} s"
@@ -49,15 +55,15 @@ def _in_two_units(large: int, large_unit: str, small: int, small_unit: str) -> s
 
 def milliseconds(value: float | None) -> str:
     """A short time; from 100 ms on, tenths say nothing."""
-    return NOTHING if value is None else f"{value:.{1 if value < 100 else 0}f} ms"
+    return NOTHING if value is None else f"{written(value, '.1f' if value < 100 else '.0f')} ms"
 
 
 def millions(count: int | None) -> str:
-    return NOTHING if count is None else f"{count / 1e6:.1f} M"
+    return NOTHING if count is None else t("format.millions", number=written(count / 1e6, ",.1f"))
 
 
 def megabytes(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1f} MB"
+    return NOTHING if value is None else f"{written(value, ',.1f')} MB"
 
 
 def weights(kind: str | None, source: str | None) -> str:
@@ -88,9 +94,17 @@ def name_of(kind: str, value: str) -> str:
 
 
 def when(stamp: str | None) -> str:
-    """An ISO 8601 time as local date and minute."""
-    if not stamp:
-        return NOTHING
-    moment = datetime.fromisoformat(stamp)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return f"{aware.astimezone():%Y-%m-%d %H:%M}"
+    """An ISO 8601 time as date and minute, where the reader is."""
+    return moment(stamp).strftime(t("format.moment")) if stamp else NOTHING
+
+
+def moment(stamp: str) -> datetime:
+    """An ISO 8601 time in the reader's time zone, or in the server's where the browser tells none."""
+    time = datetime.fromisoformat(stamp)
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return aware.astimezone(reader.timezone())
+
+
+def day(stamp: str) -> str:
+    """An ISO 8601 date as the reader writes it."""
+    return date.fromisoformat(stamp[:10]).strftime(t("format.day"))

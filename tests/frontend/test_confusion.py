@@ -51,9 +51,12 @@ def test_counts_are_white_only_on_dark_cells():
 def test_every_cell_can_be_clicked_and_knows_its_count():
     points = confusion.figure(MATRIX).data[1]
     found = {(y, x): count for y, x, (count, _) in zip(points.y, points.x, points.customdata, strict=True)}
-    assert found[("b", "a")] == 3
+    assert found[("b", "a")] == "3"
+    assert points.customdata[3][1] == "50%"
     assert found == {
-        (truth, predicted): confusion.count_of(MATRIX, Cell(truth, predicted)) for truth in "abc" for predicted in "abc"
+        (truth, predicted): str(confusion.count_of(MATRIX, Cell(truth, predicted)))
+        for truth in "abc"
+        for predicted in "abc"
     }
 
 

@@ -103,9 +103,9 @@ def test_the_labels_their_counts_and_their_images_are_drawn(page):
     assert not page.exception
     table = page.dataframe[0].value.to_dict("records")
     assert [row["label"] for row in table] == ["hole", "crack"]
-    assert (table[0]["missed"], table[0]["alarms"], table[1]["average"]) == (7, 3, 95.0)
+    assert (table[0]["missed"], table[0]["alarms"], table[1]["average"]) == (7, 3, 0.95)
     assert page.selectbox[0].value == "hole"
-    assert page.slider[0].value == 0.2
+    assert page.select_slider[0].value == 0.2
     assert any("finds **3 of 10**" in one.value for one in page.markdown)
 
 
@@ -114,7 +114,7 @@ def test_costs_are_drawn_once_they_are_asked_for(page):
     page.toggle[0].set_value(True).run()
     assert not page.exception
     assert any("which cost 12; the model's own thresholds 20" in one.value for one in page.markdown)
-    page.select_slider[0].set_value(20.0).run()
+    page.select_slider[1].set_value(20.0).run()
     assert any("**0.05** on" in one.value for one in page.markdown)
 
 

@@ -1,78 +1,113 @@
-"""Texts and numbers: every key that the code uses exists, none lies idle, and numbers read alike everywhere."""
+"""Numbers, dates and names: they read alike on every screen, and as the reader of each language writes them."""
 
 from __future__ import annotations
 
-import ast
-import string
-from pathlib import Path
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from frontend.i18n import LANGUAGES, texts
+from frontend import reader
+from frontend.i18n import catalogue, language, t
+from frontend.i18n.catalogue import known, read_number, say, write_number
 from frontend.widgets import estimate
-from frontend.widgets.wording import megabytes, millions, milliseconds, percent, plain, seconds, when
+from frontend.widgets.wording import (
+    day,
+    megabytes,
+    millions,
+    milliseconds,
+    moment,
+    percent,
+    percents,
+    plain,
+    seconds,
+    when,
+)
 
-FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
-
-
-def literal_keys():
-    """Keys given to `t` as plain strings, with the places that use them."""
-    for path in FRONTEND.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t"
-            for key in constants(node.args[0]) if is_call else ():
-                yield key, {keyword.arg for keyword in node.keywords}, path.name
-
-
-def constants(node):
-    """The strings that an expression may be: itself, or either side of a choice."""
-    if isinstance(node, ast.IfExp):
-        return [*constants(node.body), *constants(node.orelse)]
-    return [node.value] if isinstance(node, ast.Constant) else []
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def built_prefixes():
-    """The fixed beginnings of keys that are built, such as f"tab.{name}", and of `name_of("state", ...)`."""
-    for path in FRONTEND.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
-                yield str(node.values[0].value)
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "name_of":
-                yield f"{node.args[0].value}."
+@pytest.fixture
+def german(monkeypatch):
+    monkeypatch.setattr(reader, "languages_asked_for", lambda: ["de"])
 
 
-def placeholders(text):
-    forms = text.values() if isinstance(text, dict) else [text]
-    return {field for form in forms for _, field, _, _ in string.Formatter().parse(form) if field}
+@pytest.mark.parametrize(
+    ("asked", "spoken"),
+    [
+        ([None, None, None, "de-AT"], "de"),
+        ([None, None, "../en", "DE_ch"], "de"),
+        (["xx", "de", None, "en"], "de"),
+        ([None, None, "klingon", "fr-FR", " fr", " de;q=0.5"[:3]], "de"),
+        (["en-GB", "de", "de", "de"], "en"),
+        ([None, None, "<script>", "", "*"], "en"),
+        ([], "en"),
+    ],
+)
+def test_the_first_known_language_of_those_asked_for_is_spoken(monkeypatch, asked, spoken):
+    monkeypatch.setattr(reader, "languages_asked_for", lambda: asked)
+    assert language() == spoken
 
 
-def test_every_key_that_the_code_names_has_a_text():
-    assert {(key, where) for key, _, where in literal_keys() if key not in texts("en")} == set()
+def test_nothing_but_the_list_of_languages_names_a_file():
+    assert known("../en") is known("") is known(None) is None
+    assert catalogue.texts("../de") == catalogue.texts("en")
 
 
-def test_every_text_gets_the_values_that_it_asks_for():
-    wrong = {
-        (key, where)
-        for key, given, where in literal_keys()
-        if not key.startswith("chart.") and placeholders(texts("en")[key]) - given
-    }
-    assert wrong == set()
+def test_what_a_language_lacks_is_said_in_english(monkeypatch):
+    both = {"en": {"a": "only here", "format.group": ",", "format.decimal": "."}, "de": {}}
+    monkeypatch.setattr(catalogue, "texts", both.__getitem__)
+    assert say("de", "a") == "only here"
+    with pytest.raises(KeyError):
+        say("de", "b")
 
 
-def test_no_text_lies_idle():
-    named = {key for key, _, _ in literal_keys()}
-    prefixes = tuple({prefix for prefix in built_prefixes() if prefix.endswith(".") or "." in prefix})
-    assert {key for key in texts("en") if key not in named and not key.startswith(prefixes)} == set()
+def test_numbers_in_a_text_are_written_as_its_language_writes_them():
+    assert say("en", "versions.title", count=12_345) == "12,345 versions"
+    assert say("de", "versions.title", count=12_345) == "12.345 Versionen"
+    assert say("de", "versions.title", count=1) == "Eine Version"
+    assert say("de", "versions.title", count=0) == "0 Versionen"
+    assert say("de", "insights.sizes_text", width=0.5, height=3, least="1", most="2").startswith(
+        "Die Hälfte der Bilder ist höchstens 0,5 Pixel"
+    )
+    assert write_number("de", -1234567.891, ",.2f") == "-1.234.567,89"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_language_has_no_key_that_english_lacks(language):
-    assert set(texts(language)) <= set(texts("en"))
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("de", "1.234,5", "1234.5"),
+        ("de", "-0,25", "-0.25"),
+        ("de", "1.234", "1234"),
+        ("de", "3.5", "3.5"),
+        ("de", "12345.678", "12345.678"),
+        ("de", "", ""),
+        ("de", "unbekannt", "unbekannt"),
+        ("de", "nan", "nan"),
+        ("en", "1,234.5", "1234.5"),
+        ("en", "1,5", "1,5"),
+        ("en", " 7 ", "7"),
+    ],
+)
+def test_a_typed_number_is_read_as_its_writer_meant_it(name, typed, meant):
+    assert read_number(name, typed) == meant
 
 
-def test_an_unknown_language_is_english():
-    assert texts("../en") is not None
-    assert texts("xx") == texts("en")
+def test_german_numbers_durations_and_dates(german, monkeypatch):
+    monkeypatch.setattr(reader, "timezone", lambda: ZoneInfo("Europe/Berlin"))
+    assert percent(0.123) == f"12,3{NO_BREAK}%"
+    assert percents(0.881, 0.9604) == f"88,1–96,0{NO_BREAK}%"
+    assert (megabytes(1234.56), millions(4_652_008)) == ("1.234,6 MB", "4,7 Mio.")
+    assert (seconds(9.94), seconds(185), milliseconds(18.34)) == ("9,9 s", "3 min 5 s", "18,3 ms")
+    assert when("2026-11-21T13:05:00Z") == "21.11.2026, 14:05"
+    assert day("2026-11-21") == "21.11.2026"
+    assert t("upload.entry", name="a", images=2000, classes=2, when="–") == "a · 2.000 Bilder · 2 Klassen · –"
+
+
+def test_a_moment_is_where_the_reader_is(monkeypatch):
+    monkeypatch.setattr(reader, "timezone", lambda: ZoneInfo("Asia/Tokyo"))
+    assert when("2026-11-21T20:30:00+00:00") == "2026-11-22 05:30"
+    assert moment("2026-11-21T20:30:00").utcoffset() == datetime.now(ZoneInfo("Asia/Tokyo")).utcoffset()
 
 
 @pytest.mark.parametrize(

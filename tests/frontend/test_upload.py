@@ -47,7 +47,7 @@ def test_the_sample_is_one_click(open_page, service):
 def test_the_limit_is_said_before_the_upload(open_page):
     page = open_page()
     assert page.file_uploader[0].label.endswith("up to 500 MB")
-    assert any("2048 MB" in caption.value for caption in page.caption)
+    assert any("2,048 MB" in caption.value for caption in page.caption)
 
 
 def test_warnings_and_skipped_files_are_listed(open_page, service):
