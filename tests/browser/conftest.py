@@ -47,7 +47,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     expect.set_options(timeout=20_000)  # a machine that trains on all its cores draws slowly
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # the page speaks the browser's language: English, whatever this machine's is
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--lang=en-US"])
         yield launched
         launched.close()
 
@@ -84,7 +85,7 @@ def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def page(browser: Browser, product: Product) -> Iterator[Page]:
     """A fresh browser profile at the start page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
     context.set_default_timeout(60_000)
     opened = context.new_page()
     opened.goto(product.page_url)

@@ -202,7 +202,7 @@ def test_a_cell_of_the_confusion_matrix_shows_its_images(page, product, trained,
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pale_cells_have_the_page_s_text_colour_and_dark_ones_white(browser, product, trained, theme):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme, locale="en-US")
     page = context.new_page()
     page.goto(f"{product.page_url}/?tab=results&job={trained['job']}&dataset={trained['dataset']}")
     numbers = page.get_by_test_id("stPlotlyChart").first.locator(".annotation-text")
