@@ -168,6 +168,7 @@ class TableResults(Record):
     environment: dict[str, Any] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     total_seconds: float
+    tracking: dict[str, Any] = Field(default_factory=dict, description="Whether MLflow has a record of this run.")
 
 
 class TableMember(Record):

@@ -61,8 +61,9 @@ def dependences(
         if control.deadline.expired():
             break
         values = _grid(cells[name], described[name], model)
-        if len(values) > 1:
-            found.append(_dependence(model, some, described[name], values))
+        curve = _dependence(model, some, described[name], values, control=control) if len(values) > 1 else None
+        if curve is not None:
+            found.append(curve)
     return found
 
 
@@ -78,10 +79,13 @@ def _grid(cells: pd.Series, column: TableColumn, model: TableModel) -> list[str 
 
 
 def _dependence(
-    model: TableModel, cells: pd.DataFrame, column: TableColumn, values: Sequence[str | float]
-) -> PartialDependence:
+    model: TableModel, cells: pd.DataFrame, column: TableColumn, values: Sequence[str | float], *, control: RunControl
+) -> PartialDependence | None:
+    """The curve of one column; None where the deadline comes in between."""
     means: list[npt.NDArray[np.float64]] = []
     for value in values:
+        if control.deadline.expired():
+            return None
         asked = cells.copy(deep=False)
         asked[column.name] = pd.Series([value] * len(cells), dtype=object if isinstance(value, str) else float)
         means.append(np.atleast_1d(model.answers(asked).mean(axis=0)))

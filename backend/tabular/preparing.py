@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from backend.contracts.table import LEARNED_KINDS, LeftOutColumn, TableColumn, TableInfo, TableRecipe
@@ -14,7 +15,7 @@ from backend.tabular.scoring import Truth
 from backend.tabular.target import Target, check_target, make_target
 
 NAMED = 5
-# A million rows took six times a budget of 20 s, whose steps cannot be interrupted; more rows than these teach little.
+# More rows than these teach little; `pace` says how many of them a time budget affords.
 MOST_ROWS, MOST_CELLS = 100_000, 5_000_000
 
 
@@ -29,6 +30,20 @@ class Prepared:
     features: pd.DataFrame
     truth: Truth
 
+    def thinned(self, rows: int, *, seed: int, why: str) -> Prepared:
+        """So many of the rows, drawn by chance, in their order; `why` is what a person should know of it."""
+        if rows >= len(self.features):
+            return self
+        kept = np.sort(np.random.default_rng(seed).permutation(len(self.features))[:rows])
+        target = replace(
+            self.target,
+            rows=self.target.rows[kept],
+            values=self.truth.targets[kept],
+            notes=(why, *(note for note in self.target.notes if note != self.target.drawn)),
+        )
+        cells, features = (frame.iloc[kept].reset_index(drop=True) for frame in (self.cells, self.features))
+        return replace(self, target=target, cells=cells, features=features, truth=self.truth.at(kept))
+
 
 def prepare(frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe) -> Prepared:
     """Choose columns and rows.
@@ -38,9 +53,10 @@ def prepare(frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe) -> Prepar
         TableError: nothing to learn from, or too few rows.
     """
     column = check_target(info, recipe)
-    frame, notes = _drawn(frame, seed=recipe.seed)
+    frame, drawn = _drawn(frame, seed=recipe.seed)
     target = make_target(frame[column.name], column, task=recipe.task, decimal=info.decimal)
-    target = replace(target, notes=(*notes, *target.notes))
+    if drawn is not None:
+        target = replace(target, drawn=drawn, notes=(drawn, *target.notes))
     used, left_out = divide_columns(info, recipe)
     require_columns(used, left_out)
     cells = frame.iloc[target.rows].reset_index(drop=True)
@@ -49,13 +65,13 @@ def prepare(frame: pd.DataFrame, info: TableInfo, recipe: TableRecipe) -> Prepar
     return Prepared(tuple(used), tuple(left_out), target, cells, features, truth)
 
 
-def _drawn(frame: pd.DataFrame, *, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _drawn(frame: pd.DataFrame, *, seed: int) -> tuple[pd.DataFrame, str | None]:
     """At most 100,000 rows and 5 million cells, drawn by chance, and what a person should know of it."""
     most = min(MOST_ROWS, MOST_CELLS // max(1, frame.shape[1]))
     if len(frame) <= most:
-        return frame, ()
+        return frame, None
     note = f"{most:,} of {len(frame):,} rows were drawn by chance to learn from and to be tested on."
-    return frame.sample(most, random_state=seed).sort_index().reset_index(drop=True), (note,)
+    return frame.sample(most, random_state=seed).sort_index().reset_index(drop=True), note
 
 
 def divide_columns(info: TableInfo, recipe: TableRecipe) -> tuple[list[TableColumn], list[LeftOutColumn]]:

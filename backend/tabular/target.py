@@ -24,7 +24,8 @@ LEAST_A_CLASS = 2
 class Target:
     """What models learn to answer. `rows` are the places in the table that can be used.
 
-    `values`: class numbers int64 [N] in the order of `class_names`, or float64 [N].
+    `values`: class numbers int64 [N] in the order of `class_names`, or float64 [N]. `drawn` is the note
+    that says how many rows were drawn, where not all were taken.
     """
 
     task: TableTask
@@ -32,6 +33,7 @@ class Target:
     values: npt.NDArray[np.int64] | npt.NDArray[np.float64]
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    drawn: str | None = None
 
 
 def guess_task(column: TableColumn) -> TableTask:

@@ -105,6 +105,11 @@ def fit_winner(
         error_90=error,
         score=winner.score,  # the held-out rows' takes its place
         score_ci95=(winner.score, winner.score),
-        versions={name: version(name) for name in ("scikit-learn", "skops", "pandas", "numpy")},
+        versions=versions(),
     )
     return TableModel(described, fitted)
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that decide what a model is."""
+    return {name: version(name) for name in ("scikit-learn", "skops", "pandas", "numpy")}

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from backend.contracts import EpochRecord, LeaderboardRow, RegisteredModel, Results
+from backend.contracts import EpochRecord
 from backend.tracking.background import BackgroundSteps
 from backend.tracking.earlier_runs import KIND, earlier_run, end_orphans
-from backend.tracking.plots import draw_confusion_matrix, draw_label_confusion, draw_training_curves
+from backend.tracking.entries import AnyResults, AnyRow, EndEntry, end_entry, row_entry
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
-from backend.tracking.registry_mirror import mirror_dataset
+from backend.tracking.registry_mirror import AnyModel, mirror_dataset
 from backend.tracking.wording import explain_failure, flatten, without_password
 
 if TYPE_CHECKING:
@@ -50,17 +50,6 @@ QUICK_HTTP = {
 }
 DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 RUN_STATUS = {"ok": "FINISHED", "skipped": "KILLED", "failed": "FAILED"}
-SCORES = (
-    "rank",
-    "accuracy",
-    "macro_f1",
-    "mean_average_precision",
-    "val_accuracy",
-    "val_macro_f1",
-    "val_mean_average_precision",
-    "train_seconds",
-    "predict_ms_per_image",
-)
 
 
 def create_tracker(settings: Settings) -> Tracker:
@@ -85,7 +74,7 @@ def prepare_store(settings: Settings, *, over: Callable[[str], bool] = lambda _:
         steps.close(timeout_s=0)
 
 
-def mirror_registry(settings: Settings, dataset_id: str, models: Sequence[RegisteredModel]) -> None:
+def mirror_registry(settings: Settings, dataset_id: str, models: Sequence[AnyModel]) -> None:
     """Make MLflow's model registry say what ours says of a dataset's models, newest first; with tracking off, nothing.
 
     It takes seconds where MLflow is not loaded yet, and raises whatever a store raises.
@@ -114,11 +103,11 @@ class MlflowTracker:
     ) -> None:
         self._steps.submit(lambda: self._record.open(run_name, flatten(params), dict(tags), resume=resume))
 
-    def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
+    def candidate(self, row: AnyRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
         kept, flat = tuple(history), flatten(params)
         self._steps.submit(lambda: self._record.add_candidate(row, kept, flat))
 
-    def finish(self, results: Results, artifacts: Sequence[Path], *, within_s: float | None = None) -> TrackingInfo:
+    def finish(self, results: AnyResults, artifacts: Sequence[Path], *, within_s: float | None = None) -> TrackingInfo:
         self._closed = True
         paths = tuple(artifacts)
         self._steps.submit(lambda: self._record.close(results, paths))
@@ -156,7 +145,7 @@ class _RunRecord:
         self._artifact_root = artifact_root
         self._client: MlflowClient | None = None
         self._experiment_id = ""
-        self._nested: dict[tuple[str, str], str] = {}
+        self._nested: dict[str, str] = {}
         self._finished: Mapping[str, str] = {}  # candidates' runs by name, of an earlier attempt
         self.run_id: str | None = None
 
@@ -180,37 +169,36 @@ class _RunRecord:
         """End the runs that nobody will take up."""
         end_orphans(self._connected(), self._experiment_id, over)
 
-    def add_candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, str]) -> None:
+    def add_candidate(self, row: AnyRow, history: Sequence[EpochRecord], params: Mapping[str, str]) -> None:
         client, parent = self._opened()
-        run_name = f"{row.name} ({row.strategy})"
-        if run_name in self._finished:
-            self._nested[row.name, row.strategy] = self._finished[run_name]
+        entry = row_entry(row)
+        if entry.run_name in self._finished:
+            self._nested[entry.run_name] = self._finished[entry.run_name]
             return
         tags = {"mlflow.parentRunId": parent, KIND: "candidate", "sightglass.status": row.status}
         if row.reason:
             tags["sightglass.reason"] = row.reason
-        run = client.create_run(self._experiment_id, run_name=run_name, tags=tags)
+        run = client.create_run(self._experiment_id, run_name=entry.run_name, tags=tags)
         run_id: str = run.info.run_id
-        self._nested[row.name, row.strategy] = run_id
-        facts = flatten(row.model_dump(include={"name", "timm_name", "weights", "weights_source", "strategy"}))
-        _log(client, run_id, metrics=_scores(row), params={**params, **facts})
+        self._nested[entry.run_name] = run_id
+        _log(client, run_id, metrics=entry.scores, params={**params, **entry.facts})
         for record in history:
             _log(client, run_id, metrics=record.model_dump(exclude={"epoch"}), step=record.epoch)
         client.set_terminated(run_id, status=RUN_STATUS[row.status])
 
-    def close(self, results: Results, artifacts: Sequence[Path]) -> None:
+    def close(self, results: AnyResults, artifacts: Sequence[Path]) -> None:
         client, run_id = self._opened()
         # The test is read only after the ranking stands, so a candidate's test scores and place come now.
-        for row in results.leaderboard:
-            if (row.name, row.strategy) in self._nested:
-                _log(client, self._nested[row.name, row.strategy], metrics=_scores(row))
-        interval = dict(zip(("accuracy_ci95_low", "accuracy_ci95_high"), results.test.accuracy_ci95, strict=True))
-        scores = results.test.model_dump(exclude={"accuracy_ci95"}, exclude_none=True)
-        _log(client, run_id, metrics={**scores, **interval, **_copies(results), "total_seconds": results.total_seconds})
-        for key in ("name", "timm_name", "strategy", "weights"):
-            client.set_tag(run_id, f"sightglass.best_{key}", str(getattr(results.best_model, key)))
+        for entry in map(row_entry, results.leaderboard):
+            if entry.run_name in self._nested:
+                _log(client, self._nested[entry.run_name], metrics=entry.scores)
+        end = end_entry(results)
+        _log(client, run_id, metrics={**end.metrics, "total_seconds": results.total_seconds})
+        for key, value in end.tags.items():
+            client.set_tag(run_id, f"sightglass.{key}", value)
         client.set_tag(run_id, "sightglass.model_id", results.model_id)
-        self._store_files(client, run_id, results, artifacts)
+        client.log_dict(run_id, results.model_dump(mode="json"), "results.json")
+        self._store_files(client, run_id, end, artifacts)
         client.set_terminated(run_id, status="FINISHED")
 
     def cut_short(self, reason: str) -> None:
@@ -220,15 +208,11 @@ class _RunRecord:
         self._client.set_terminated(self.run_id, status="KILLED")
 
     @staticmethod
-    def _store_files(client: MlflowClient, run_id: str, results: Results, artifacts: Sequence[Path]) -> None:
-        client.log_dict(run_id, results.model_dump(mode="json"), "results.json")
-        if results.confusion_matrix is not None:
-            client.log_figure(run_id, draw_confusion_matrix(results.confusion_matrix), "plots/confusion_matrix.png")
-        if results.label_confusion:
-            client.log_figure(run_id, draw_label_confusion(results.label_confusion), "plots/confusion_matrices.png")
-        curves = draw_training_curves(results.history)
-        if curves is not None:
-            client.log_figure(run_id, curves, "plots/training_curves.png")
+    def _store_files(client: MlflowClient, run_id: str, end: EndEntry, artifacts: Sequence[Path]) -> None:
+        for name, draw in end.figures.items():
+            figure = draw()
+            if figure is not None:
+                client.log_figure(run_id, figure, f"plots/{name}.png")
         for path in artifacts:
             if path.is_dir():
                 client.log_artifacts(run_id, str(path), artifact_path=f"bundle/{path.name}")
@@ -311,18 +295,3 @@ def _log(
         metrics=[Metric(key, value, now, step) for key, value in known.items()],
         params=[Param(key, value[:LONGEST_PARAM]) for key, value in (params or {}).items()],
     )
-
-
-def _copies(results: Results) -> dict[str, float | None]:
-    """The score with and without test images that have a copy in training, in this division or in one by chance."""
-    if results.leak is None:
-        return {}
-    found: dict[str, float | None] = {"copies_images": results.leak.images}
-    for name, one in (("own", results.leak.own), ("by_chance", results.leak.by_chance)):
-        if one is not None:
-            found |= {f"copies_{name}_{key}": value for key, value in one.model_dump().items()}
-    return found
-
-
-def _scores(row: LeaderboardRow) -> dict[str, float | None]:
-    return row.model_dump(include=set(SCORES))

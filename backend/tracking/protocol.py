@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from backend.contracts import EpochRecord, LeaderboardRow, Results
+from backend.contracts import EpochRecord
+from backend.tracking.entries import AnyResults, AnyRow
 
 # {"status": "ok" | "off" | "failed", "uri": str | None, "run_id": str | None, "detail": str | None}
 TrackingInfo = dict[str, Any]
@@ -27,11 +28,11 @@ class Tracker(Protocol):
         """
         ...
 
-    def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
+    def candidate(self, row: AnyRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
         """Write one candidate below the run, as soon as it is known."""
         ...
 
-    def finish(self, results: Results, artifacts: Sequence[Path], *, within_s: float | None = None) -> TrackingInfo:
+    def finish(self, results: AnyResults, artifacts: Sequence[Path], *, within_s: float | None = None) -> TrackingInfo:
         """Write the end of the run with copies of the files and folders in `artifacts`; wait `within_s` at most."""
         ...
 
@@ -48,12 +49,12 @@ class NullTracker:
     ) -> None:
         """Nothing to open."""
 
-    def candidate(self, row: LeaderboardRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
+    def candidate(self, row: AnyRow, history: Sequence[EpochRecord], params: Mapping[str, object]) -> None:
         """Nothing to write."""
 
     def finish(
         self,
-        results: Results,  # noqa: ARG002 - the seam's shape
+        results: AnyResults,  # noqa: ARG002 - the seam's shape
         artifacts: Sequence[Path],  # noqa: ARG002
         *,
         within_s: float | None = None,  # noqa: ARG002

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.contracts import RegisteredModel
+from backend.contracts import RegisteredModel, RegisteredTableModel
 
 Client = Any  # an MlflowClient; one file imports mlflow, and not this one
 Version = Any
+
+AnyModel = RegisteredModel | RegisteredTableModel
 
 PREFIX = "sightglass-"
 CHAMPION = "champion"
@@ -21,7 +23,7 @@ MODEL_ID, STATE = "sightglass.model_id", "sightglass.state"
 
 
 def mirror_dataset(
-    client: Client, experiment_id: str, dataset_id: str, *, models: Sequence[RegisteredModel], models_dir: Path
+    client: Client, experiment_id: str, dataset_id: str, *, models: Sequence[AnyModel], models_dir: Path
 ) -> None:
     """Make the registered model of a dataset say what our registry says of `models`, newest first.
 
@@ -66,13 +68,13 @@ def _versions(client: Client, name: str, *, keep: set[str]) -> dict[str, Version
     return found
 
 
-def _create(client: Client, experiment_id: str, name: str, model: RegisteredModel, *, models_dir: Path) -> Version:
+def _create(client: Client, experiment_id: str, name: str, model: AnyModel, *, models_dir: Path) -> Version:
     run = _run_of(client, experiment_id, model.model_id)
     if run is None:
         source, run_id = (models_dir / model.model_id).resolve().as_uri(), None
     else:
         source, run_id = f"{run.info.artifact_uri}/bundle/{model.model_id}", run.info.run_id
-    said = f"{model.name}, {model.accuracy:.1%} of its test images right"
+    said = _in_words(model)
     return client.create_model_version(
         name, source, run_id=run_id, tags=_tags(model), description=said, await_creation_for=0
     )
@@ -83,17 +85,26 @@ def _run_of(client: Client, experiment_id: str, model_id: str) -> Any | None:
     return found[0] if found else None
 
 
-def _tags(model: RegisteredModel) -> dict[str, str]:
-    return {
+def _in_words(model: AnyModel) -> str:
+    if isinstance(model, RegisteredTableModel):
+        return f"{model.name}, predicts {model.target}: {model.metric} {model.score:.3f} on rows held out"
+    return f"{model.name}, {model.accuracy:.1%} of its test images right"
+
+
+def _tags(model: AnyModel) -> dict[str, str]:
+    common = {
         MODEL_ID: model.model_id,
         STATE: model.state,
         "sightglass.dataset_version": str(model.dataset_version),
         "sightglass.job_id": model.job_id or "",
-        "sightglass.network": model.timm_name,
-        "sightglass.accuracy": f"{model.accuracy:.6f}",
-        "sightglass.macro_f1": f"{model.macro_f1:.6f}",
         "sightglass.promoted_by": model.promoted_by or "",
     }
+    if isinstance(model, RegisteredTableModel):
+        own = {"target": model.target, "metric": model.metric, "score": f"{model.score:.6f}"}
+    else:
+        scores = {"accuracy": f"{model.accuracy:.6f}", "macro_f1": f"{model.macro_f1:.6f}"}
+        own = {"network": model.timm_name, **scores}
+    return common | {f"sightglass.{key}": value for key, value in own.items()}
 
 
 def _retag(client: Client, name: str, version: Version, tags: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from backend.config import Settings
 from backend.storage.database import Database
-from backend.storage.model_registry import ModelRegistry
+from backend.storage.model_registry import AnyModel, ModelRegistry, TableModelRegistry
 from backend.tracking import mirror_registry
 from backend.tracking.background import BackgroundSteps
 
@@ -23,9 +23,13 @@ def mirror_models(settings: Settings, dataset_ids: Sequence[str]) -> None:
         return
     database = Database(settings.resolved_database_url)
     try:
-        registry = ModelRegistry(database)
+        images, tables = ModelRegistry(database), TableModelRegistry(database)
         for dataset_id in dataset_ids:
-            mirror_registry(settings, dataset_id, registry.models(dataset_id=dataset_id))
+            known: list[AnyModel] = [
+                *images.models(dataset_id=dataset_id),
+                *tables.models(dataset_id=dataset_id),
+            ]  # one kind has any
+            mirror_registry(settings, dataset_id, known)
     except Exception as error:  # noqa: BLE001 - the edge of an errand: stores fail in their drivers' own ways
         # The class only: a store's message may hold a password.
         logger.warning("MLflow's registry was not told", extra={"datasets": dataset_ids, "error": type(error).__name__})

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
 from backend.config import Settings
 from backend.contracts import Job, RunControl
 from backend.contracts.table import TableInfo, TableRecipe
+from backend.errors import JobCancelled
+from backend.jobs.queue import JobQueue
 from backend.storage.catalog import TableCatalog
 from backend.storage.database import Database
 from backend.storage.files import remove_tree
 from backend.storage.folders import folders_of
+from backend.storage.journal import FileJournal
+from backend.tracking import create_tracker
+from backend.workflows.mirror_models import mirror_in_background
 from backend.workflows.mishaps import in_plain_words
 from backend.workflows.train_images import model_id_of
+
+if TYPE_CHECKING:
+    from backend.tabular.learn import TableRun
 
 JOB_KIND = "train_table"
 
@@ -44,30 +56,57 @@ def list_table_models() -> list[dict[str, object]]:
 def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     """Train what a job asks for and publish results and model in one transaction, once.
 
-    A job that is started again begins anew: its budget is minutes, and everything before its end is in memory.
+    A job that is started again goes on after its last finished candidate, by its journal.
 
     Raises:
-        JobCancelled: somebody cancelled; nothing is left.
+        JobCancelled: somebody cancelled; what had finished by then is published all the same.
         SightglassError: what a person can mend; the worker writes its detail on the row.
     """
-    from backend.tabular.learn import TableRun, learn
-    from backend.tabular.table_folder import load_table
+    begun = time.monotonic()
+    from backend.tabular.learn import TableRun
 
-    recipe = TableRecipe.model_validate(job.payload)
     database = Database(settings.resolved_database_url)
-    folders = folders_of(settings)
+    journal = FileJournal(
+        settings.jobs_dir / job.job_id, on_progress=partial(JobQueue(database).made_progress, job.job_id)
+    )
     try:
         catalog = TableCatalog(database)
-        if catalog.published(job.job_id):
-            return
-        with in_plain_words(settings.data_dir):
-            frame, info = load_table(folders.fetch(settings.datasets_dir / recipe.dataset_id, control=control))
-            model_id = model_id_of(job.job_id)
-            folder = settings.models_dir / model_id
-            remove_tree(folder)  # left by an attempt that died before its row
-            run = TableRun(job_id=job.job_id, model_id=model_id, folder=folder, threads=settings.torch_threads)
-            results, model = learn(frame, info, recipe, run=run, control=control)
-            folders.publish(folder, control=control)
-        catalog.publish(results, model)
+        if not catalog.published(job.job_id):
+            with in_plain_words(settings.data_dir):
+                run = TableRun(
+                    job_id=job.job_id,
+                    model_id=model_id_of(job.job_id),
+                    folder=settings.models_dir / model_id_of(job.job_id),
+                    threads=settings.torch_threads,
+                    tracker=create_tracker(settings),
+                    journal=journal,
+                    begun=begun,
+                )
+                _train(
+                    run, TableRecipe.model_validate(job.payload), control=control, settings=settings, catalog=catalog
+                )
+    except JobCancelled:
+        raise  # perhaps only because another worker has the job now; what nobody needs is swept away later
+    except Exception:
+        journal.remove()
+        raise
     finally:
         database.close()
+    journal.remove()
+    if control.ended_early:
+        raise JobCancelled("The job was cancelled; what had finished is kept.")
+
+
+def _train(
+    run: TableRun, recipe: TableRecipe, *, control: RunControl, settings: Settings, catalog: TableCatalog
+) -> None:
+    from backend.tabular.learn import learn
+    from backend.tabular.table_folder import load_table
+
+    folders = folders_of(settings)
+    frame, info = load_table(folders.fetch(settings.datasets_dir / recipe.dataset_id, control=control))
+    remove_tree(run.folder)  # left by an attempt that died before its row
+    results, model = learn(frame, info, recipe, run=run, control=control)
+    folders.publish(run.folder, control=control)
+    catalog.publish(results, model)
+    mirror_in_background(settings, recipe.dataset_id)

@@ -67,32 +67,39 @@ def get_model(model_id: ModelId, services: ServicesDep) -> RegisteredTableModel:
 @router.post("/models/{model_id}/promote", responses=problems(404, 409))
 def promote_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
     """Make a model its table's choice. 409 while it is archived."""
-    return services.table_registry.promote(model_id, caller=caller)
+    return _changed(services.table_registry.promote(model_id, caller=caller), services)
 
 
 @router.post("/models/{model_id}/rollback", responses=problems(404, 409))
 def roll_back_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
     """Take back a promotion: the model promoted before answers again. 409 where there was none."""
-    return services.table_registry.rollback(model_id, caller=caller)
+    return _changed(services.table_registry.rollback(model_id, caller=caller), services)
 
 
 @router.post("/models/{model_id}/archive", responses=problems(404, 409))
 def archive_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
     """Put a model aside: only its own id stands for it from then on. 409 while it is promoted."""
-    return services.table_registry.archive(model_id, caller=caller)
+    return _changed(services.table_registry.archive(model_id, caller=caller), services)
 
 
 @router.post("/models/{model_id}/restore", responses=problems(404))
 def restore_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> RegisteredTableModel:
     """Take an archived model back among the candidates."""
-    return services.table_registry.restore(model_id, caller=caller)
+    return _changed(services.table_registry.restore(model_id, caller=caller), services)
 
 
 @router.delete("/models/{model_id}", status_code=204, responses=problems(404, 409))
 def delete_model(model_id: ModelId, services: ServicesDep, caller: CallerDep) -> None:
     """Remove a model, its files and its results for good. 409 while it is promoted, or a job uses it."""
+    model = services.table_registry.model(model_id)
     services.table_registry.delete(model_id, caller=caller)
     services.folders.remove(services.settings.models_dir / model_id)
+    services.mirror(model.dataset_id)
+
+
+def _changed(model: RegisteredTableModel, services: Services) -> RegisteredTableModel:
+    services.mirror(model.dataset_id)
+    return model
 
 
 @predict_router.post(

@@ -13,6 +13,7 @@ from backend.errors import InputError, JobCancelled, NotFoundError, RecipeError,
 from backend.tabular.columns import describe_columns
 from backend.tabular.learn import TableRun, learn
 from backend.tabular.model import TableModel, rows_of
+from backend.tabular.pace import Pace
 from backend.tabular.reading import RawTable
 
 QUICK = ("linear", "boosting")
@@ -165,6 +166,40 @@ def test_a_model_that_does_not_fit_the_budget_is_skipped_with_the_reason(tmp_pat
     assert skipped
     assert all("time_budget_s" in row.reason for row in skipped)
     assert results.best_model == "linear"
+
+
+def test_of_more_rows_than_the_budget_affords_some_are_drawn_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.tabular.learn.affordable_rows", lambda *_, **__: 120)
+    results = trained(people(), tmp_path, target="spends", models=("linear",))
+    assert results.split["train"] + results.split["test"] == 120
+    (note,) = [note for note in results.notes if "were drawn" in note]
+    assert note.startswith("120 of 240 rows")
+    assert "time_budget_s" in note
+
+
+def test_a_model_that_would_not_end_in_time_is_refused_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.tabular.compare.TOLD_FROM_ROWS", 100)
+    monkeypatch.setattr("backend.tabular.compare.pace_of", lambda *_, **__: Pace(1_000, 900.0, 225.0))
+    results = trained(people(), tmp_path, target="buys", time_budget_s=30)
+    (skipped,) = [row for row in results.leaderboard if row.status == "skipped"]
+    assert skipped.name == "boosting"
+    assert "would take about" in skipped.reason
+    assert "told from fits on up to 1,000 rows" in skipped.reason
+
+
+def test_whoever_cancels_after_the_first_model_keeps_it(tmp_path):
+    seen = []
+    control = RunControl(
+        report=lambda progress: seen.append(progress.message), cancelled=lambda: "Tried linear model" in seen
+    )
+    results = trained(people(), tmp_path, target="buys", models=None, time_budget_s=60, control=control)
+    assert control.ended_early
+    assert results.best_model == "linear"
+    assert results.notes[0].startswith("The job was cancelled")
+    assert {row.reason for row in results.leaderboard if row.status == "skipped"} == {
+        "The job was cancelled before it had ended."
+    }
+    assert TableModel.open(tmp_path / "model").info.name == "Linear model"
 
 
 class Bomb:
