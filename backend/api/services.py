@@ -19,6 +19,7 @@ from backend.config import Settings
 from backend.contracts import Candidate, Dataset, Explanation, Job, ModelExport, ModelInfo, Recipe, VersionChange
 from backend.contracts.serving import BatchNote, ServingState
 from backend.contracts.table import RowAnswer, TableInfo
+from backend.data.scan import Stored
 from backend.jobs.events import EventLog
 from backend.jobs.presence import Presence
 from backend.jobs.queue import JobQueue
@@ -91,7 +92,7 @@ class Verbs:
     import_kind: str
     compare_kind: str
     batch_kind: str
-    import_dataset: Callable[..., Dataset]
+    import_dataset: Callable[..., Stored]
     correct_dataset: Callable[..., tuple[Dataset, VersionChange]]
     add_images: Callable[..., tuple[Dataset, VersionChange]]
     allowed_path: Callable[[str, Sequence[Path]], Path]

@@ -11,7 +11,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from backend.data.collecting import no_collection
 from backend.data.members import Member, Reader, clean_path, is_litter, why_not_member
 from backend.data.names import shown
 from backend.data.tar_archive import TarArchive, is_tar
+from backend.data.zip_directory import plain_members
 from backend.data.zip_reader import ZipPlace, ZipReader
 from backend.errors import ArchiveError, TooLargeError
 
@@ -60,10 +61,10 @@ READ_ERRORS = (
 class Archive:
     """An opened ZIP: `members` are safe to read, `skipped` says what was left out and why."""
 
-    def __init__(self, entries: Iterable[zipfile.ZipInfo], *, limits: ArchiveLimits, reader: ZipReader) -> None:
+    def __init__(self, members: tuple[Member, ...], skipped: tuple[SkippedFile, ...], *, reader: ZipReader) -> None:
+        self.members = members
+        self.skipped = skipped
         self._reader = reader
-        with no_collection():
-            self.members, self.skipped = _sort_out(entries, limits)
 
     @property
     def shared_reader(self) -> Reader | None:
@@ -76,6 +77,10 @@ class Archive:
             ArchiveError: the member is damaged, or holds more than it declared.
         """
         return self._reader.read(member)
+
+    def hold(self, members: Sequence[Member]) -> None:
+        """As `ZipReader.hold`."""
+        self._reader.hold(members)
 
     def close(self) -> None:
         self._reader.close()
@@ -107,10 +112,23 @@ def open_archive(source: Path | BinaryIO, *, limits: ArchiveLimits | None = None
             if isinstance(source, Path):
                 archive.own(source, stack.pop_all())
             return archive
-        with no_collection(), _open_zip(file, size=size, limits=chosen) as zip_file:
+        return _zip_archive(source, file, size=size, limits=chosen)
+
+
+def _zip_archive(source: Path | BinaryIO, file: BinaryIO, *, size: int, limits: ArchiveLimits) -> Archive:
+    with no_collection():
+        plain = plain_members(file, size=size, limits=limits, most_bytes=_most_directory_bytes(limits))
+        if plain is not None:
+            return Archive(plain, (), reader=ZipReader(source))
+        file.seek(0)
+        with _open_zip(file, size=size, limits=limits) as zip_file:
             entries = zip_file.infolist()
-        refuse_unsafe(entries, size=size, limits=chosen)
-        return Archive(entries, limits=chosen, reader=ZipReader(source))
+        refuse_unsafe(entries, size=size, limits=limits)
+        return Archive(*_sort_out(entries, limits), reader=ZipReader(source))
+
+
+def _most_directory_bytes(limits: ArchiveLimits) -> int:
+    return max(MIB, limits.max_files * DIRECTORY_BYTES_PER_FILE)
 
 
 def _open_path(path: Path) -> BinaryIO:
@@ -136,7 +154,7 @@ class _DirectoryGuard:
     def __init__(self, file: BinaryIO, limits: ArchiveLimits) -> None:
         self._file = file
         self._limits = limits
-        self._most = max(MIB, limits.max_files * DIRECTORY_BYTES_PER_FILE)
+        self._most = _most_directory_bytes(limits)
         self.listing = True
 
     def read(self, count: int = -1) -> bytes:

@@ -6,7 +6,7 @@ pictures of 32 x 32 pixels together they take 0.01 ms a picture. The pictures st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -60,6 +60,18 @@ def measure(column: Image.Image, count: int) -> Measures:
         high=np.round((below < HIGH_SHARE).sum(axis=1) / 255, 4),
         entropy=np.round(_entropy(share), 3),
     )
+
+
+def put_together(parts: Sequence[Measures], order: npt.NDArray[np.int64]) -> Measures:
+    """The rows of all parts as one; `order` says which row of the whole stands where."""
+    columns = zip(*parts, strict=True)
+    return Measures(*((column[0] if len(parts) == 1 else np.concatenate(column))[order] for column in columns))
+
+
+def no_measures() -> Measures:
+    """Of no picture."""
+    one = measure(Image.new("RGB", (1, 1)), 1)
+    return put_together([one], np.empty(0, dtype=np.int64))
 
 
 def _histograms(light: Image.Image, grey: Bytes) -> Floats:

@@ -7,7 +7,8 @@ Everything is taken from a small copy, so that the cost hardly depends on the pi
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,16 @@ from PIL import Image
 from backend.contracts import ImageFacts
 from backend.data.fact_arrays import LIGHT_SIDE, Measures, measure
 
-__all__ = ["LIGHT_SIDE", "NEARLY_SHARPNESS_SIDE", "SHARPNESS_SIDE", "facts_of", "read_signature", "small_copy", "told"]
+__all__ = [
+    "LIGHT_SIDE",
+    "NEARLY_SHARPNESS_SIDE",
+    "SHARPNESS_SIDE",
+    "fact_columns",
+    "facts_of",
+    "read_signature",
+    "small_copy",
+    "told",
+]
 
 # The longer side of the copy that sharpness is measured on, in pixels: about what networks see (160 to 288), so that a
 # picture counts as blurry where a network cannot tell its edges either. Smaller pictures are never enlarged.
@@ -55,6 +65,23 @@ def told(measures: Measures, kinds: Iterable[tuple[str, str]]) -> Iterator[Image
             entropy=entropy,
             signature=base64.b64encode(signature.tobytes()).decode("ascii"),
         )
+
+
+def fact_columns(measures: Measures, kinds: Sequence[tuple[str, str]]) -> dict[str, list[str] | npt.NDArray[Any]]:
+    """As `told`, a column for each field; signatures as bytes, a row for each picture."""
+    hashes = measures.hashes.tobytes().hex()
+    return {
+        "format": [name for name, _ in kinds],
+        "mode": [mode for _, mode in kinds],
+        "perceptual_hash": [hashes[start : start + 16] for start in range(0, len(hashes), 16)],
+        "brightness": measures.brightness,
+        "contrast": measures.contrast,
+        "sharpness": measures.sharpness,
+        "low": measures.low,
+        "high": measures.high,
+        "entropy": measures.entropy,
+        "signature": measures.signatures,
+    }
 
 
 def read_signature(signature: str) -> npt.NDArray[np.uint8]:

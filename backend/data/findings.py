@@ -15,11 +15,16 @@ MOST_NAMED = 10
 
 def warnings_for(items: Sequence[ImageItem], class_counts: Mapping[str, int]) -> tuple[str, ...]:
     """Return the warnings, most important first; none for a sound dataset."""
+    return warnings_about([item.digest for item in items], [named(item) for item in items], class_counts)
+
+
+def warnings_about(digests: Sequence[str], names: Sequence[str], class_counts: Mapping[str, int]) -> tuple[str, ...]:
+    """As `warnings_for`, of the images' digests and their labels in words."""
     return (
         *_few_images(class_counts),
         *_imbalance(class_counts),
         *_names_alike(class_counts),
-        *_repeated_pictures(items),
+        *_repeated_pictures(digests, names),
     )
 
 
@@ -62,10 +67,17 @@ def _names_alike(counts: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _repeated_pictures(items: Sequence[ImageItem]) -> list[str]:
+def named(item: ImageItem) -> str:
+    """An image's labels in words."""
+    return ", ".join(item.labels) or item.label
+
+
+def _repeated_pictures(digests: Sequence[str], names: Sequence[str]) -> list[str]:
+    if len(set(digests)) == len(digests):
+        return []
     labels: dict[str, list[str]] = defaultdict(list)
-    for item in items:
-        labels[item.digest].append(", ".join(item.labels) or item.label)
+    for digest, name in zip(digests, names, strict=True):
+        labels[digest].append(name)
     conflicts = [sorted(set(found)) for found in labels.values() if len(set(found)) > 1]
     copies = sum(len(found) - 1 for found in labels.values())
     sentences = []

@@ -15,24 +15,25 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
-from operator import itemgetter
 from typing import Any
 
 from backend.contracts import Progress, RunControl
 from backend.data.members import Member, MemberSource, Reader
 from backend.data.pictures import IMAGES_FOLDER
-from backend.data.taking import Intake, Taken, Taker, Task, packed, unpacked
+from backend.data.taking import Intake, Taker
+from backend.data.tasks import Packed, Taken, Task, joined, nothing_taken, packed, unpacked
 from backend.errors import ArchiveError, OutOfMemory
 from backend.execution.child import lower_priority, stay_with_parent
+from backend.execution.native import prepare_native_libraries
 
 FORK_SERVER = "forkserver"
 REPORT_EVERY = 50
 # A batch makes one pack: large enough that the file costs nothing beside its pictures, small enough that progress and
 # a wish to stop do not wait, and that one thumbnail from an object storage does not fetch much.
-BATCH_MEMBERS = 256
+BATCH_MEMBERS = 512
 BATCH_BYTES = 4 * 2**20
 BATCHES_A_PROCESS = 2
-Batches = Generator[list[Taken], None, None]
+Batches = Generator[Taken, None, None]
 # A process takes a second to start; before that many seconds of work it would not be worth it. Measured on two cores:
 # 0.05 ms for a picture of 32 x 32, and 40 MB of JPEG a second.
 SECONDS_FOR_PROCESSES = 1.0
@@ -41,25 +42,30 @@ SECONDS_A_MEMBER, SECONDS_A_BYTE = 0.00005, 1 / 40e6
 
 def take_all(
     source: MemberSource, members: Sequence[Member], *, into: Intake, processes: int, control: RunControl
-) -> list[Taken]:
+) -> Taken:
     """Take every member, in whatever order is quickest; returns what became of each, in the order of `members`.
+
+    The places told are those in `members`.
 
     Raises:
         JobCancelled: somebody asked to stop.
         OutOfMemory: a process was ended by the system.
     """
     (into.folder / IMAGES_FOLDER).mkdir(exist_ok=True)
-    order = _reading_order(source, members)
     many = processes > 1 and _seconds(members) > SECONDS_FOR_PROCESSES
-    batches = _in_processes(source, order, into=into, processes=processes) if many else _here(source, order, into)
+    batches = (
+        _in_processes(source, members, into=into, processes=processes) if many else _here(source, members, into=into)
+    )
     found: list[Taken] = []
+    done = 0
     progress = _Counting(control, total=len(members))
     with closing(batches):
         for batch in batches:
             control.check()
-            found += batch
-            progress.report(len(found))
-    return sorted(found, key=itemgetter(0))
+            found.append(batch)
+            done += len(batch.places) + len(batch.problems)
+            progress.report(done)
+    return joined(found)
 
 
 class _Counting:
@@ -82,7 +88,9 @@ class _Counting:
 def _reading_order(source: MemberSource, members: Sequence[Member]) -> list[tuple[int, Member]]:
     """The members with their places, as they lie in the source: a packed stream is read forwards once."""
     by_name = {member.name: place for place, member in enumerate(source.members)}
-    return sorted(enumerate(members), key=lambda pair: by_name.get(pair[1].name, 0))
+    there = [by_name.get(member.name, 0) for member in members]
+    order = sorted(range(len(members)), key=there.__getitem__)
+    return [(place, members[place]) for place in order]
 
 
 def _seconds(members: Iterable[Member]) -> float:
@@ -103,42 +111,43 @@ def _batches(order: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, list[Ta
         yield number, batch
 
 
-def _here(source: MemberSource, order: Iterable[tuple[int, Member]], into: Intake) -> Batches:
+def _here(source: MemberSource, members: Sequence[Member], *, into: Intake) -> Batches:
     taker = Taker(into, reader=source)
     with _one_thread():
-        for number, batch in _batches(order):
+        for number, batch in _batches(_reading_order(source, members)):
             yield taker.take(number, batch)
 
 
-def _in_processes(
-    source: MemberSource, order: Iterable[tuple[int, Member]], *, into: Intake, processes: int
-) -> Batches:
+def _in_processes(source: MemberSource, members: Sequence[Member], *, into: Intake, processes: int) -> Batches:
     """Yield batches as they are done. What only this process can read is read here and sent with the task."""
     reader = source.shared_reader
     context = _context()
     first = (into, reader, context.Lock())
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=first) as pool:
-        waiting: set[Future[tuple[Any, ...]]] = set()
-        try:
-            for number, batch in _batches(order):
-                while len(waiting) >= processes * BATCHES_A_PROCESS:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (_taken(future.result()) for future in done)
-                tasks, failed = _with_bytes(batch, source) if reader is None else (batch, [])
-                waiting.add(pool.submit(_take_batch, number, packed(tasks)))
-                if failed:
-                    yield failed
-            while waiting:
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=first)
+    waiting: set[Future[Taken]] = set()
+    finished = False
+    try:
+        pool.submit(_begun)  # they start while the members are put in order
+        for number, batch in _batches(_reading_order(source, members)):
+            while len(waiting) >= processes * BATCHES_A_PROCESS:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (_taken(future.result()) for future in done)
-        except BrokenProcessPool as error:
-            raise OutOfMemory(
-                "A process that reads images was ended by the system; most often the machine ran out of memory. "
-                "Send smaller images, or set SIGHTGLASS_IMPORT_PROCESSES=1."
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
+                yield from (future.result() for future in done)
+            tasks, failed = _with_bytes(batch, source) if reader is None else (batch, [])
+            waiting.add(pool.submit(_take_batch, number, packed(tasks)))
+            if failed:
+                yield nothing_taken(failed)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        finished = True
+    except BrokenProcessPool as error:
+        raise OutOfMemory(
+            "A process that reads images was ended by the system; most often the machine ran out of memory. "
+            "Send smaller images, or set SIGHTGLASS_IMPORT_PROCESSES=1."
+        ) from error
+    finally:
+        # Where nothing is left to do their end need not be waited for; else nothing is written once this has returned.
+        pool.shutdown(wait=not finished, cancel_futures=True)
 
 
 def get_ready(size: int, *, processes: int) -> None:
@@ -165,14 +174,14 @@ def _methods() -> list[str]:
     return multiprocessing.get_all_start_methods()
 
 
-def _with_bytes(batch: Iterable[Task], source: MemberSource) -> tuple[list[Task], list[Taken]]:
+def _with_bytes(batch: Iterable[Task], source: MemberSource) -> tuple[list[Task], list[tuple[int, str]]]:
     tasks: list[Task] = []
-    failed: list[Taken] = []
+    failed: list[tuple[int, str]] = []
     for task in batch:
         try:
             tasks.append(task._replace(data=source.read(task.member)))
         except ArchiveError as error:
-            failed.append(Taken(task.place, problem=error.detail))
+            failed.append((task.place, error.detail))
     return tasks, failed
 
 
@@ -201,14 +210,15 @@ def _begin(intake: Intake, reader: Reader | None, large: AbstractContextManager[
     if os.name == "posix" and os.nice(0) == 0:
         lower_priority()
     _one_thread()
+    prepare_native_libraries()  # keeps freed memory: else each array of a batch is faulted in anew
     gc.freeze()  # what was loaded stays: the collector need not walk through it again and again
     _taker[:] = [Taker(intake, reader=reader or _Nothing(), large=large)]
 
 
-def _take_batch(number: int, columns: tuple[Any, ...]) -> tuple[Any, ...]:
+def _begun() -> None:
+    """What a process can be asked to do before there is work."""
+
+
+def _take_batch(number: int, columns: Packed) -> Taken:
     """Takes and gives columns: a record for each picture would take as long to send as to look at."""
-    return tuple(zip(*_taker[0].take(number, unpacked(columns)), strict=True))
-
-
-def _taken(columns: tuple[Any, ...]) -> list[Taken]:
-    return [Taken(*row) for row in zip(*columns, strict=True)]
+    return _taker[0].take(number, unpacked(columns))

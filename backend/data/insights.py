@@ -6,7 +6,8 @@ Everything comes from the items' stored facts: no picture is opened. What may be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.contracts import Dataset, ImageFacts, ImageItem
+from backend.contracts import Dataset, DatasetInfo, ImageItem
 from backend.contracts.insights import (
     Dimensions,
     Histogram,
@@ -49,8 +50,12 @@ def write_insights(dataset: Dataset, folder: Path | None = None, *, quality: Qua
     Without `quality` the issues hold what the import itself saw; the check that follows writes again.
     """
     insights = describe(dataset, quality=quality)
-    target = folder or version_folder(dataset.root, dataset.info.version)
-    atomic_write(target / INSIGHTS_FILE, insights.model_dump_json() + "\n")
+    return store_insights(insights, folder or version_folder(dataset.root, dataset.info.version))
+
+
+def store_insights(insights: Insights, folder: Path) -> Insights:
+    """Store a version's insights in its folder; returns them."""
+    atomic_write(folder / INSIGHTS_FILE, insights.model_dump_json() + "\n")
     return insights
 
 
@@ -77,12 +82,42 @@ def stored_insights(root: Path, *, version: int) -> bytes:
         return path.read_bytes()
 
 
+@dataclass(frozen=True)
+class Looks:
+    """What insights are worked out from, a column each. `labels`: all of an image; `facts` may be of fewer images."""
+
+    image_ids: Sequence[str]
+    labels: Sequence[tuple[str, ...]]
+    widths: Sequence[int]
+    heights: Sequence[int]
+    formats: Sequence[str]
+    modes: Sequence[str]
+    light: Mapping[str, Sequence[float] | Floats]
+
+
+def looks_of(items: Sequence[ImageItem]) -> Looks:
+    """The columns of some items."""
+    facts = [item.facts for item in items if item.facts is not None]
+    return Looks(
+        image_ids=[item.image_id for item in items],
+        labels=[labels_of(item) for item in items],
+        widths=[item.width for item in items],
+        heights=[item.height for item in items],
+        formats=[one.format for one in facts],
+        modes=[one.mode for one in facts],
+        light={name: [getattr(one, name) for one in facts] for name in MEASURES},
+    )
+
+
 def describe(dataset: Dataset, *, quality: Quality | None = None) -> Insights:
     """Return what the dataset looks like. Pure: items in, one record out."""
-    items, info = dataset.items, dataset.info
-    facts = [item.facts for item in items if item.facts is not None]
+    return described(dataset.info, looks_of(dataset.items), quality=quality)
+
+
+def described(info: DatasetInfo, looks: Looks, *, quality: Quality | None = None) -> Insights:
+    """As `describe`, from columns."""
     checked = quality or Quality(issues=Issues(corrupt=unreadable(info.skipped)))
-    state: QualityState = "unavailable" if not facts else "checked" if quality is not None else "pending"
+    state: QualityState = "unavailable" if not looks.formats else "checked" if quality is not None else "pending"
     return Insights(
         dataset_id=info.dataset_id,
         version=info.version,
@@ -91,16 +126,16 @@ def describe(dataset: Dataset, *, quality: Quality | None = None) -> Insights:
         total_images=info.total_images,
         num_classes=info.num_classes,
         class_counts=dict(info.class_counts),
-        unlabelled=sum(1 for item in items if not any(labels_of(item))),
-        label_pairs=_pairs(dataset),
-        labels_per_image=_per_image(dataset),
+        unlabelled=sum(1 for labels in looks.labels if not any(labels)),
+        label_pairs=_pairs(info, looks.labels),
+        labels_per_image=_per_image(info, looks.labels),
         imbalance_ratio=round(imbalance_ratio(info.class_counts.values()), 3) if info.class_counts else 1.0,
-        dimensions=_dimensions(items),
-        sizes=_sizes(items),
-        light=_light(facts),
-        formats=_counted(one.format for one in facts),
-        modes=_counted(one.mode for one in facts),
-        samples=_samples(dataset),
+        dimensions=_dimensions(looks),
+        sizes=_sizes(looks),
+        light={name: spread(values) for name, values in looks.light.items()} if looks.formats else {},
+        formats=_counted(looks.formats),
+        modes=_counted(looks.modes),
+        samples=_samples(info, looks),
         quality=state,
         issues=checked.issues,
         notes=checked.notes,
@@ -113,12 +148,12 @@ def labels_of(item: ImageItem) -> tuple[str, ...]:
     return item.labels or ((item.label,) if item.label else ())
 
 
-def _pairs(dataset: Dataset) -> tuple[LabelPair, ...]:
+def _pairs(info: DatasetInfo, labels: Sequence[tuple[str, ...]]) -> tuple[LabelPair, ...]:
     """Labels that occur on the same images, the most frequent pairs first."""
-    if dataset.info.task != "multilabel":
+    if info.task != "multilabel":
         return ()
-    together = Counter(pair for item in dataset.items for pair in combinations(sorted(set(item.labels)), 2))
-    counts, total = dataset.info.class_counts, max(1, len(dataset.items))
+    together = Counter(pair for found in labels for pair in combinations(sorted(set(found)), 2))
+    counts, total = info.class_counts, max(1, len(labels))
     ordered = sorted(together.items(), key=lambda one: (-one[1], one[0]))[:MOST_PAIRS]
     return tuple(
         LabelPair(labels=pair, images=images, by_chance=_rounded(counts[pair[0]] * counts[pair[1]] / total))
@@ -126,16 +161,16 @@ def _pairs(dataset: Dataset) -> tuple[LabelPair, ...]:
     )
 
 
-def _per_image(dataset: Dataset) -> dict[int, int]:
+def _per_image(info: DatasetInfo, labels: Sequence[tuple[str, ...]]) -> dict[int, int]:
     """How many images carry no label, one, two, ..."""
-    if dataset.info.task != "multilabel":
+    if info.task != "multilabel":
         return {}
-    return dict(sorted(Counter(len(set(item.labels)) for item in dataset.items).items()))
+    return dict(sorted(Counter(len(set(found)) for found in labels).items()))
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float] | Floats) -> Spread:
     """Return least, most, mean, median and the histogram of some values; of none all is 0."""
-    found = np.asarray(values or [0.0], dtype=np.float64)
+    found = np.asarray(values if len(values) else [0.0], dtype=np.float64)
     return Spread(
         min=_rounded(found.min()),
         max=_rounded(found.max()),
@@ -156,22 +191,13 @@ def _histogram(values: Floats) -> Histogram:
     return Histogram(edges=tuple(_rounded(edge) for edge in edges), counts=tuple(int(count) for count in counts))
 
 
-def _light(facts: Sequence[ImageFacts]) -> dict[str, Spread]:
-    if not facts:
-        return {}
-    return {name: spread([getattr(one, name) for one in facts]) for name in MEASURES}
+def _dimensions(looks: Looks) -> Dimensions:
+    widths, heights = np.asarray(looks.widths, dtype=np.float64), np.asarray(looks.heights, dtype=np.float64)
+    return Dimensions(width=spread(widths), height=spread(heights), aspect_ratio=spread(widths / heights))
 
 
-def _dimensions(items: Sequence[ImageItem]) -> Dimensions:
-    return Dimensions(
-        width=spread([item.width for item in items]),
-        height=spread([item.height for item in items]),
-        aspect_ratio=spread([item.width / item.height for item in items]),
-    )
-
-
-def _sizes(items: Sequence[ImageItem]) -> tuple[SizeCount, ...]:
-    counts = Counter((item.width, item.height) for item in items)
+def _sizes(looks: Looks) -> tuple[SizeCount, ...]:
+    counts = Counter(zip(looks.widths, looks.heights, strict=True))
     return tuple(
         SizeCount(width=width, height=height, images=images)
         for (width, height), images in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:MOST_SIZES]
@@ -183,15 +209,15 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda one: (-one[1], one[0])))
 
 
-def _samples(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+def _samples(info: DatasetInfo, looks: Looks) -> dict[str, tuple[str, ...]]:
     """Thumbnails spread over each class, as neighbours in an archive are often alike."""
-    places: dict[str, list[str]] = {name: [] for name in dataset.class_names}
-    for item in dataset.items:
-        for label in labels_of(item):
-            places[label].append(item.image_id)
+    places: dict[str, list[str]] = {name: [] for name in info.class_names}
+    for image_id, labels in zip(looks.image_ids, looks.labels, strict=True):
+        for label in labels:
+            places[label].append(image_id)
     most = max(1, min(SAMPLES_PER_CLASS, MOST_SAMPLES // max(1, len(places))))
     return {
-        label: tuple(thumbnail_url(dataset.info.dataset_id, image_id) for image_id in _spread_out(ids, most))
+        label: tuple(thumbnail_url(info.dataset_id, image_id) for image_id in _spread_out(ids, most))
         for label, ids in places.items()
     }
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,17 +39,58 @@ class DamagedTable(ValueError):
     """The file is not what was written."""
 
 
-def write_items(items: Sequence[ImageItem], path: Path) -> None:
-    """Write the items to `path`, a new file whose name ends in .npz."""
+@dataclass(frozen=True)
+class ItemColumns:
+    """Items as columns: of each field a list, an array, or `Same` for all. `told`: which of them have facts."""
+
+    item: Mapping[str, Values]
+    facts: Mapping[str, Values]
+    told: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.told)
+
+    def listed(self, name: str) -> list[Any]:
+        """A field of the items as a list."""
+        return _listed(self.item[name], len(self))
+
+    def items(self) -> tuple[ImageItem, ...]:
+        """The records."""
+        with no_collection():
+            found = [self.listed(name) for name in ITEM_FIELDS]
+            known = int(self.told.sum())
+            rows = zip(*(_listed(_texts_of(self.facts[name]), known) for name in FACT_FIELDS), strict=True)
+            return tuple(_records(found, rows, self.told.tolist()))
+
+
+@dataclass(frozen=True)
+class Same:
+    """A column of one value."""
+
+    value: Any
+
+
+Values = list[Any] | npt.NDArray[Any] | Same
+
+
+def columns_of(items: Sequence[ImageItem]) -> ItemColumns:
+    """The items as columns."""
     told = [item.facts for item in items if item.facts is not None]
-    columns: Columns = {
-        "format": np.array([FORMAT, len(items)]),
-        "told": np.array([item.facts is not None for item in items], dtype=np.bool_),
-    }
+    return ItemColumns(
+        item={name: [getattr(item, name) for item in items] for name in ITEM_FIELDS},
+        facts={name: [getattr(one, name) for one in told] for name in FACT_FIELDS},
+        told=np.array([item.facts is not None for item in items], dtype=np.bool_),
+    )
+
+
+def write_items(items: Sequence[ImageItem] | ItemColumns, path: Path) -> None:
+    """Write the items to `path`, a new file whose name ends in .npz."""
+    given = items if isinstance(items, ItemColumns) else columns_of(items)
+    columns: Columns = {"format": np.array([FORMAT, len(given)]), "told": given.told}
     for name in ITEM_FIELDS:
-        columns |= _encoded(f"item.{name}", [getattr(item, name) for item in items])
+        columns |= _encoded(f"item.{name}", given.item[name], len(given))
     for name in FACT_FIELDS:
-        columns |= _encoded(f"facts.{name}", [getattr(one, name) for one in told])
+        columns |= _encoded(f"facts.{name}", given.facts[name], int(given.told.sum()))
     with path.open("wb") as file:
         np.savez(file, **columns)  # type: ignore[arg-type]
 
@@ -96,35 +137,65 @@ def _line() -> TypeAdapter[ImageItem]:
 def _items(columns: Columns) -> Iterator[ImageItem]:
     told, (_, count) = columns["told"].tolist(), columns["format"].tolist()
     rows = zip(*(_decoded(f"facts.{name}", columns) for name in FACT_FIELDS), strict=True)
-    facts = iter([ImageFacts(*row) for row in rows])
-    of_each = [next(facts) if is_told else None for is_told in told]
     found = [_decoded(f"item.{name}", columns) for name in ITEM_FIELDS]
-    if any(len(column) != count for column in (*found, of_each)) or next(facts, None) is not None:
+    if any(len(column) != count for column in (*found, told)):
         raise DamagedTable("its columns are of different lengths")
+    yield from _records(found, rows, told)
+
+
+def _records(found: Sequence[Sequence[Any]], rows: Iterable[tuple[Any, ...]], told: list[bool]) -> Iterator[ImageItem]:
+    facts = iter([ImageFacts(*row) for row in rows])
+    try:
+        of_each = [next(facts) if is_told else None for is_told in told]
+    except StopIteration as error:
+        raise DamagedTable("there are fewer facts than images that have some") from error
+    if next(facts, None) is not None:
+        raise DamagedTable("there are more facts than images that have some")
     for row in zip(*found, of_each, strict=True):  # facts are the last field
         yield ImageItem(*row)
 
 
-def _encoded(name: str, values: list[Any]) -> Columns:
+def _listed(values: Values, count: int) -> list[Any]:
+    if isinstance(values, Same):
+        return [values.value] * count
+    return values if isinstance(values, list) else list(values.tolist())
+
+
+def _texts_of(values: Values) -> Values:
+    """Signatures as records hold them: text."""
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return [base64.b64encode(row).decode("ascii") for row in values]
+    return values
+
+
+def _encoded(name: str, values: Values, count: int) -> Columns:
     field = name.rpartition(".")[2]
-    if field in INTEGERS:
-        return {name: np.array(values, dtype=np.int64)}
-    if field in FLOATS:
-        return {name: np.array(values, dtype=np.float64)}
+    if field in INTEGERS or field in FLOATS:
+        kind = np.int64 if field in INTEGERS else np.float64
+        return {name: np.full(count, values.value, kind) if isinstance(values, Same) else np.asarray(values, kind)}
     if field == PACKED:
-        values = [base64.b64decode(value) for value in values]
-        lengths = np.array([len(value) for value in values], dtype=np.int64)
-        return {name: np.frombuffer(b"".join(values), dtype=np.uint8), f"{name}.lengths": lengths}
-    if field in TEXTS and not any(SEPARATOR in value for value in values):
-        return {name: np.frombuffer(SEPARATOR.join(values).encode(), dtype=np.uint8)}
-    return _as_codes(name, values)
-
-
-def _as_codes(name: str, values: list[Any]) -> Columns:
+        return _packed(name, values, count)
+    if isinstance(values, Same):
+        return {f"{name}.codes": np.zeros(count, np.int32), f"{name}.values": _json([values.value] if count else [])}
+    listed = _listed(values, count)
+    joined = SEPARATOR.join(listed).encode() if field in TEXTS else b""
+    if field in TEXTS and joined.count(SEPARATOR.encode()) == max(0, count - 1):
+        return {name: np.frombuffer(joined, dtype=np.uint8)}
     number_of: dict[Any, int] = {}
-    codes = np.array([number_of.setdefault(value, len(number_of)) for value in values], dtype=np.int32)
-    different = json.dumps(list(number_of), separators=(",", ":"))
-    return {f"{name}.codes": codes, f"{name}.values": np.frombuffer(different.encode(), dtype=np.uint8)}
+    codes = np.array([number_of.setdefault(value, len(number_of)) for value in listed], dtype=np.int32)
+    return {f"{name}.codes": codes, f"{name}.values": _json(list(number_of))}
+
+
+def _packed(name: str, values: Values, count: int) -> Columns:
+    if isinstance(values, np.ndarray):
+        return {name: values.ravel(), f"{name}.lengths": np.full(count, values.shape[1], dtype=np.int64)}
+    rows = [base64.b64decode(value) for value in _listed(values, count)]
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(rows), dtype=np.uint8), f"{name}.lengths": lengths}
+
+
+def _json(values: list[Any]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(values, separators=(",", ":")).encode(), dtype=np.uint8)
 
 
 def _decoded(name: str, columns: Columns) -> list[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import NamedTuple
 
 from backend.contracts import SkippedFile, Subset
 from backend.contracts.dataset import Task
@@ -14,11 +16,11 @@ from backend.data.members import Member, MemberSource
 from backend.data.names import MAX_LABEL, shown
 from backend.data.subsets import SPLIT_FOLDERS, common_folder, outer_split, split_note, subset_of
 
+LABEL = 1  # its place in `Labelled`
 TABLE_FILES = frozenset({"labels.csv", "metadata.csv"})
 
 
-@dataclass(frozen=True)
-class Labelled:
+class Labelled(NamedTuple):
     """A picture and its classes. `label` is the first of them, "" where a multi-label picture has none."""
 
     member: Member
@@ -56,9 +58,15 @@ def assign_labels(source: MemberSource) -> Labelling:
     if found is None:
         found = _by_folder(pictures)
     strangers = tuple(_not_a_picture(member) for member in others if member not in used)
-    ordered = tuple(sorted(_with_subsets(found.pictures), key=lambda one: (one.label, one.member.name)))
+    ordered = _in_order(_with_subsets(found.pictures))
     notes = (*found.notes, *split_note([one.subset for one in ordered]))
     return replace(found, pictures=ordered, skipped=(*source.skipped, *strangers, *found.skipped), notes=notes)
+
+
+def _in_order(pictures: Sequence[Labelled]) -> tuple[Labelled, ...]:
+    """By label, then by name: two stable sorts, as a pair to compare each picture by takes three times as long."""
+    by_name = sorted(pictures, key=lambda one: one.member.name)
+    return tuple(sorted(by_name, key=itemgetter(LABEL)))
 
 
 def _by_any_table(
@@ -84,7 +92,7 @@ def _with_subsets(pictures: Sequence[Labelled]) -> Sequence[Labelled]:
     """Keep the subsets only where there are two: all pictures in one would leave nothing to test on."""
     if len({one.subset for one in pictures} - {None}) != 1:
         return pictures
-    return [replace(one, subset=None) for one in pictures]
+    return [one._replace(subset=None) for one in pictures]
 
 
 # -- folders
@@ -93,12 +101,12 @@ def _with_subsets(pictures: Sequence[Labelled]) -> Sequence[Labelled]:
 def _by_folder(pictures: Sequence[Member]) -> Labelling:
     kept: list[Labelled] = []
     skipped: list[SkippedFile] = []
-    folders = {member.parts[:-1] for member in pictures}
+    names = [member.name.rpartition("/")[0] for member in pictures]
+    folders = {tuple(name.split("/")) if name else () for name in set(names)}
     outer = common_folder(folders)
     class_first = _split_below_class(folders)
     meant: dict[str, tuple[str, Subset | None, str | None]] = {}  # by folder: thousands of pictures lie in few
-    for member in pictures:
-        name = member.name.rpartition("/")[0]
+    for member, name in zip(pictures, names, strict=True):
         if name not in meant:
             folder = member.parts[:-1]
             if class_first:

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl
-from backend.data.item_table import DamagedTable, read_items, read_lines, write_items
+from backend.data.item_table import DamagedTable, ItemColumns, read_items, read_lines, write_items
 from backend.errors import DatasetError, NotFoundError, RecipeError
 from backend.registry import nearest
 from backend.storage.files import atomic_file, atomic_write
@@ -32,13 +32,18 @@ VERSIONS_FOLDER = "versions"
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write a version's files into `folder`, the info last: where it stands, the version is whole."""
-    _save_items(dataset.items, folder / ITEMS_FILE)
     if dataset.excluded:
         _save_items(dataset.excluded, folder / EXCLUDED_FILE)
-    atomic_write(folder / INFO_FILE, dataset.info.model_dump_json(indent=2) + "\n")
+    save_version(dataset.info, dataset.items, folder)
 
 
-def _save_items(items: Sequence[ImageItem], path: Path) -> None:
+def save_version(info: DatasetInfo, items: Sequence[ImageItem] | ItemColumns, folder: Path) -> None:
+    """As `save_dataset`, of a version that leaves nothing out; its items may be columns."""
+    _save_items(items, folder / ITEMS_FILE)
+    atomic_write(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
+
+
+def _save_items(items: Sequence[ImageItem] | ItemColumns, path: Path) -> None:
     with atomic_file(path) as temporary:
         write_items(items, temporary)
     path.with_suffix(LINES_SUFFIX).unlink(missing_ok=True)  # of an older dataset, whose facts were made up for

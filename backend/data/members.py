@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from backend.contracts import SkippedFile
 from backend.data.names import clean_name
@@ -46,6 +46,15 @@ class Reader(Protocol):
         Raises:
             ArchiveError: the file is damaged.
         """
+        ...
+
+
+@runtime_checkable
+class HoldingReader(Reader, Protocol):
+    """A reader that is quicker when it knows what will be asked for next."""
+
+    def hold(self, members: Sequence[Member]) -> None:
+        """These members are read next, most likely in this order."""
         ...
 
 

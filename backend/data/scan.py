@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,16 +20,18 @@ from backend.contracts import Dataset, DatasetInfo, ImageItem, RunControl, Skipp
 from backend.contracts.dataset import Task
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.collecting import no_collection
-from backend.data.findings import warnings_for
+from backend.data.findings import warnings_about
+from backend.data.found import Found, columns_found, looks_of_found
 from backend.data.images import ALLOWED
 from backend.data.ingest import take_all
-from backend.data.insights import write_insights
-from backend.data.labels import Labelled, Labelling, assign_labels
-from backend.data.manifest import save_dataset
+from backend.data.insights import described, store_insights
+from backend.data.labels import Labelling, assign_labels
+from backend.data.manifest import save_version
 from backend.data.masks import MASKS_FILE, masks_table
 from backend.data.members import MemberSource
 from backend.data.names import clean_name, shown
-from backend.data.taking import SHORT_DIGEST, Intake, Taken
+from backend.data.taking import Intake
+from backend.data.tasks import Taken
 from backend.errors import DatasetError, TooLargeError
 from backend.storage.files import atomic_directory, atomic_write, free_bytes, new_id
 
@@ -40,14 +43,11 @@ LAYOUT = "Make one folder for each class, with its images inside, and pack the f
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a source holds: items, whose files lie below the folder they were read into, and what was left out."""
+class Stored:
+    """A dataset that lies in its folder, `root`; its items are there."""
 
-    items: tuple[ImageItem, ...]
-    skipped: tuple[SkippedFile, ...]
-    task: Task
-    notes: tuple[str, ...] = ()
-    masks: str = ""
+    info: DatasetInfo
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,34 @@ def import_archive(
 def import_members(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> Dataset:
     """Import the files of an opened source; as `import_archive`."""
     with no_collection():
-        return _import(source, into=into, name=name, plan=plan)
+        stored, found = _store(source, into=into, name=name, plan=plan)
+        return Dataset(info=stored.info, root=stored.root, items=found.items)
 
 
-def _import(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> Dataset:
+def store_members(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> Stored:
+    """As `import_members`, for whoever does not go on with the items: 50,000 records take 0.2 s to make."""
+    with no_collection():
+        return _store(source, into=into, name=name, plan=plan)[0]
+
+
+def _store(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> tuple[Stored, Found]:
     labelling = assign_labels(source)
     _require_classes(labelling.classes, labelling.task, labelling.skipped)
     _require_room(labelling, into)
     dataset_id = plan.dataset_id or new_id("ds")
     with atomic_directory(into / dataset_id) as folder:
-        found = _read(source, labelling, folder=folder, plan=plan)
-        _require_classes(_classes(found.items), found.task, found.skipped)
+        found, taken = _read(source, labelling, folder=folder, plan=plan)
+        _require_classes(_classes(found.labels), found.task, found.skipped)
         info = _describe(dataset_id, name=name, found=found)
         if found.masks:
             atomic_write(folder / MASKS_FILE, found.masks)
-        dataset = Dataset(info=info, root=folder, items=found.items)
-        write_insights(dataset, folder)
-        save_dataset(dataset, folder)
+        store_insights(described(info, looks_of_found(found, taken)), folder)
+        save_version(info, found.columns, folder)
     logger.info(
         "dataset imported",
         extra={"dataset_id": dataset_id, "images": info.total_images, "classes": info.num_classes},
     )
-    return Dataset(info=info, root=into / dataset_id, items=found.items)
+    return Stored(info, into / dataset_id), found
 
 
 def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Found:
@@ -117,73 +123,56 @@ def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Fou
     with no_collection():
         labelling = assign_labels(source)
         _require_room(labelling, folder)
-        return _read(source, labelling, folder=folder, plan=plan)
+        return _read(source, labelling, folder=folder, plan=plan)[0]
 
 
-def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: ImportPlan) -> Found:
+def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: ImportPlan) -> tuple[Found, Taken]:
     intake = Intake(folder=folder, max_pixels=plan.settings.max_image_pixels, known=plan.known)
     members = [picture.member for picture in labelling.pictures]
-    all_taken = take_all(source, members, into=intake, processes=plan.processes, control=plan.control)
-    items: list[ImageItem] = []
-    damaged: list[SkippedFile] = []
-    image_ids: dict[str, str] = {}
-    repeats: Counter[str] = Counter()
-    paths: dict[str, str] = {}  # the first of equal pictures is the one that is read
-    for picture, taken in zip(labelling.pictures, all_taken, strict=True):
-        if taken.problem:
-            damaged.append(SkippedFile(file=shown(picture.member.name), reason=taken.problem, damaged=True))
-            continue
-        items.append(_item(picture, taken, path=paths.setdefault(taken.digest, taken.path), repeats=repeats))
-        image_ids[picture.member.name] = items[-1].image_id
-    return Found(
-        items=tuple(items),
+    taken = take_all(source, members, into=intake, processes=plan.processes, control=plan.control)
+    damaged = [
+        SkippedFile(file=shown(members[place].name), reason=problem, damaged=True) for place, problem in taken.problems
+    ]
+    sound = [labelling.pictures[place] for place in taken.places.tolist()]
+    columns = columns_found(sound, taken)
+    ids = zip((one.member.name for one in sound), columns.listed("image_id"), strict=True)
+    found = Found(
+        columns=columns,
         skipped=(*labelling.skipped, *damaged),
         task=labelling.task,
         notes=labelling.notes,
-        masks=masks_table(labelling.masks, image_ids) if labelling.masks else "",
+        masks=masks_table(labelling.masks, dict(ids)) if labelling.masks else "",
     )
+    return found, taken
 
 
-def _item(picture: Labelled, taken: Taken, *, path: str, repeats: Counter[str]) -> ImageItem:
-    short = taken.digest[:SHORT_DIGEST]
-    repeats[short] += 1
-    return ImageItem(
-        image_id=short if repeats[short] == 1 else f"{short}-{repeats[short]}",
-        path=path,
-        label=picture.label,
-        labels=picture.labels,
-        file=picture.member.name,
-        digest=taken.digest,
-        width=taken.width,
-        height=taken.height,
-        subset=picture.subset,
-        facts=taken.facts,
-    )
-
-
-def _classes(items: Iterable[ImageItem]) -> set[str]:
-    return {label for item in items for label in (item.labels or (item.label,)) if label}
+def _classes(labels: Iterable[tuple[str, ...]]) -> set[str]:
+    return {label for found in labels for label in found if label}
 
 
 def _describe(dataset_id: str, *, name: str, found: Found) -> DatasetInfo:
-    labels = (label for item in found.items for label in (item.labels if found.task == "multilabel" else (item.label,)))
-    counts = dict(sorted(Counter(labels).items()))
+    digests, labels = found.columns.listed("digest"), found.labels
+    counts = dict(sorted(Counter(chain.from_iterable(labels)).items()))
     return DatasetInfo(
         dataset_id=dataset_id,
         name=shown(name, limit=120) or "dataset",
         task=found.task,
-        total_images=len(found.items),
+        total_images=len(found.columns),
         num_classes=len(counts),
         class_counts=counts,
         skipped=_shortened(found.skipped),
-        warnings=(*warnings_for(found.items, counts), *found.notes),
-        digest=dataset_digest(found.items),
+        warnings=(*warnings_about(digests, [", ".join(one) for one in labels], counts), *found.notes),
+        digest=_digest_of(digests, ["|".join(one) for one in labels]),
     )
 
 
-def dataset_digest(items: Iterable[ImageItem]) -> str:
+def dataset_digest(items: Sequence[ImageItem]) -> str:
     """SHA-256 over the sorted (digest, labels) of all items: names and order of the files do not count."""
-    lines = sorted(f"{item.digest} {'|'.join(item.labels) or item.label}\n" for item in items)
+    return _digest_of([item.digest for item in items], ["|".join(item.labels) or item.label for item in items])
+
+
+def _digest_of(digests: Sequence[str], labels: Sequence[str]) -> str:
+    lines = sorted(f"{digest} {label}\n" for digest, label in zip(digests, labels, strict=True))
     return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
 
 
@@ -206,7 +195,7 @@ def _require_classes(labels: set[str], task: Task, skipped: Sequence[SkippedFile
 
 
 def _require_room(labelling: Labelling, into: Path) -> None:
-    needed = sum(one.member.size for one in labelling.pictures) + SPARE_BYTES
+    needed = sum([one.member.size for one in labelling.pictures]) + SPARE_BYTES
     free = free_bytes(into)
     if needed > free:
         raise TooLargeError(

@@ -11,18 +11,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from backend.contracts import ImageFacts
-from backend.data.columns import Size, column_of, decode_column, plain_size
-from backend.data.fact_arrays import measure
-from backend.data.facts import NEARLY_SHARPNESS_SIDE, SHARPNESS_SIDE, small_copy, told
+from backend.data.columns import Headers, Size, column_of, decode_column
+from backend.data.fact_arrays import Measures, measure, put_together
+from backend.data.facts import NEARLY_SHARPNESS_SIDE, SHARPNESS_SIDE, small_copy
 from backend.data.images import NEXT_STEP, examine_image
-from backend.data.members import Member, Reader
+from backend.data.members import HoldingReader, Reader
 from backend.data.pictures import IMAGES_FOLDER, PACK_SUFFIX, packed_path
+from backend.data.tasks import Taken, Task, nothing_taken
 from backend.errors import ArchiveError, ImageError, TooLargeError
 
 SHORT_DIGEST = 16
@@ -30,18 +32,6 @@ SHORT_DIGEST = 16
 LARGE_PIXELS = 16_000_000
 # Looked at together: of 32 x 32 pixels 128, whose arrays stay in a core's own cache.
 PIXELS_TOGETHER = 2**17
-
-
-class Taken(NamedTuple):
-    """What became of a member: a picture and what it shows, or the reason why not. `place` is the caller's number."""
-
-    place: int
-    digest: str = ""
-    path: str = ""
-    width: int = 0
-    height: int = 0
-    facts: ImageFacts | None = None
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,36 +46,8 @@ class Intake:
     known: frozenset[str] = frozenset()
 
 
-class Task(NamedTuple):
-    """A member to be taken; with its bytes, where only the caller can read them."""
-
-    place: int
-    member: Member
-    data: bytes | None = None
-
-
-def packed(tasks: Sequence[Task]) -> tuple[Any, ...]:
-    """Tasks as columns, which travel to another process in a third of the time; `unpacked` is the way back."""
-    members = [task.member for task in tasks]
-    columns = ([one.name for one in members], [one.size for one in members], [one.handle for one in members])
-    return ([task.place for task in tasks], *columns, [task.data for task in tasks])
-
-
-def unpacked(columns: tuple[Any, ...]) -> list[Task]:
-    return [
-        Task(place, Member(name, size, handle), data) for place, name, size, handle, data in zip(*columns, strict=True)
-    ]
-
-
-class Seen(NamedTuple):
-    """A sound picture: what it was as a file, and a small copy to look at, unless it stands in a column already."""
-
-    at: int
-    size: Size
-    kind: tuple[str, str]
-
-
-PLAIN_KIND = ("JPEG", "RGB")
+Kind = tuple[str, str]  # format and mode, as Pillow calls them
+PLAIN_KIND: Kind = ("JPEG", "RGB")
 
 
 class Taker:
@@ -96,13 +58,15 @@ class Taker:
         self._reader = reader
         self._large = large
 
-    def take(self, number: int, tasks: Sequence[Task]) -> list[Taken]:
+    def take(self, number: int, tasks: Sequence[Task]) -> Taken:
         """Take a batch; its pack is called by its number."""
         return _Batch(self._intake, tasks, self._contents(tasks), self._turn).taken(number)
 
     def _contents(self, tasks: Sequence[Task]) -> list[bytes | str]:
         """The bytes of each member, or the reason why there are none."""
         found: list[bytes | str] = []
+        if isinstance(self._reader, HoldingReader):
+            self._reader.hold([task.member for task in tasks if task.data is None])
         for task in tasks:
             try:
                 content = self._reader.read(task.member) if task.data is None else task.data
@@ -124,39 +88,50 @@ class _Batch:
         self._tasks = tasks
         self._contents = contents
         self._turn = turn
-        self._facts: dict[int, tuple[Size, ImageFacts]] = {}
-        self._waiting: dict[Size, list[tuple[Seen, Image.Image]]] = defaultdict(list)
+        self._seen: dict[int, tuple[Size, Kind]] = {}  # in the order of the measures
+        self._measures: list[Measures] = []
+        self._waiting: dict[Size, list[tuple[int, Size, Kind, Image.Image]]] = defaultdict(list)
 
-    def taken(self, number: int) -> list[Taken]:
+    def taken(self, number: int) -> Taken:
         self._look_at_plain()
         self._look_at_others()
-        paths = self._pack(number)
-        return [self._taken(at, task.place, paths) for at, task in enumerate(self._tasks)]
-
-    def _taken(self, at: int, place: int, paths: dict[int, tuple[str, str]]) -> Taken:
-        content = self._contents[at]
-        if isinstance(content, str):
-            return Taken(place, problem=content.removesuffix(NEXT_STEP))
-        digest, path = paths[at]
-        (width, height), facts = self._facts[at]
-        return Taken(place, digest, path, width, height, facts)
+        problems = [
+            (task.place, content.removesuffix(NEXT_STEP))
+            for task, content in zip(self._tasks, self._contents, strict=True)
+            if isinstance(content, str)
+        ]
+        if not self._seen:
+            return nothing_taken(problems)
+        order = np.argsort(np.fromiter(self._seen, dtype=np.int64), kind="stable")
+        digests, paths = self._pack(number)
+        rows = [self._seen[at] for at in sorted(self._seen)]
+        return Taken(
+            places=np.array([self._tasks[at].place for at in sorted(self._seen)], dtype=np.int64),
+            digests=b"".join(digests),
+            paths=paths,
+            sizes=np.array([size for size, _ in rows], dtype=np.int64),
+            kinds=[kind for _, kind in rows],
+            measures=put_together(self._measures, order),
+            problems=problems,
+        )
 
     # -- looking
 
     def _look_at_plain(self) -> None:
         by_size: dict[Size, list[int]] = defaultdict(list)
+        headers = Headers()
         for at, content in enumerate(self._contents):
-            size = plain_size(content) if isinstance(content, bytes) else None
+            size = headers.plain_size(content) if isinstance(content, bytes) else None
             if size and max(size) <= SHARPNESS_SIDE and size[0] * size[1] <= self._intake.max_pixels:
                 by_size[size].append(at)
         for size, places in by_size.items():
             for part in _parts(places, size):
                 column, whole = decode_column([bytes(self._contents[at]) for at in part], size)  # type: ignore[arg-type]
-                self._note(column, [Seen(at, size, PLAIN_KIND) for at in part], whole)
+                self._note(column, dict.fromkeys(part, (size, PLAIN_KIND)), whole)
 
     def _look_at_others(self) -> None:
         for at, content in enumerate(self._contents):
-            if isinstance(content, str) or at in self._facts:
+            if isinstance(content, str) or at in self._seen:
                 continue
             try:
                 found = examine_image(
@@ -170,7 +145,7 @@ class _Batch:
                 continue
             picture = small_copy(found.picture)
             waiting = self._waiting[picture.size]
-            waiting.append((Seen(at, (found.width, found.height), (found.format, found.mode)), picture))
+            waiting.append((at, (found.width, found.height), (found.format, found.mode), picture))
             if len(waiting) >= _together(picture.size):
                 self._note_waiting(picture.size)
         for size in list(self._waiting):
@@ -178,39 +153,46 @@ class _Batch:
 
     def _note_waiting(self, size: Size) -> None:
         waiting = self._waiting.pop(size)
-        seen = [one for one, _ in waiting]
-        self._note(column_of([picture for _, picture in waiting]), seen, [True] * len(seen))
+        seen = {at: (shape, kind) for at, shape, kind, _ in waiting}
+        self._note(column_of([picture for *_, picture in waiting]), seen, [True] * len(seen))
 
-    def _note(self, column: Image.Image, seen: Sequence[Seen], whole: Sequence[bool]) -> None:
-        facts = told(measure(column, len(seen)), [one.kind for one in seen])
-        for one, is_whole, of_one in zip(seen, whole, facts, strict=True):
-            if is_whole:
-                self._facts[one.at] = (one.size, of_one)
+    def _note(self, column: Image.Image, seen: dict[int, tuple[Size, Kind]], whole: list[bool]) -> None:
+        measures = measure(column, len(seen))
+        if not all(whole):
+            seen = dict(compress(seen.items(), whole))
+            measures = put_together([measures], np.flatnonzero(whole))
+        self._seen.update(seen)
+        self._measures.append(measures)
 
     # -- keeping
 
-    def _pack(self, number: int) -> dict[int, tuple[str, str]]:
-        """Write the sound pictures into one file, each once; returns digest and path of each by its place here."""
+    def _pack(self, number: int) -> tuple[list[bytes], list[str]]:
+        """Write the sound pictures into one file, each once; returns digest and path of each."""
         pack = f"{IMAGES_FOLDER}/{number:05}{PACK_SUFFIX}"
-        found: dict[int, tuple[str, str]] = {}
-        by_digest: dict[str, str] = {}
+        digests: list[bytes] = []
+        paths: list[str] = []
+        by_digest: dict[bytes, str] = {}
         pieces: list[bytes] = []
         end = 0
-        for at, content in enumerate(self._contents):
+        for content, task in zip(self._contents, self._tasks, strict=True):
             if isinstance(content, str):
                 continue
-            digest = hashlib.sha256(content).hexdigest()
-            name = f"{digest[:SHORT_DIGEST]}{self._tasks[at].member.suffix}"  # the suffix is one of IMAGE_SUFFIXES
-            if digest in self._intake.known:
-                by_digest[digest] = f"{IMAGES_FOLDER}/{name}"
-            elif digest not in by_digest:
-                by_digest[digest] = packed_path(pack, start=end, size=len(content), name=name)
-                pieces.append(content)
-                end += len(content)
-            found[at] = (digest, by_digest[digest])
+            hashed = hashlib.sha256(content)
+            digest = hashed.digest()
+            if digest not in by_digest:
+                hexed = hashed.hexdigest()
+                name = f"{hexed[:SHORT_DIGEST]}{task.member.suffix}"  # the suffix is one of IMAGE_SUFFIXES
+                if hexed in self._intake.known:
+                    by_digest[digest] = f"{IMAGES_FOLDER}/{name}"
+                else:
+                    by_digest[digest] = packed_path(pack, start=end, size=len(content), name=name)
+                    pieces.append(content)
+                    end += len(content)
+            digests.append(digest)
+            paths.append(by_digest[digest])
         if pieces:
             _write(self._intake.folder / pack, pieces)
-        return found
+        return digests, paths
 
 
 def _parts(places: Sequence[int], size: Size) -> Iterator[Sequence[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -21,6 +22,9 @@ LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 6.3.10, 4.3.7
 LOCAL_SIGNATURE = b"PK\x03\x04"
 PIECE = 2**20
 RAW_DEFLATE = -15
+# A member's own header is 30 bytes, its name and extra fields; where it is longer it is read by itself.
+HEADERS_AFTER = 512
+MOST_HELD = 2**20  # of a batch of larger members reading is little beside decoding
 
 
 class ZipPlace(NamedTuple):
@@ -39,6 +43,7 @@ class ZipReader:
         self._source = source
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
+        self._held: tuple[int, bytes] = (0, b"")
 
     @property
     def has_path(self) -> bool:
@@ -61,7 +66,24 @@ class ZipReader:
             raise _damaged(member, "bad CRC-32")
         return data
 
+    def hold(self, members: Sequence[Member]) -> None:
+        """Read the part of the file that holds these members at once, where it is not much more than they are.
+
+        Reading them is as before, and quicker: a read of the file takes as long as half of a small picture's decoding.
+        """
+        places: list[ZipPlace] = [member.handle for member in members]
+        start = min((place.offset for place in places), default=0)
+        end = max((place.offset + place.packed for place in places), default=0) + HEADERS_AFTER
+        if end - start > MOST_HELD or end - start > 2 * sum(place.packed + HEADERS_AFTER for place in places):
+            self._held = (0, b"")
+            return
+        try:
+            self._held = (start, self._from_file(start, end - start))
+        except (OSError, ValueError, OverflowError):  # each member says so itself
+            self._held = (0, b"")
+
     def close(self) -> None:
+        self._held = (0, b"")
         if self.has_path and self._file is not None:
             self._file.close()
         self._file = None
@@ -102,6 +124,13 @@ class ZipReader:
         return bytes(data)
 
     def _at(self, offset: int, count: int) -> bytes:
+        first, held = self._held
+        start = offset - first
+        if start >= 0 and start + count <= len(held):
+            return held[start : start + count]
+        return self._from_file(offset, count)
+
+    def _from_file(self, offset: int, count: int) -> bytes:
         with self._lock:
             if self._file is None:
                 # kept open on purpose: a member is read in microseconds

@@ -19,6 +19,7 @@ from backend.contracts.version import ChangeKind
 from backend.data.additions import fitting, with_images
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.corrections import corrected
+from backend.data.found import Found
 from backend.data.insights import write_insights
 from backend.data.manifest import (
     VERSIONS_FOLDER,
@@ -30,7 +31,7 @@ from backend.data.manifest import (
 )
 from backend.data.masks import MASKS_FILE
 from backend.data.pictures import IMAGES_FOLDER, where
-from backend.data.scan import Found, ImportPlan, read_members
+from backend.data.scan import ImportPlan, read_members
 from backend.data.versions import described
 from backend.errors import ConflictError, NotFoundError, VersionConflict
 from backend.storage.files import (

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backend.config import Settings
-from backend.contracts import Dataset, Job, RunControl
+from backend.contracts import Job, RunControl
 from backend.data.archive import ArchiveLimits, open_archive
 from backend.data.folder import Folder
 from backend.data.ingest import get_ready
 from backend.data.members import MemberSource
 from backend.data.names import plain_stem, shown
-from backend.data.scan import ImportPlan, import_members
+from backend.data.scan import ImportPlan, Stored, store_members
 from backend.errors import InputError, JobCancelled, NotFoundError
 from backend.jobs.queue import JobQueue
 from backend.storage.catalog import Catalog
@@ -34,7 +34,7 @@ def import_dataset(
     catalog: Catalog,
     control: RunControl | None = None,
     dataset_id: str | None = None,
-) -> Dataset:
+) -> Stored:
     """Store an archive, or a folder's path, as a new dataset.
 
     Raises:
@@ -53,8 +53,8 @@ def import_dataset(
         return _import(archive, name=name, plan=plan, catalog=catalog)
 
 
-def _import(source: MemberSource, *, name: str, plan: ImportPlan, catalog: Catalog) -> Dataset:
-    dataset = import_members(source, into=plan.settings.datasets_dir, name=name, plan=plan)
+def _import(source: MemberSource, *, name: str, plan: ImportPlan, catalog: Catalog) -> Stored:
+    dataset = store_members(source, into=plan.settings.datasets_dir, name=name, plan=plan)
     try:
         # files first, then the row that makes them visible; a job waits for a storage that is away, a caller does not
         folders_of(plan.settings).publish(dataset.root, control=plan.control if plan.dataset_id else None)
@@ -95,7 +95,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
         uploads.take_bytes(upload_id)
 
 
-def import_into(path: Path, *, name: str, settings: Settings, control: RunControl) -> Dataset:
+def import_into(path: Path, *, name: str, settings: Settings, control: RunControl) -> Stored:
     """Import a folder or archive of this machine into the service's data folder and catalogue, without the service.
 
     Raises:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from backend.contracts import Job, RunControl
+from backend.data.manifest import load_dataset
 from backend.data.pictures import where
 from backend.errors import DatasetError, DiskFullError, JobCancelled, NotFoundError
 from backend.search import compare as compare_module
@@ -31,7 +32,7 @@ def catalog(settings):
 @pytest.fixture
 def dataset(make_zip, settings, catalog):
     with make_zip({"circle": 12, "square": 12}).open("rb") as upload:
-        return import_dataset(upload, name="drawn", settings=settings, catalog=catalog)
+        return load_dataset(import_dataset(upload, name="drawn", settings=settings, catalog=catalog).root)
 
 
 @pytest.fixture

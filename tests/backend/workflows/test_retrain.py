@@ -30,7 +30,7 @@ def database(settings):
 @pytest.fixture
 def dataset(make_zip, settings, database):
     with make_zip({"circle": 20, "square": 20}).open("rb") as upload:
-        return import_dataset(upload, name="drawn", settings=settings, catalog=Catalog(database))
+        return load_dataset(import_dataset(upload, name="drawn", settings=settings, catalog=Catalog(database)).root)
 
 
 @pytest.fixture
