@@ -290,11 +290,13 @@ class Client:
         answer = self._json("POST", f"/api/cv/predict/{_segment(model)}", params=params, files=files)
         return cast(PredictionAnswer, answer)
 
-    def start_batch(self, model: str, file: BinaryIO, filename: str, *, top_k: int) -> JobAnswer:
+    def start_batch(
+        self, model: str, file: BinaryIO, filename: str, *, top_k: int, asked: ThresholdQuery | None = None
+    ) -> JobAnswer:
         """Send a ZIP of pictures to be answered; returns the job."""
         files = {"file": (filename, file, "application/zip")}
         path = f"/api/cv/predict/{_segment(model)}/batch"
-        return cast(JobAnswer, self._json("POST", path, params={"top_k": top_k}, files=files))
+        return cast(JobAnswer, self._json("POST", path, params={"top_k": top_k, **(asked or {})}, files=files))
 
     def table(self, job_id: str, file_format: str) -> bytes:
         """What a batch has answered, whole: csv or json."""

@@ -57,16 +57,17 @@ def predict(
     """
     settings = read_settings()
     model, images = _model_and_images(model, images)
+    from backend.workflows.thresholds import ThresholdChoice
+
+    choice = ThresholdChoice(miss_cost, false_alarm_cost, threshold or ())
     if server is not None or output is not None or any(is_many(image) for image in images):
-        many = Many(model=model, source=the_only(images), output=output, top_k=top_k, server=server, follow=follow)
-        predict_many(many, settings)
+        predict_many(Many(model, the_only(images), output, top_k, server, follow, choice), settings)
         return
     make_folder(out)
     from backend.engine.model_folder import load_info
     from backend.workflows.evaluate import find_model
-    from backend.workflows.thresholds import ThresholdChoice
 
-    folder, choice = find_model(model), ThresholdChoice(miss_cost, false_alarm_cost, threshold or ())
+    folder = find_model(model)
     thresholds = choice.of(load_info(folder)) if choice else {}
     rows: list[dict[str, Any]] = []
     for image in images:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend.cli.console import messages
 from backend.cli.following import follow_job, following
@@ -16,6 +17,9 @@ from backend.config import Settings
 from backend.data.names import PACKED_SUFFIXES
 from backend.errors import ConflictError, InputError
 from backend.storage.files import atomic_file
+
+if TYPE_CHECKING:
+    from backend.workflows.thresholds import ThresholdChoice
 
 FORMATS = {".csv": "csv", ".json": "json"}
 
@@ -30,6 +34,7 @@ class Many:
     top_k: int
     server: str | None
     follow: bool
+    choice: ThresholdChoice
 
     @property
     def format(self) -> str:
@@ -78,14 +83,18 @@ def predict_many(many: Many, settings: Settings) -> None:
 
 
 def _here(many: Many, table: Path, settings: Settings) -> str:
+    from backend.engine.model_folder import load_info
     from backend.workflows.batch_results import FORMATS as FILES
+    from backend.workflows.batch_results import BatchQuestion
     from backend.workflows.evaluate import find_model
     from backend.workflows.predict_batch import predict_into
 
     folder = find_model(many.model)
+    thresholds = many.choice.of(load_info(folder)) if many.choice else None
+    asked = BatchQuestion(many.top_k, thresholds)
     answers = table.with_name("answers")
     with following(messages(), shown=many.follow) as control:
-        summary = predict_into(answers, folder, many.source, top_k=many.top_k, settings=settings, control=control)
+        summary = predict_into(answers, folder, many.source, asked=asked, settings=settings, control=control)
     (answers / FILES[many.format][0]).rename(table)
     return summary.in_words()
 
@@ -95,7 +104,7 @@ def _at_service(many: Many, table: Path, settings: Settings) -> str:
         with archive.open("rb") as file:
             files = {"file": (archive.name, file, "application/zip")}
             path = f"/api/cv/predict/{many.model}/batch"
-            job = service.json("POST", path, files=files, params={"top_k": many.top_k})
+            job = service.json("POST", path, files=files, params={"top_k": many.top_k, **many.choice.query()})
         ended = follow_job(service, job["job_id"], messages(), shown=many.follow)
         if ended["state"] != "succeeded":
             raise ConflictError(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from backend.config import Settings
 from backend.contracts import BATCH_KIND, Job, ModelInfo
@@ -27,6 +28,17 @@ CSV_FILE, JSON_FILE = "predictions.csv", "predictions.json"
 FORMATS = {"csv": (CSV_FILE, "text/csv; charset=utf-8"), "json": (JSON_FILE, "application/json")}
 BETWEEN_LABELS = ";"
 DIGITS = 6
+TOP_K = 3
+
+
+class BatchQuestion(NamedTuple):
+    """What is asked about every picture: how many labels, and from which probability on each is present.
+
+    `thresholds` None: the model's own.
+    """
+
+    top_k: int = TOP_K
+    thresholds: Mapping[str, float] | None = None
 
 
 @dataclass
@@ -50,11 +62,12 @@ class BatchSummary:
 class ResultWriter:
     """Writes both files into a folder; a context that ends them. Rows come in the order of the archive."""
 
-    def __init__(self, folder: Path, info: ModelInfo, *, top_k: int) -> None:
+    def __init__(self, folder: Path, info: ModelInfo, *, asked: BatchQuestion) -> None:
         self._folder, self._info = folder, info
         self._several = info.task == "multilabel"
-        self._top_k = min(top_k, len(info.class_names))
-        self._limits = info.thresholds or (0.5,) * len(info.class_names)
+        self._top_k = min(asked.top_k, len(info.class_names))
+        own = dict(zip(info.class_names, info.thresholds or (0.5,) * len(info.class_names), strict=True))
+        self._limits = tuple({**own, **(asked.thresholds or {})}[name] for name in info.class_names)
         self._open = ExitStack()
         self.summary = BatchSummary()
 
@@ -63,7 +76,9 @@ class ResultWriter:
         self._csv = csv.writer(table, lineterminator="\n")
         self._csv.writerow([plain_cell(name) for name in self._columns()])
         self._json = self._open.enter_context((self._folder / JSON_FILE).open("w", encoding="utf-8"))
-        model = {"model_id": self._info.model_id, "name": self._info.name, "task": self._info.task}
+        model: dict[str, Any] = {"model_id": self._info.model_id, "name": self._info.name, "task": self._info.task}
+        if self._several:
+            model["thresholds"] = dict(zip(self._info.class_names, self._limits, strict=True))
         self._json.write(f'{{"model": {json.dumps(model, ensure_ascii=False)},\n"images": [')
         return self
 

@@ -30,7 +30,7 @@ from backend.storage.database import Database
 from backend.storage.files import atomic_directory, remove_tree
 from backend.storage.folders import folders_of
 from backend.storage.uploads import UploadStore
-from backend.workflows.batch_results import JSON_FILE, BatchSummary, ResultWriter
+from backend.workflows.batch_results import JSON_FILE, TOP_K, BatchQuestion, BatchSummary, ResultWriter
 from backend.workflows.mishaps import in_plain_words
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     File = tuple[Member, Prepared | str]  # what became of it: a picture as the networks see it, or why there is none
 
 JOB_KIND = BATCH_KIND
-TOP_K = 3
 MOST_DECODERS = 8
 MOST_FORWARDS = 8
 MOST_AT_ONCE = 32  # pictures a forward pass
@@ -80,8 +79,8 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> str:
             else:
                 model = _model_folder(str(job.payload["model_id"]), settings)
                 archive = uploads.bytes_here(upload_id, control=control)
-                top_k = int(job.payload.get("top_k", TOP_K))
-                summary = predict_into(target, model, archive, top_k=top_k, settings=settings, control=control)
+                asked = BatchQuestion(job.payload.get("top_k", TOP_K), job.payload.get("thresholds"))
+                summary = predict_into(target, model, archive, asked=asked, settings=settings, control=control)
             folders.publish(target, control=control)
     except (InputError, NotFoundError, JobCancelled):
         uploads.remove(upload_id)  # the same bytes would fail again
@@ -98,7 +97,13 @@ def _model_folder(model_id: str, settings: Settings) -> Path:
 
 
 def predict_into(
-    target: Path, model: Path, source: Path, *, top_k: int = TOP_K, settings: Settings, control: RunControl
+    target: Path,
+    model: Path,
+    source: Path,
+    *,
+    asked: BatchQuestion = BatchQuestion(),
+    settings: Settings,
+    control: RunControl,
 ) -> BatchSummary:
     """Answer for the pictures of an archive or a folder; both tables lie in `target` then, or nothing does.
 
@@ -119,7 +124,7 @@ def predict_into(
     with (
         nullcontext(Folder(source, limits=limits)) if source.is_dir() else open_archive(source, limits=limits) as found,
         atomic_directory(target) as folder,
-        ResultWriter(folder, predictor.info, top_k=top_k) as writer,
+        ResultWriter(folder, predictor.info, asked=asked) as writer,
     ):
         _predict(found, predictor, writer, settings=settings, control=control)
     return writer.summary

@@ -50,6 +50,12 @@ class ThresholdChoice:
     def __bool__(self) -> bool:
         return bool(self.named) or self.miss_cost is not None
 
+    def query(self) -> dict[str, float | list[str]]:
+        """The same as a request's parameters."""
+        costs = {"miss_cost": self.miss_cost, "false_alarm_cost": self.false_alarm_cost}
+        named = {"threshold": [f"{label}={value}" for label, value in self.named.items()]} if self.named else {}
+        return {name: cost for name, cost in costs.items() if cost is not None} | named
+
     def of(self, model: ModelInfo) -> dict[str, float]:
         """The thresholds of a model's labels.
 

@@ -14,8 +14,9 @@ from frontend import state
 from frontend.answers import JobAnswer, ModelAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.label_answers import ThresholdQuery
 from frontend.watching import UNFINISHED, watchers
-from frontend.widgets import problems
+from frontend.widgets import costs, problems
 from frontend.widgets.wording import percent, plain, seconds
 
 SUFFIXES = ["zip", "tar", "tgz", "gz"]
@@ -47,11 +48,17 @@ def _drop_zone(api: Client, model: ModelAnswer) -> None:
     st.caption(t("batch.what"))
     most = min(10, len(model["class_names"]))
     file = st.file_uploader(t("batch.drop"), type=SUFFIXES, key=state.upload_key())
-    top_k = st.number_input(t("predict.top_k"), 1, most, min(3, most), key="batch-top-k", width=160)
+    asked: ThresholdQuery | None = None
+    if model.get("task") == "multilabel":  # all labels are told, each with a column of its own
+        top_k: float = most
+        costs.choose(model["model_id"], key="batch-costs")
+        asked = costs.query(model["model_id"])
+    else:
+        top_k = st.number_input(t("predict.top_k"), 1, most, min(3, most), key="batch-top-k", width=160)
     if file is None or not st.button(t("batch.start"), key="batch-start", type="primary", icon=":material/table_rows:"):
         return
     try:
-        job = api.start_batch(model["model_id"], file, file.name, top_k=int(top_k))
+        job = api.start_batch(model["model_id"], file, file.name, top_k=int(top_k), asked=asked)
     except ApiError as error:
         problems.show_problem(error)
         return

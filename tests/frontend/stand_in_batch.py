@@ -15,10 +15,17 @@ TABLE = "filename,predicted,confidence,unfamiliar,error\n" + "".join(
 
 
 @router.post("/api/cv/predict/{model_id}/batch", status_code=202)
-async def start(service: ServiceDep, model_id: str, file: Annotated[UploadFile, File()], top_k: int = 3) -> Any:
+async def start(
+    service: ServiceDep,
+    model_id: str,
+    file: Annotated[UploadFile, File()],
+    top_k: int = 3,
+    miss_cost: float | None = None,
+) -> Any:
     if not (await file.read()).startswith(b"PK"):
         raise Problem(422, "The file is not a ZIP archive.")
-    service.predictions_asked.append({"model_id": model_id, "top_k": top_k, "filename": file.filename})
+    asked = {"model_id": model_id, "top_k": top_k, "filename": file.filename}
+    service.predictions_asked.append(asked | ({} if miss_cost is None else {"miss_cost": miss_cost}))
     return service.add_job(next(iter(service.datasets)), kind="predict_batch", candidates=[])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import stand_in_registry
 
 
 @pytest.fixture
@@ -67,3 +68,15 @@ def test_a_batch_that_is_gone_leaves_a_way_on(open_page, service, dataset):
     assert page.error
     page.button(key="batch-another").click().run()
     assert not page.error
+
+
+def test_of_a_model_of_several_labels_the_costs_are_sent(open_page, service, dataset, monkeypatch):
+    made = stand_in_registry.model_of
+    monkeypatch.setattr(stand_in_registry, "model_of", lambda *of, **more: made(*of, **more) | {"task": "multilabel"})
+    page = open_page(tab="predictions", dataset=dataset)
+    page.segmented_control(key="picture-source").set_value("archive").run()
+    assert [field.key for field in page.number_input] == []
+    page.toggle(key="batch-costs-by-costs").set_value(True).run()
+    send(page)
+    assert not page.exception
+    assert service.predictions_asked[0]["miss_cost"] == 5.0

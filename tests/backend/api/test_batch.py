@@ -97,3 +97,19 @@ def test_the_formats_of_a_model_are_listed(client, trained):
     found = client.get("/api/cv/models/md-1/exports").json()
     assert [one["format"] for one in found] == ["pth", "onnx", "bundle", "card"]
     assert client.get("/api/cv/models/md-9/exports").status_code == 404
+
+
+def test_a_model_of_several_labels_is_asked_with_thresholds_that_the_worker_gets(client, services, trained, png):
+    model = services.catalog.model(trained[2])
+    several = model.model_copy(update={"task": "multilabel", "thresholds": (0.5,) * len(model.class_names)})
+    first, second, *_ = model.class_names
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.catalog, "resolve_model", lambda _: several)
+        answer = send(client, zip_of(a=png), miss_cost=4, false_alarm_cost=1, threshold=f"{first}=0.3")
+        unknown = send(client, zip_of(a=png), threshold="no such label=0.3")
+    assert answer.json()["recipe"]["thresholds"] == {first: 0.3} | dict.fromkeys(model.class_names[1:], 0.2)
+    assert second in answer.json()["recipe"]["thresholds"]
+    assert (unknown.status_code, unknown.headers["content-type"]) == (422, PROBLEM)
+    refused = send(client, zip_of(a=png), threshold=f"{first}=0.3")
+    assert (refused.status_code, refused.headers["content-type"]) == (422, PROBLEM)
+    assert "one class for each image" in refused.json()["detail"]

@@ -15,7 +15,7 @@ from backend.contracts import Job, ModelInfo, Preprocessing, RunControl
 from backend.errors import ArchiveError, InputError, JobCancelled, NotFoundError
 from backend.storage.uploads import UploadStore
 from backend.workflows import predict_batch
-from backend.workflows.batch_results import result_file
+from backend.workflows.batch_results import BatchQuestion, result_file
 from backend.workflows.predict_batch import check_archive, predict_into, run_job
 
 CLASSES = ("bag", "boot", "=shirt")
@@ -82,7 +82,7 @@ def answer(archive: Path, model: Path, tmp_path: Path, control: RunControl | Non
 
 
 def test_every_file_is_a_row_in_the_order_of_the_archive(archive, model, tmp_path):
-    rows = rows_of(answer(archive, model, tmp_path, top_k=2))
+    rows = rows_of(answer(archive, model, tmp_path, asked=BatchQuestion(top_k=2)))
     assert list(rows[0]) == [
         "filename", "predicted", "confidence", "label_1", "confidence_1", "label_2", "confidence_2", "unfamiliar", "error",
     ]  # fmt: skip
@@ -133,6 +133,17 @@ def test_several_labels_stand_in_one_cell_and_in_a_column_each(archive, tmp_path
     entry = json.loads((tmp_path / "answers" / "predictions.json").read_text(encoding="utf-8"))["images"][0]
     assert entry["predicted"] == ["bag", "boot"]
     assert set(entry["labels"]) == set(CLASSES)
+
+
+def test_other_thresholds_decide_other_labels_of_the_same_probabilities(archive, tmp_path):
+    folder = tmp_path / "model-2"
+    make_model(folder, task="multilabel", thresholds=(0.0, 0.0, 1.0))
+    asked = BatchQuestion(thresholds={"bag": 1.0, "boot": 0.0, "=shirt": 0.0})
+    rows = rows_of(answer(archive, folder, tmp_path, asked=asked))
+    assert rows[0]["predicted"] == "boot;=shirt"
+    told = json.loads((tmp_path / "answers" / "predictions.json").read_text(encoding="utf-8"))
+    assert told["model"]["thresholds"] == {"bag": 1.0, "boot": 0.0, "=shirt": 0.0}
+    assert told["images"][0]["predicted"] == ["boot", "=shirt"]
 
 
 def test_progress_is_told_and_cancelling_leaves_nothing(archive, model, tmp_path, monkeypatch):
