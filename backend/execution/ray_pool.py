@@ -50,6 +50,7 @@ class RayPool:
         self._connected = False
         self._shared: dict[str, list[Any]] = {}
         self._stopping = threading.Event()
+        self._left = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +64,7 @@ class RayPool:
             if self._connected:
                 self._connected = False
                 ray.shutdown()
+                self._left.set()
 
     @property
     def width(self) -> int:
@@ -155,7 +157,8 @@ class RayPool:
         with self._lock:
             if not self._connected:
                 check_executor(self._settings)  # not before: an import of pictures needs no cluster
-                _initialise(self._settings)
+                self._left.clear()
+                _initialise(self._settings, until=self._left)
                 self._connected = True
 
     def _room_of(self, resources: Mapping[str, float]) -> int:
@@ -179,13 +182,14 @@ def _nodes() -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _initialise(settings: Settings) -> None:
-    """Connect to the cluster, or start a Ray on this machine where no address is set.
+def _initialise(settings: Settings, *, until: threading.Event) -> None:
+    """Connect to the cluster, or start a Ray on this machine where no address is set; that one lives until `until`.
 
     Raises:
         UnavailableError: nobody answers in time; what answers is no Ray cluster.
     """
     failure: list[BaseException] = []
+    answered = threading.Event()
 
     def connect() -> None:
         how: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.WARNING}
@@ -197,13 +201,15 @@ def _initialise(settings: Settings) -> None:
             ray.init(**how)
         except (RayError, OSError, RuntimeError, ValueError, TimeoutError) as error:
             failure.append(error)
+        finally:
+            answered.set()
+        if not failure:  # Linux ends the processes of a Ray of our own with the thread that started them
+            until.wait()
 
     # Ray waits for minutes where something answers that is no cluster, so somebody else waits for it.
-    thread = threading.Thread(target=connect, name="connect-ray", daemon=True)
-    thread.start()
-    thread.join(CONNECT_WITHIN_S)
+    threading.Thread(target=connect, name="connect-ray", daemon=True).start()
     where = settings.ray_address or "this machine"
-    if thread.is_alive():
+    if not answered.wait(CONNECT_WITHIN_S):
         raise UnavailableError(f"The Ray cluster at '{where}' gave no answer within {CONNECT_WITHIN_S:.0f} s.")
     if failure:
         raise UnavailableError(

@@ -106,6 +106,25 @@ def nodes_of(results):
     return {name: words.split()[0] for name, words in results.environment["nodes"].items()}
 
 
+def test_who_starts_a_ray_of_this_machine_stays_until_the_pool_is_left(settings, monkeypatch):
+    """Linux ends Ray's processes with the thread that started them, not with the process: it went two seconds later."""
+    from backend.execution import ray_pool
+
+    started = []
+    monkeypatch.setattr(ray_pool.ray, "init", lambda **how: started.append((threading.current_thread(), how)))
+    monkeypatch.setattr(ray_pool.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
+    monkeypatch.setattr(ray_pool.ray, "shutdown", lambda: None)
+    chosen = settings.model_copy(update={"executor": "ray", "ray_cpus_per_trial": 2.0})
+    with ray_pool.RayPool(chosen) as pool:
+        assert pool.width == 2
+        [(thread, how)] = started
+        assert how["address"] == "local"
+        thread.join(0.2)
+        assert thread.is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_four_candidates_run_on_both_nodes_and_score_as_they_do_here(dataset, far, tmp_path):
     results = on_the_cluster(dataset, far, data_dir=tmp_path / "cluster")
     assert set(nodes_of(results)) == set(MODELS)
