@@ -1,4 +1,6 @@
-"""Defects of a few pixels on boards that the network has never seen: preset `defects`, and it without each part.
+"""Defects of a few pixels on boards that the network has never seen: preset `defects`, and it with one part changed.
+
+What each variant differs in is written out, so that rows stay what they were when the preset changes.
 
 The data: `pcb_multilabel.zip`, 600 strips of 640 x 160 pixels cut from DeepPCB (Tang et al. 2019), six kinds of
 defects, any number on a strip. A strip's board is the first five digits of its name. Each seed holds out another board,
@@ -50,21 +52,43 @@ VALIDATION = 0.15
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What differs from the preset."""
+    """What differs from preset defects, in full: its own loss and attention are said too.
+
+    `formerly`: the name of rows measured when the preset was focal loss with attention.
+    """
 
     name: str
+    formerly: str = ""
     model: str = "efficientnet_lite0"
     overrides: dict[str, Any] = field(default_factory=dict)
     squashed: bool = False
 
 
+FOCAL, BCE = {"loss.type": "focal"}, {"loss.type": "bce"}
+WITH, WITHOUT = {"model.cbam": True}, {"model.cbam": False}
 VARIANTS = (
-    Variant(name="preset defects"),
-    Variant(name="resized to 224 x 224", overrides={"data.resolution": "network"}, squashed=True),
-    Variant(name="BCE instead of focal", overrides={"loss.type": "bce"}),
-    Variant(name="without CBAM", overrides={"model.cbam": False}),
-    Variant(name="average pooling", overrides={"model.pooling": "average"}),
+    Variant(name="focal, CBAM", formerly="preset defects", overrides=FOCAL | WITH),
+    Variant(
+        name="focal, CBAM, resized to 224 x 224",
+        formerly="resized to 224 x 224",
+        overrides=FOCAL | WITH | {"data.resolution": "network"},
+        squashed=True,
+    ),
+    Variant(name="BCE, CBAM", formerly="BCE instead of focal", overrides=BCE | WITH),
+    Variant(name="focal, no CBAM", formerly="without CBAM", overrides=FOCAL | WITHOUT),
+    Variant(name="BCE, no CBAM", overrides=BCE | WITHOUT),
+    Variant(
+        name="focal, CBAM, mean instead of max",
+        formerly="average pooling",
+        overrides=FOCAL | WITH | {"model.pooling": "average"},
+    ),
 )
+NAMES = {variant.formerly: variant.name for variant in VARIANTS if variant.formerly}
+
+
+def measured() -> list[Part]:
+    """What was measured so far, under the variants' names of today."""
+    return [part | {"variant": NAMES.get(part["variant"], part["variant"])} for part in parts.read(RESULTS)]
 
 
 class Squashed(Study):
@@ -153,13 +177,14 @@ def table(found: Sequence[Part]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=[variant.name for variant in VARIANTS])
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument("--variants", nargs="+", default=names, choices=names, metavar="NAME")
     parser.add_argument("--again", action="store_true", help="measure also what was measured before")
     parser.add_argument("--table", action="store_true", help="measure nothing, put together what was measured")
     chosen = parser.parse_args()
     if not chosen.table and not (SHARED / DATA).exists():
         parser.error(f"'{SHARED / DATA}' is not there; this benchmark needs the real boards")
-    done = {(part["variant"], part["seed"]) for part in parts.read(RESULTS)} if not chosen.again else set()
+    done = {(part["variant"], part["seed"]) for part in measured()} if not chosen.again else set()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), offline=True, mlflow_tracking_uri="off")
         set_threads(settings.torch_threads)
@@ -170,7 +195,7 @@ def main() -> None:
                     part = measure(dataset, variant, seed=seed, settings=settings)
                     print(f"{variant.name}, seed {seed}: {part['macro_f1']:.3f} in {part['seconds']:.0f} s", flush=True)
     print(machine())
-    print(table(parts.newest(parts.read(RESULTS), "variant", "seed")))
+    print(table(parts.newest(measured(), "variant", "seed")))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 import numpy as np
 
 from backend.contracts import Dataset, DatasetInfo, ImageItem
-from benchmarks.defects import BOARDS, PICTURE, table, unseen_board
+from backend.contracts.presets import preset_entry
+from benchmarks import defects, parts
+from benchmarks.defects import BOARDS, PICTURE, VARIANTS, measured, table, unseen_board
 
 NAMES = [f"{board}{number:03d}_{strip}.png" for board in sum(BOARDS, ()) for number in range(20) for strip in range(2)]
 
@@ -40,3 +42,18 @@ def test_the_table_says_what_was_not_measured_yet():
     assert lines[2][:4] == ["all", "0.500", "0.750", "0.625"]
     assert lines[3][:4] == ["less", "0.250", "-", "0.250"]
     assert np.char.endswith(lines[2][5:7], "s").all()
+
+
+def test_rows_of_earlier_names_stand_under_those_of_today(tmp_path, monkeypatch):
+    monkeypatch.setattr(defects, "RESULTS", tmp_path / "defects.jsonl")
+    for name in ("preset defects", "BCE instead of focal", "BCE, no CBAM"):
+        parts.keep(defects.RESULTS, {"variant": name, "seed": 0})
+    assert [part["variant"] for part in measured()] == ["focal, CBAM", "BCE, CBAM", "BCE, no CBAM"]
+
+
+def test_one_variant_is_the_preset_itself():
+    preset = preset_entry("defects").values["overrides"]
+    same = [
+        one.name for one in VARIANTS if all(preset.get(key, False) == value for key, value in one.overrides.items())
+    ]
+    assert len(same) == 1
