@@ -61,9 +61,9 @@ def main() -> None:
     chosen = st.navigation(pages, position="top")  # the sidebar is closed at first
     with st.sidebar:
         sidebar(service())
+        browser_page.tell(language())  # here, for even what nobody sees would push the page down
     with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
         brand.title()
-        browser_page.tell(language())
         chosen.run()
 
 
@@ -89,11 +89,13 @@ def tables_page() -> None:
 def tab_control() -> Tab:
     """Draw the tabs and return the open one."""
     by_name = {tab.name: tab for tab in TABS}
+    words = {name: t(f"tab.{name}") for name in by_name}
+    brand.fit_tabs(list(words.values()))
     state.prepare_tab_control(list(by_name))
     st.segmented_control(
         t("frame.tabs"),
         list(by_name),
-        format_func=lambda name: f":material/{by_name[name].icon}: {t(f'tab.{name}')}",
+        format_func=lambda name: f":material/{by_name[name].icon}: {words[name]}",
         key=state.TAB_CONTROL,
         on_change=state.follow_tab_control,
         required=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from frontend.i18n import t
@@ -26,6 +28,11 @@ STYLE = """<style>
   .st-key-tab-control [data-testid="stIconMaterial"] { display: none; }
 }
 </style>"""
+# Where the words of the tabs are too long for a phone's row, three stand in each instead of one alone in the last.
+STYLE_OF_LONG_TABS = """<style>
+@media (max-width: 480px) { .st-key-tab-control button { flex: 1 1 30% !important; } }
+</style>"""
+LETTERS_IN_A_ROW = 46  # at 390 pixels
 ACCENT = "#0f766e"
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32">'
@@ -35,6 +42,12 @@ ICON = (
     f'<rect x="12.6" y="10.5" width="3" height="9.5" rx="1" fill="{ACCENT}"/>'
     '<rect x="16.7" y="7.5" width="3" height="12.5" rx="1" fill="#0072B2"/></svg>'
 )
+
+
+def fit_tabs(words: Sequence[str]) -> None:
+    """Style the row of tabs for the length of their words."""
+    if sum(map(len, words)) > LETTERS_IN_A_ROW:
+        st.html(STYLE_OF_LONG_TABS)
 
 
 def title() -> None:

@@ -36,7 +36,7 @@ def drop_zone_style() -> str:
     zone = '[data-testid="stFileUploaderDropzone"]'
     return "\n".join(
         f"{place} {{ font-size: 0; visibility: hidden; }}"
-        f"{place}::after {{ font-size: 0.875rem; visibility: visible; content: {json.dumps(words)}; }}"
+        f"{place}::after {{ font-size: 0.875rem; visibility: visible; content: {json.dumps(words, ensure_ascii=False)}; }}"
         for place, words in (
             (f"{zone} button p", t("streamlit.upload")),
             (f'{zone} [data-testid="stFileUploaderDropzoneInstructions"] span', t("streamlit.drop")),

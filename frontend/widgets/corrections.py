@@ -129,6 +129,7 @@ def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
         key=widget,
         format_func=lambda choice: _choice(choice, picture.label),
         on_change=lambda: state.correct(identifier, picture.image_id, state.value_of(widget)),
+        placeholder=_choice(None, picture.label),
         label_visibility="collapsed",
     )
 

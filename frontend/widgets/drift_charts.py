@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import plotly.graph_objects as go
 
@@ -25,7 +25,9 @@ def labels(bins: Sequence[DriftBin]) -> Any:
 
 def confidence(bins: Sequence[DriftBin]) -> Any:
     """Shares of the ten ranges of confidence."""
-    return _pairs(bins, t("drift.confidence"))
+    decimal = t("format.decimal")
+    ranges = [cast(DriftBin, {**one, "name": one["name"].replace(".", decimal)}) for one in bins]  # "0.7-0.8"
+    return _pairs(ranges, t("drift.confidence"))
 
 
 def days(found: Sequence[DriftDay]) -> Any:

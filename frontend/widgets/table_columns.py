@@ -18,7 +18,7 @@ def show(table: TableView) -> None:
             "kind": name_of("kind", column["kind"]),
             "missing": column["missing"],
             "unique": column["unique"],
-            "examples": ", ".join(column["examples"][:4]),
+            "examples": " · ".join(column["examples"][:4]),
             "note": column["note"],
         }
         for column in table["columns"]
