@@ -36,9 +36,13 @@ def drop_zone_style() -> str:
     zone = '[data-testid="stFileUploaderDropzone"]'
     return "\n".join(
         f"{place} {{ font-size: 0; visibility: hidden; }}"
-        f"{place}::after {{ font-size: 0.875rem; visibility: visible; content: {json.dumps(words, ensure_ascii=False)}; }}"
+        f"{place}::after {{ font-size: 0.875rem; visibility: visible; content: {words}; }}"
         for place, words in (
-            (f"{zone} button p", t("streamlit.upload")),
-            (f'{zone} [data-testid="stFileUploaderDropzoneInstructions"] span', t("streamlit.drop")),
+            (f"{zone} button p", _in_css(t("streamlit.upload"))),
+            (f'{zone} [data-testid="stFileUploaderDropzoneInstructions"] span', _in_css(t("streamlit.drop"))),
         )
     )
+
+
+def _in_css(words: str) -> str:
+    return json.dumps(words, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_datasets" / "shapes.zip"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -38,10 +40,9 @@ def visit(browser, product):
 
 @pytest.fixture(scope="module")
 def dataset(product):
-    """The sample, uploaded without the page, and a table whose numbers are written in German."""
-    with open("sample_datasets/shapes.zip", "rb") as file:
-        uploaded = httpx2.post(f"{product.api_url}/api/cv/upload", files={"file": ("shapes.zip", file)}, timeout=120)
-    return uploaded.json()
+    """The sample, uploaded without the page."""
+    files = {"file": ("shapes.zip", SAMPLE.read_bytes())}
+    return httpx2.post(f"{product.api_url}/api/cv/upload", files=files, timeout=120).json()
 
 
 def settle(page):
