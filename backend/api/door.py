@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from backend.api.bounds import MIB, Bounds
+from backend.api.languages import Languages
 from backend.api.origins import OriginGuard
 from backend.api.rate_limits import Budget, RateLimit
 from backend.api.request_log import RequestLog
@@ -65,4 +66,5 @@ def add_door(app: FastAPI, settings: Settings) -> None:
         OriginGuard, hosts=settings.allowed_hosts, origins=settings.cors_origins, keyed=bool(settings.api_keys)
     )
     app.add_middleware(SecureHeaders)
+    app.add_middleware(Languages)  # around all that refuses
     app.add_middleware(RequestLog)

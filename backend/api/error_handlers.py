@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from backend.api.languages import in_language_of, language_of, translator
 from backend.api.problems import problem
 from backend.api.request_log import HEADER
 from backend.api.schemas import ChangeRequest
@@ -85,7 +86,9 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     if len(found) > MOST_ERRORS:
         sentences.append(f"And {len(found) - MOST_ERRORS} more.")
     places = [{"field": _place(one["loc"]), "message": _sentence(one, fields)} for one in found[:MOST_ERRORS]]
-    return problem(InputError.status, InputError.title, " ".join(sentences), errors=places)
+    # Each by itself: joined, they could be read in more than one way, and would stay English.
+    translate = translator(language_of(request.scope)) or str
+    return problem(InputError.status, InputError.title, " ".join(map(translate, sentences)), errors=places)
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
@@ -118,13 +121,14 @@ async def _unforeseen_error(request: Request, error: Exception) -> Response:
     request_id = getattr(request.state, "request_id", "unknown")
     logger.error("bug", exc_info=error, extra={"path": request.url.path, "request_id": request_id})
     # This answer is made outside of all middleware.
-    return problem(
+    answer = problem(
         500,
         SightglassError.title,
         f"The service made a mistake. Its log says more under request id {request_id}.",
         headers={**SECURE_HEADERS, HEADER: request_id},
         request_id=request_id,
     )
+    return in_language_of(request.scope, answer)
 
 
 def _sentence(error: dict[str, Any], fields: Sequence[str]) -> str:

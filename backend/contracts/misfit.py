@@ -18,10 +18,10 @@ def misfit(error: Mapping[str, Any], *, meaning: str = "") -> str:
 
     `meaning` is the setting's own description; it stands where pydantic's words are none for a person.
     """
-    seen = f"(seen: {_seen(error.get('input'))})."
+    seen = _seen(error.get("input"))
     if error["type"] == "string_pattern_mismatch" and meaning:
-        return f"{seen[1:-2]}. {meaning}"
-    return f"{error['msg']} {seen}{nearest_allowed(error)}"
+        return f"seen: {seen}. {meaning}"
+    return f"{error['msg']} (seen: {seen}).{nearest_allowed(error)}"
 
 
 def nearest_allowed(error: Mapping[str, Any]) -> str:

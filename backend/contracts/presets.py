@@ -140,7 +140,7 @@ def renamed(values: dict[str, Any]) -> dict[str, Any]:
             _put(values, FIELD_KEYS[key], said, word=key)
         elif key in overrides and overrides[key] != said:
             raise ValueError(
-                f"'{word}' is {said!r} and '{key}' is {overrides[key]!r}, which mean the same: say it once"
+                f"'{word}' is {said!r} and '{key}' is {overrides[key]!r}, which mean the same; say it once"
             )
         else:
             overrides[key] = said

@@ -78,8 +78,9 @@ def _check_labels(dataset: Dataset, corrections: Corrections) -> None:
         for name in labels:
             if name not in known:
                 raise InputError(
-                    f"The dataset has no class '{shown(clean_name(name))}'.{nearest(name, known)} It has: "
-                    f"{', '.join(known[:20])}. A new class comes with images of its own: add a ZIP."
+                    f"No image can become a '{shown(clean_name(name))}': the dataset has no class of that name."
+                    f"{nearest(name, known)} It has: {', '.join(known[:20])}. "
+                    "A new class comes with images of its own: add a ZIP."
                 )
 
 

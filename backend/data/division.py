@@ -185,17 +185,18 @@ def _require_all_parts(division: _Division, dataset: Dataset, *, grouped: str) -
     for place, item in enumerate(dataset.items):
         for label in labels_of(item, dataset.info.task):
             parts[label][division.part_of[place]] += 1
-    word = "label" if division.several else "class"
+    word, words = ("label", "labels") if division.several else ("class", "classes")
     for label in dataset.class_names:
         missing = [part for part in PARTS if not parts[label][part]]
         if not missing:
             continue
         count = sum(parts[label].values())
         apart = f"that data.group_by '{grouped}' can tell apart" if grouped else "that are not copies of each other"
+        images = "1 image" if count == 1 else f"{count} images"
         raise DatasetError(
-            f"The {word} '{label}' is on {count} image{'' if count == 1 else 's'}, and {' and '.join(missing)} got "
-            f"none of them. It must be on at least {LEAST_IMAGES} {apart}: one each for training, validation and test. "
-            f"Add images, or choose the {word}{'es' if word == 'class' else 's'} without it."
+            f"The {word} '{label}' is on {images}, and {' and '.join(missing)} got none of them. It must be on at "
+            f"least {LEAST_IMAGES} {apart}: one each for training, validation and test. "
+            f"Add images, or choose the {words} without it."
         )
 
 

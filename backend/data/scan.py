@@ -186,7 +186,7 @@ def _shortened(skipped: tuple[SkippedFile, ...]) -> tuple[SkippedFile, ...]:
 def _require_classes(labels: set[str], task: Task, skipped: Sequence[SkippedFile]) -> None:
     if len(labels) >= (1 if task == "multilabel" else 2):
         return
-    reasons = "; ".join(f"'{entry.file}': {entry.reason.rstrip('.')}" for entry in skipped[:3])
+    reasons = "; ".join(f"'{entry.file}' ({entry.reason.rstrip('.')})" for entry in skipped[:3])
     hint = f" {len(skipped)} files were skipped, such as {reasons}." if skipped else ""
     if not labels:
         raise DatasetError(f"No usable images were found. {LAYOUT}; allowed are {ALLOWED}.{hint}")

@@ -69,7 +69,7 @@ def unfamiliar_share(seen: PredictionCounts) -> UnfamiliarShare:
     said = f"{unfamiliar} of {judged} pictures ({share:.1%}) are unlike all of the training"
     normal = f"up to {NORMAL_UNFAMILIAR:.0%} is normal"
     verdict: DriftVerdict = "steady"
-    words = f"{said}; {normal}."
+    words = f"{said}; up to {NORMAL_UNFAMILIAR:.0%} is normal."
     if low > MUCH_UNFAMILIAR and judged >= FEWEST_FOREIGN:
         verdict, words = "drifted", f"{said}: these are other pictures than the model was made for ({normal})."
     elif low > NORMAL_UNFAMILIAR and judged >= FEWEST:
@@ -139,7 +139,9 @@ def _words(verdict: DriftVerdict, noun: str, psi: float, chance: float, *, predi
 def _too_few(predictions: int, noun: str) -> str:
     if predictions == 0:
         return "No prediction has been counted."
-    return f"{predictions} prediction{' is' if predictions == 1 else 's are'} too few to say whether {noun} have moved."
+    if predictions == 1:
+        return f"1 prediction is too few to say whether {noun} have moved."
+    return f"{predictions} predictions are too few to say whether {noun} have moved."
 
 
 def _moved_most(merged: Sequence[Triple]) -> str:

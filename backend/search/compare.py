@@ -145,8 +145,10 @@ def _winner(ranked: list[Trial]) -> Trial:
     for trial in ranked:
         if trial.usable:
             return trial
-    reasons = "; ".join(f"{trial.candidate.name}: {trial.reason}" for trial in ranked if trial.status != "ok")
-    raise DatasetError(f"No network could be trained. {reasons}")
+    reasons = "; ".join(
+        f"'{trial.candidate.name}' ({(trial.reason or '').rstrip('.')})" for trial in ranked if trial.status != "ok"
+    )
+    raise DatasetError(f"No network could be trained. {reasons}.")
 
 
 def _tracked(results: Results, run: Run) -> Results:

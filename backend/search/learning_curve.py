@@ -95,7 +95,7 @@ def advice(points: Sequence[LearningCurvePoint]) -> str:
     noise = last.noise if several and last.noise else (last.accuracy_ci95[1] - last.accuracy_ci95[0]) / 2
     span = f"from {half.train_images} to {last.train_images} training images"
     name = "mean average precision" if several else "accuracy"
-    figures = f"{span} {name} changed by {100 * gain:+.1f} points (noise: {100 * noise:.1f})"
+    figures = f"{name} changed by {100 * gain:+.1f} points {span} (noise: {100 * noise:.1f})"
     if gain > max(noise, SMALL_GAIN) and step > 0:
         return f"More pictures would probably help: {figures}, the last quarter by {100 * step:+.1f}."
     if gain > max(noise, SMALL_GAIN):

@@ -7,7 +7,7 @@ their number (Holm 1979, "A simple sequentially rejective multiple test procedur
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from backend.contracts import ClassHeadToHead, HeadToHead
@@ -131,19 +131,23 @@ def headline(overall: HeadToHead, *, left_out: int) -> str:
 def classes_in_words(classes: Sequence[ClassHeadToHead]) -> str:
     """Where they differ, class by class: what is sure first."""
     sure = [one for one in classes if one.verdict in ("better", "worse")]
-    unsure = [one for one in classes if one.verdict == "unsure" and one.gain]
-    sentences = []
-    if sure:
-        sentences.append(f"Surely {_named(sure)}.")
-    if unsure:
-        words = f"{_named(unsure)}; too few images to be sure."
-        sentences.append(words[0].upper() + words[1:])
-    return " ".join(sentences) or "No class tells them apart."
+    unsure = [one for one in classes if one.verdict == "unsure"]
+    lines = []
+    if better := _named(one for one in sure if one.gain > 0):
+        lines.append(f"Surely better on {better}.")
+    if worse := _named(one for one in sure if one.gain < 0):
+        lines.append(f"Surely worse on {worse}.")
+    if better := _named(one for one in unsure if one.gain > 0):
+        lines.append(f"Better on {better}; too few images to be sure.")
+    if worse := _named(one for one in unsure if one.gain < 0):
+        lines.append(f"Worse on {worse}; too few images to be sure.")
+    # A line each: a class may be called anything, and no name holds the end of a line.
+    return "\n".join(lines) or "No class tells them apart."
 
 
-def _named(classes: Sequence[ClassHeadToHead]) -> str:
+def _named(classes: Iterable[ClassHeadToHead]) -> str:
     ordered = sorted(classes, key=lambda one: (-abs(one.gain), one.label))
-    words = [f"{'better' if one.gain > 0 else 'worse'} on {one.label} {one.gain:+d}" for one in ordered[:MOST_NAMED]]
+    words = [f"{one.label} {one.gain:+d}" for one in ordered[:MOST_NAMED]]
     if len(ordered) > MOST_NAMED:
-        words.append(f"and on {len(ordered) - MOST_NAMED} more classes")
+        words.append(f"... ({len(ordered)})")
     return ", ".join(words)

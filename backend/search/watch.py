@@ -102,7 +102,7 @@ class TrialWatch:
         begin, end = self.share or (0.0, 0.0)
         inner = 1.0 if last else self._inner()
         reached = begin + inner * (end - begin) if self.share else None
-        message = f"{self._name}: {self._state.stage}"
+        message = f"{self._name} · {self._state.stage}"
         if self._state.epochs and not last:
             message += f", epoch {self._state.epoch} of {self._state.epochs}"
         progress = Progress(stage="training", message=message, progress=reached, candidate=self._state)

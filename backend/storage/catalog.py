@@ -215,7 +215,7 @@ class RecordCatalog(Generic[D, R, M]):
             raise NotFoundError(
                 f"'{dataset_or_model_id}' is neither a model nor a dataset; {self._list_models}, {self._list_datasets}."
             )
-        on_its_way = f"job '{job_id}' is on its way" if job_id else "POST {self.address}/train/start trains one"
+        on_its_way = f"job '{job_id}' is on its way" if job_id else f"POST {self.address}/train/start trains one"
         raise NotFoundError(f"Dataset '{dataset_or_model_id}' has no model yet; {on_its_way}.")
 
     def default_model(self) -> M | None:

@@ -97,5 +97,5 @@ def require_columns(used: Sequence[TableColumn], left_out: Sequence[LeftOutColum
         TableError: no column is used; the message says why the first ones are not.
     """
     if not used:
-        reasons = "; ".join(f"'{one.column}': {one.reason}" for one in left_out[:NAMED])
-        raise TableError(f"No column is left to learn from. {reasons}")
+        reasons = "; ".join(f"'{one.column}' ({one.reason.rstrip('.')})" for one in left_out[:NAMED])
+        raise TableError(f"No column is left to learn from. {reasons}.")

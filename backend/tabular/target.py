@@ -66,7 +66,7 @@ def check_target(info: TableInfo, recipe: TableRecipe) -> TableColumn:
     if (recipe.task or guess_task(column)) == "classification" and column.unique > MOST_CLASSES:
         raise RecipeError(
             f"'{column.name}' has {column.unique:,} different values; at most {MOST_CLASSES} classes can be told "
-            "apart. Choose another target" + (", or ask for regression." if column.kind == "number" else ".")
+            f"apart. Choose another target{', or ask for regression' if column.kind == 'number' else ''}."
         )
     return column
 

@@ -53,8 +53,8 @@ def choose(entries: Sequence[Entry], task: Task, *, ensemble: bool) -> tuple[Win
     """
     attempts = [attempt for entry in entries if entry.spec.name != BASELINE for attempt in entry.attempts]
     if not attempts:
-        reasons = "; ".join(f"{entry.spec.title}: {entry.reason}" for entry in entries if entry.reason)
-        raise TableError(f"No model could be fitted to this table. {reasons}")
+        reasons = "; ".join(f"'{entry.spec.title}' ({entry.reason.rstrip('.')})" for entry in entries if entry.reason)
+        raise TableError(f"No model could be fitted to this table. {reasons}.")
     best = max(attempts, key=lambda attempt: attempt.order)
     single = Winner(
         best.learner.spec.name, best.learner.spec.title, ((best, 1.0),), best.answers, best.score, best.loss

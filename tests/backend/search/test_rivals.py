@@ -63,19 +63,21 @@ def test_the_classes_are_said_in_plain_words():
     words = classes_in_words(
         classes_of(answered("bag", both=5, challenger=4), answered("coat", both=5, champion=1), answered("hat", both=3))
     )
-    assert words == "Better on bag +4, worse on coat -1; too few images to be sure."
+    assert words == ("Better on bag +4; too few images to be sure.\nWorse on coat -1; too few images to be sure.")
 
 
 def test_what_is_sure_is_said_first():
     words = classes_in_words(
         classes_of(answered("bag", challenger=20), answered("coat", champion=15), answered("hat", both=9, challenger=1))
     )
-    assert words == "Surely better on bag +20, worse on coat -15. Better on hat +1; too few images to be sure."
+    assert words == (
+        "Surely better on bag +20.\nSurely worse on coat -15.\nBetter on hat +1; too few images to be sure."
+    )
 
 
 def test_many_classes_are_counted_and_none_is_said_to_be_none():
     many = [answered(f"c{number}", both=5, challenger=1) for number in range(8)]
-    assert classes_in_words(classes_of(*many)).endswith("and on 3 more classes; too few images to be sure.")
+    assert classes_in_words(classes_of(*many)).endswith("c4 +1, ... (8); too few images to be sure.")
     assert classes_in_words(classes_of(answered("bag", both=4))) == "No class tells them apart."
 
 
