@@ -5,6 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.data.names import clean_name
 from backend.i18n.languages import catalogue_of
 from backend.i18n.template import NAME, NUMBER
 
@@ -13,7 +14,7 @@ TEMPLATES = sorted(GERMAN.sentences.values(), key=lambda template: template.engl
 # Names made of pieces of the catalogue itself: quotes, full stops, whole sentences, words that have a translation.
 PIECES = sorted({literal for template in TEMPLATES for literal in template.literals} | set(GERMAN.words))
 NAMES = st.one_of(
-    st.text(min_size=1, max_size=30),
+    st.text(min_size=1, max_size=30).map(clean_name),  # as all names from outside are, so that none has two lines
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map("".join),
     st.sampled_from(PIECES).flatmap(
         lambda piece: st.text("'`{}. ;,:ab", max_size=6).map(lambda text: f"{text}{piece}")
