@@ -90,6 +90,7 @@ VERBS = Verbs(
     warm_up=explain.warm_up,
     tables=TableVerbs(
         train_kind=train_table.JOB_KIND,
+        import_kind=import_table.JOB_KIND,
         list_table=import_table.list_table,
         read_table=import_table.read_table,
         preview_table=import_table.preview_table,
@@ -107,9 +108,10 @@ HANDLERS: Mapping[str, Handler] = {
     compare_models.JOB_KIND: compare_models.run_job,
     predict_batch.JOB_KIND: predict_batch.run_job,
     train_table.JOB_KIND: train_table.run_job,
+    import_table.JOB_KIND: import_table.run_job,
 }
 # Kinds that take seconds or minutes and load no network: they do not wait behind trainings (docs/decisions/0007).
-LIGHT_KINDS = frozenset({"check_quality", "import_dataset"})
+LIGHT_KINDS = frozenset({"check_quality", "import_dataset", import_table.JOB_KIND})
 # Kinds that answer pictures: somebody waits for them, and a training may take hours (docs/decisions/0019).
 ANSWERING_KINDS = frozenset({predict_batch.JOB_KIND})
 

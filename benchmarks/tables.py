@@ -117,7 +117,8 @@ def measure(client: httpx2.Client, name: str, seed: int, budget_s: float) -> lis
     """
     content = as_csv(name)
     sent = client.post("/api/tabular/upload", files={"file": (f"{name}.csv", io.BytesIO(content))})
-    sent.raise_for_status()
+    if sent.status_code != 201:
+        raise SystemExit(f"The upload was refused: {sent.text}")
     results = ours(client, sent.json()["dataset_id"], {"target": TARGET, "seed": seed, "time_budget_s": budget_s})
     ready, division = divided(content, seed)
     if (results["split"]["train"], results["split"]["test"]) != (len(division.train), len(division.test)):

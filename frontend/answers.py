@@ -14,6 +14,7 @@ JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 # The kind of a job that looks through a dataset: it has no results to open.
 IMPORT_KIND, TRAIN_KIND = "import_dataset", "train_images"
+IMPORT_TABLE_KIND = "import_table"
 
 
 class SkippedFile(TypedDict):

@@ -119,3 +119,26 @@ class RowAnswer(TypedDict, total=False):
 
 class RowAnswers(TypedDict):
     predictions: list[RowAnswer]
+
+
+class RegisteredTable(TypedDict):
+    """A model of a table with its place in the registry."""
+
+    model_id: str
+    dataset_id: str
+    job_id: str | None
+    name: str
+    target: str
+    task: str
+    metric: str
+    score: float
+    score_ci95: tuple[float, float]
+    size_mb: float
+    created_at: str
+    state: str
+    promoted_at: str | None
+    promoted_by: str | None
+
+
+class TableCard(RegisteredTable):
+    rollback_to: str | None

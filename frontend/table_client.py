@@ -7,7 +7,16 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 from frontend.answers import JobAnswer
-from frontend.table_answers import RowAnswers, TableAnswer, TableKind, TableResultsAnswer, TableView
+from frontend.registry_answers import PromotionAnswer
+from frontend.table_answers import (
+    RegisteredTable,
+    RowAnswers,
+    TableAnswer,
+    TableCard,
+    TableKind,
+    TableResultsAnswer,
+    TableView,
+)
 
 BASE = "/api/tabular"
 
@@ -19,9 +28,10 @@ class Tables:
         self._json = json
         self._content = content
 
-    def upload(self, file: BinaryIO, filename: str) -> TableView:
+    def upload(self, file: BinaryIO, filename: str) -> TableView | JobAnswer:
+        """The new table; of a large file the job that reads it, at once."""
         files = {"file": (filename, file, "application/octet-stream")}
-        return cast(TableView, self._json("POST", f"{BASE}/upload", files=files))
+        return cast("TableView | JobAnswer", self._json("POST", f"{BASE}/upload", files=files, params={"wait": 0}))
 
     def all(self) -> list[TableAnswer]:
         return cast(list[TableAnswer], self._json("GET", f"{BASE}/datasets"))
@@ -52,6 +62,26 @@ class Tables:
         """A CSV or Parquet file in, a CSV with the answers out."""
         files = {"file": (filename, file, "application/octet-stream")}
         return self._content("POST", f"{BASE}/predict/{_segment(model)}", files=files)
+
+    # --- the registry: as the client's own methods for models of pictures
+    def registered_models(self, *, dataset_id: str | None) -> list[RegisteredTable]:
+        """Models with their states, newest first; of one table, or of all."""
+        params = {} if dataset_id is None else {"dataset_id": dataset_id}
+        return cast(list[RegisteredTable], self._json("GET", f"{BASE}/models", params=params))
+
+    def model_card(self, model_id: str) -> TableCard:
+        return cast(TableCard, self._json("GET", f"{BASE}/models/{_segment(model_id)}"))
+
+    def change_model(self, model_id: str, verb: str) -> RegisteredTable:
+        """`promote`, `rollback`, `archive` or `restore`."""
+        return cast(RegisteredTable, self._json("POST", f"{BASE}/models/{_segment(model_id)}/{_segment(verb)}"))
+
+    def delete_model(self, model_id: str) -> None:
+        self._content("DELETE", f"{BASE}/models/{_segment(model_id)}")
+
+    def promotions(self, model_id: str) -> list[PromotionAnswer]:
+        """Which models have answered for a model's table, newest first."""
+        return cast(list[PromotionAnswer], self._json("GET", f"{BASE}/models/{_segment(model_id)}/history"))
 
     def download(self, model: str) -> bytes:
         return self._content("GET", f"{BASE}/models/{_segment(model)}/download")

@@ -7,12 +7,21 @@ from typing import BinaryIO, cast
 import streamlit as st
 
 from frontend import state
+from frontend.answers import IMPORT_TABLE_KIND, JobAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.table_answers import TableView
 from frontend.tabs.upload import MOST_IN_BROWSER_MB
 from frontend.watching import UNFINISHED
-from frontend.widgets import job_progress, problems, table_columns, table_form, table_predict, table_results
+from frontend.widgets import (
+    job_progress,
+    problems,
+    table_columns,
+    table_form,
+    table_models,
+    table_predict,
+    table_results,
+)
 from frontend.widgets.wording import plain, when
 
 
@@ -24,9 +33,15 @@ def render(api: Client) -> None:
         drop_zone(api)
         chooser(api)
         return
+    job = api.job(state.job_id() or "") if state.job_id() else None
+    if job is not None and job["kind"] == IMPORT_TABLE_KIND and job["state"] != "succeeded":
+        being_read(api, job)
+        return
+    if job is not None and job["kind"] == IMPORT_TABLE_KIND:
+        state.choose_table(chosen)  # it has been read: nothing is left to watch
+        job = None
     table = api.tables.one(chosen)
     headline(table)
-    job = api.job(state.job_id() or "") if state.job_id() else None
     if job is not None and job["state"] in UNFINISHED:
         job_progress.watch(api, job)
         return
@@ -36,6 +51,7 @@ def render(api: Client) -> None:
     if results is not None:
         table_results.show(api, results)
         table_predict.show(api, table, results)
+        table_models.show(api, api.tables.registered_models(dataset_id=table["dataset_id"]))
     table_form.show(api, table, again=results is not None)
     table_columns.show(table)
     with st.expander(t("table.another"), icon=":material/add:"):
@@ -65,9 +81,21 @@ def send(api: Client, file: BinaryIO, name: str) -> str:
         except ApiError as error:
             return error.detail
     state.clear_upload()
-    state.choose_table(table["dataset_id"])
+    state.choose_table(str(table["dataset_id"]), job=cast(str | None, table.get("job_id")))
     state.rerun()
     return ""
+
+
+def being_read(api: Client, job: JobAnswer) -> None:
+    """A large file whose columns are still being found out, or which turned out to be no table."""
+    if job["state"] in UNFINISHED:
+        st.header(t("table.reading"), anchor=False)
+        job_progress.watch(api, job)
+        return
+    st.header(t("table.invitation"), anchor=False)
+    problems.show_detail(job.get("error") or job["message"])
+    drop_zone(api)
+    chooser(api)
 
 
 def headline(table: TableView) -> None:

@@ -73,6 +73,7 @@ class TableVerbs:
     """The workflows of tables. All but `list_table` run in the pool, for they load pandas or scikit-learn."""
 
     train_kind: str
+    import_kind: str
     list_table: Callable[..., None]
     # -- in the pool
     read_table: Callable[..., TableInfo]

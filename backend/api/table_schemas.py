@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from backend.contracts import RegisteredTableModel
 from backend.contracts.table import RowAnswer, TableInfo, TableMetric, TableTask
 
 
@@ -44,3 +45,9 @@ class RowAnswers(BaseModel):
 
     predictions: list[RowAnswer]
     model: TableModelRef
+
+
+class TableModelCard(RegisteredTableModel):
+    """One model with where a rollback leads."""
+
+    rollback_to: str | None = Field(None, description="The model that a rollback of this one would bring back.")

@@ -28,7 +28,12 @@ async def answer_when_ended(
         return Response(found.model_dump_json(), media_type="application/json")
     if job.state in FINAL_STATES:
         raise ConflictError(f"Job '{job.job_id}' {_how_it_ended(job)}")
-    view = await to_thread.run_sync(job_view, job, services)
+    return await to_thread.run_sync(job_answer, job, services)
+
+
+def job_answer(job: Job, services: Services) -> Response:
+    """202: the job as it stands, and where to ask for it."""
+    view = job_view(job, services)
     return Response(
         view.model_dump_json(), status_code=202, media_type="application/json", headers={"Location": view.links.self}
     )

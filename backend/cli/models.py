@@ -10,10 +10,12 @@ from rich.table import Table
 
 from backend.cli.console import answers, print_json, read_settings
 from backend.cli.jobs import Server
-from backend.cli.service import service_at
+from backend.cli.service import Service, service_at
+from backend.cli.table import card_of_table, models_of_tables
 from backend.cli.tables import number, percent
 
 Plain = dict[str, Any]
+ADDRESSES = ("/api/cv", "/api/tabular")
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Id of the model, as 'sightglass models list' has it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
@@ -30,24 +32,35 @@ def list_models(
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models: accuracy, dataset and version, state; newest last, next to the prompt."""
+    """List models of pictures and of tables: score, dataset, state; newest last, next to the prompt."""
     wanted = {"dataset_id": dataset, "state": state}
     with service_at(server, read_settings()) as service:
         params = {name: value for name, value in wanted.items() if value is not None}
-        found = service.json("GET", "/api/cv/models", params=params)
+        found, of_tables = (service.json("GET", f"{address}/models", params=params) for address in ADDRESSES)
     if as_json:
-        print_json(found)
-    elif not found:
+        print_json([*found, *of_tables])
+    elif not found and not of_tables:
         answers().print("No model." if any(wanted.values()) else "No model yet; 'sightglass train' makes one.")
-    else:
+    if as_json:
+        return
+    if found:
         answers().print(_table(reversed(found)))
+    if of_tables:
+        answers().print(models_of_tables(reversed(of_tables)))
 
 
 @models.command("show")
 def show_model(model: ModelName, *, server: Server = None, as_json: AsJson = False) -> None:
     """Show one model: scores, split, members, and whether what comes in is still what it was tested on."""
     with service_at(server, read_settings()) as service:
-        card = service.json("GET", f"/api/cv/models/{model}")
+        address = _address(service, model)
+        card = service.json("GET", f"{address}/models/{model}")
+        if address != ADDRESSES[0]:
+            if as_json:
+                print_json(card)
+            for line in () if as_json else card_of_table(card):
+                answers().print(line, markup=False)
+            return
         drift = service.json("GET", f"/api/cv/models/{model}/drift")
     if as_json:
         print_json({**card, "drift": drift})
@@ -91,7 +104,7 @@ def delete_model(
     if not yes:
         typer.confirm(f"Delete {model} with its files and results, for good?", abort=True)
     with service_at(server, read_settings()) as service:
-        service.send("DELETE", f"/api/cv/models/{model}")
+        service.send("DELETE", f"{_address(service, model)}/models/{model}")
     answers().print(f"{model} is gone.", markup=False)
 
 
@@ -120,8 +133,16 @@ def audit(
 
 def _change(model: str, verb: str, server: str | None, said: str) -> None:
     with service_at(server, read_settings()) as service:
-        changed = service.json("POST", f"/api/cv/models/{model}/{verb}")
+        changed = service.json("POST", f"{_address(service, model)}/models/{model}/{verb}")
+    if "target" in changed:
+        said = said.replace(" and POST /predict", "")
     answers().print(said.format(**changed), markup=False)
+
+
+def _address(service: Service, model: str) -> str:
+    """Where models of this one's kind are: of tables if it is among them, else of pictures, which say what is wrong."""
+    of_tables = service.json("GET", f"{ADDRESSES[1]}/models")
+    return ADDRESSES[1] if any(one["model_id"] == model for one in of_tables) else ADDRESSES[0]
 
 
 def _table(found: Any) -> Table:

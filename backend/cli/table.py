@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.console import answers, messages, print_json, read_settings
@@ -87,3 +89,31 @@ def report(results: TableResults, folder: Path) -> None:
     for note in results.notes:
         console.print(f"Note: {note}", markup=False)
     console.print(f"Model: {folder}", markup=False)
+
+
+def models_of_tables(found: Iterable[dict[str, Any]]) -> Table:
+    """Models of a service's tables as rows, in the order given."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("model", "state", "predicts", "by", "score", "95%", "table"):
+        table.add_column(name, overflow="fold", justify="right" if name == "score" else "left")
+    for model in found:
+        low, high = model["score_ci95"]
+        score = f"{model['score']:.3f} {model['metric']}"
+        names = escape(model["target"]), escape(model["name"])
+        table.add_row(model["model_id"], model["state"], *names, score, f"{low:.3f}-{high:.3f}", model["dataset_id"])
+    return table
+
+
+def card_of_table(card: dict[str, Any]) -> list[str]:
+    """A model of a table in lines: what it predicts, from what, how well."""
+    low, high = card["score_ci95"]
+    lines = [
+        f"{card['model_id']}: {card['name']}, {card['state']}",
+        f"predicts  {card['target']} of table {card['dataset_id']}",
+        f"test      {card['metric']} {card['score']:.3f} on rows held out ({low:.3f} to {high:.3f})",
+        f"columns   {', '.join(column['name'] for column in card['columns'])}",
+        *(f"member    {member['title']} ({100 * member['weight']:.0f}%)" for member in card["members"]),
+        f"made      {card['created_at'][:16].replace('T', ' ')} by job {card['job_id'] or 'none'}",
+    ]
+    back = card.get("rollback_to")
+    return [*lines, f"rollback  brings back {back}"] if back else lines

@@ -8,7 +8,7 @@ from frontend import state
 from frontend.client import Client
 from frontend.i18n import t
 from frontend.registry_answers import CardAnswer, RegisteredAnswer
-from frontend.widgets import audit_trail, drift, model_actions, problems, promotions
+from frontend.widgets import audit_trail, drift, model_actions, problems, promotions, table_models
 from frontend.widgets.downloads import download_buttons
 from frontend.widgets.model_table import dataset_of, entry, interval, model_table, state_of, title
 from frontend.widgets.wording import percent, plain, shares, when
@@ -21,6 +21,11 @@ def render(api: Client) -> None:
     chosen = state.dataset_id()
     dataset_id = chosen if chosen is not None and _scope() == OF_DATASET else None
     models = api.registered_models(dataset_id=dataset_id)
+    of_tables = api.tables.registered_models(dataset_id=None) if dataset_id is None else []
+    if of_tables and not models:
+        table_models.show(api, of_tables)
+        _trail(api, None)
+        return
     if not models:
         if dataset_id is not None:
             api.dataset(dataset_id)  # a stale link is said; models of a dataset that was deleted are still shown
@@ -37,7 +42,13 @@ def render(api: Client) -> None:
     _card(api, model, names)
     drift.show(api, model)
     with st.expander(t("models.history"), icon=":material/history:"):
-        promotions.show(api, model)
+        promotions.show(api.promotions(model["model_id"]))
+    if of_tables:
+        table_models.show(api, of_tables)
+    _trail(api, dataset_id)
+
+
+def _trail(api: Client, dataset_id: str | None) -> None:
     with st.expander(t("audit.title"), icon=":material/fact_check:"):
         audit_trail.show(api, dataset_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -10,6 +11,8 @@ from frontend import state
 from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.registry_answers import CardAnswer
+from frontend.table_answers import TableCard
+from frontend.table_client import Tables
 from frontend.widgets import problems
 from frontend.widgets.wording import plain
 
@@ -23,41 +26,60 @@ ICONS = {
 }
 
 
+Compared = Callable[[str], None]
+
+
 def show(api: Client, model: CardAnswer) -> None:
-    """Draw what can be done to a model in its state, and the question where something was asked for."""
+    """Draw what can be done to a model of pictures, with what is known of it and its rival."""
+    draw(api, model, compared=lambda verb: _comparison(api, model, verb))
+
+
+def draw(registry: Client | Tables, model: CardAnswer | TableCard, *, compared: Compared, key: str = "model") -> None:
+    """Draw what can be done to a model in its state, and the question where something was asked for.
+
+    Buttons' keys begin with `key`, for a page may show two models. `compared` draws what is known of the model beside
+    the one whose place it takes, before a promotion or a rollback.
+    """
     model_id = model["model_id"]
     with st.container(horizontal=True):
         for verb in possible(model):
             st.button(
                 t(f"action.{verb}"),
-                key=f"model-{verb}",
+                key=f"{key}-{verb}",
                 icon=ICONS[verb],
                 help=t(f"action.{verb}_help"),
                 on_click=partial(state.ask_for, verb, model_id),
             )
     asked = state.asked_for(model_id)
     if asked in possible(model):
-        _confirm(api, model, asked)
+        _confirm(registry, model, asked, compared=compared, key=key)
 
 
-def possible(model: CardAnswer) -> list[str]:
+def told() -> str | None:
+    """What the last press of a button did, once."""
+    return state.told()
+
+
+def possible(model: CardAnswer | TableCard) -> list[str]:
     """What makes sense for a model now."""
     if model["state"] == "promoted":
         return [ROLLBACK] if model["rollback_to"] else []
     return [RESTORE, DELETE] if model["state"] == "archived" else [PROMOTE, ARCHIVE, DELETE]
 
 
-def _confirm(api: Client, model: CardAnswer, verb: str) -> None:
+def _confirm(
+    registry: Client | Tables, model: CardAnswer | TableCard, verb: str, *, compared: Compared, key: str
+) -> None:
     model_id = model["model_id"]
     with st.container(border=True):
         st.markdown(f"**{t(f'ask.{verb}', model=model_id, back=model['rollback_to'])}**")
         if verb in (PROMOTE, ROLLBACK):
-            _comparison(api, model, verb)
+            compared(verb)
         with st.container(horizontal=True):
-            sure = st.button(t(f"sure.{verb}"), key="model-sure", type="primary", icon=ICONS[verb])
-            st.button(t("ask.no"), key="model-not", on_click=partial(state.ask_for, None, model_id))
+            sure = st.button(t(f"sure.{verb}"), key=f"{key}-sure", type="primary", icon=ICONS[verb])
+            st.button(t("ask.no"), key=f"{key}-not", on_click=partial(state.ask_for, None, model_id))
     if sure:
-        _do(api, model, verb)
+        _do(registry, model, verb)
 
 
 def _comparison(api: Client, model: CardAnswer, verb: str) -> None:
@@ -96,14 +118,14 @@ def _compare(api: Client, model_id: str, other: str) -> None:
         st.info(t("champion.queued", job=job["job_id"]), icon=":material/hourglass:")
 
 
-def _do(api: Client, model: CardAnswer, verb: str) -> None:
+def _do(registry: Client | Tables, model: CardAnswer | TableCard, verb: str) -> None:
     """Do it and draw anew; where the API refuses, its reason stays on the page."""
     model_id = model["model_id"]
     try:
         if verb == DELETE:
-            api.delete_model(model_id)
+            registry.delete_model(model_id)
         else:
-            api.change_model(model_id, verb)
+            registry.change_model(model_id, verb)
     except ApiError as error:
         problems.show_problem(error)
         return

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from frontend.client import Client
 from frontend.i18n import t
-from frontend.registry_answers import CardAnswer
+from frontend.registry_answers import PromotionAnswer
 from frontend.widgets import frame
 from frontend.widgets.wording import NOTHING, name_of, when
 
 
-def show(api: Client, model: CardAnswer) -> None:
-    """Draw the promotions of a model's dataset, newest first."""
-    history = api.promotions(model["model_id"])
+def show(history: Sequence[PromotionAnswer]) -> None:
+    """Draw the promotions of a dataset, newest first."""
     if not history:
         st.caption(t("promotions.none"))
         return

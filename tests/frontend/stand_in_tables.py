@@ -107,6 +107,8 @@ async def upload(service: ServiceDep, file: Annotated[UploadFile, File()]) -> An
     if b"," not in await file.read():
         raise Problem(422, "The table has one column only.")
     service.tables["results"] = None
+    if service.tables.get("large"):
+        return service.add_job(TABLE_ID, kind="import_table", candidates=[])
     return TABLE
 
 
@@ -143,6 +145,73 @@ async def predict(service: ServiceDep, model_id: str, body: Annotated[dict[str, 
         }
     chances = {"yes": 0.8, "no": 0.2}
     return {"predictions": [{"prediction": "yes", "confidence": 0.8, "probabilities": chances, "unusual": []}]}
+
+
+def registered(service: Any) -> list[dict[str, Any]]:
+    """Two models, the newest first; the states are kept as for models of pictures."""
+    found = []
+    for name in ("model-table", "model-older"):
+        state = (
+            "promoted" if service.promoted[-1:] == [name] else "archived" if name in service.archived else "candidate"
+        )
+        model = {
+            "model_id": name,
+            "dataset_id": TABLE_ID,
+            "job_id": "job-table",
+            "name": "Linear model",
+            "target": "buys",
+            "task": "classification",
+            "metric": "accuracy",
+            "score": 0.91,
+            "score_ci95": (0.87, 0.94),
+            "size_mb": 0.1,
+            "created_at": "2026-01-01T00:00:00Z",
+            "state": state,
+            "promoted_at": "2026-01-02T00:00:00Z" if state == "promoted" else None,
+            "promoted_by": "ada" if state == "promoted" else None,
+        }
+        if name not in service.deleted and service.tables.get("results"):
+            found.append(model)
+    return found
+
+
+@router.get("/models")
+def models(service: ServiceDep, dataset_id: str | None = None) -> Any:
+    return registered(service) if dataset_id in (None, TABLE_ID) else []
+
+
+@router.get("/models/{model_id}")
+def card(service: ServiceDep, model_id: str) -> Any:
+    model = next((model for model in registered(service) if model["model_id"] == model_id), None)
+    if model is None:
+        raise Problem(404, f"There is no model '{model_id}'.")
+    back = service.promoted[-2] if model["state"] == "promoted" and len(service.promoted) > 1 else None
+    return {**model, "rollback_to": back}
+
+
+@router.get("/models/{model_id}/history")
+def history(service: ServiceDep, model_id: str) -> Any:
+    one = {"kind": "promoted", "actor": "ada", "created_at": "2026-01-02T00:00:00Z", "undone_at": None}
+    return [{**one, "model_id": name, "replaced_id": None} for name in reversed(service.promoted)]
+
+
+@router.post("/models/{model_id}/{verb}")
+def change(service: ServiceDep, model_id: str, verb: str) -> Any:
+    if verb == "promote":
+        service.promoted.append(model_id)
+    elif verb == "rollback":
+        service.promoted.pop()
+    elif verb == "archive":
+        service.archived.add(model_id)
+    else:
+        service.archived.discard(model_id)
+    return card(service, model_id)
+
+
+@router.delete("/models/{model_id}", status_code=204)
+def delete(service: ServiceDep, model_id: str) -> Response:
+    service.deleted.add(model_id)
+    return Response(status_code=204)
 
 
 @router.get("/models/{model_id}/download")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from stand_in_tables import AMOUNT, RESULTS, TABLE_ID
 from streamlit.testing.v1 import AppTest
@@ -104,6 +106,55 @@ def test_a_row_unlike_all_that_was_learned_from_is_said(open_tables, service):
     page.text_input(key="row-age").set_value("old")
     page.button[0].click().run()
     assert "Unlike anything that was learned from: age" in everything(page)
+
+
+def press(page, key):
+    page.button(key=f"table-model-{key}").click().run()
+    page.button(key="table-model-sure").click().run()
+    assert not page.exception
+    assert not page.error
+
+
+def test_models_of_a_table_are_promoted_taken_back_and_put_aside(open_tables, service):
+    service.tables["results"] = RESULTS
+    page = open_tables(table=TABLE_ID)
+    assert "Linear model · candidate" in everything(page)
+    press(page, "promote")
+    assert service.promoted == ["model-table"]
+    assert "Linear model · promoted" in everything(page)
+    assert "Promoted since" in everything(page)
+    page.selectbox(key="table-models-chosen").set_value("model-older").run()
+    press(page, "promote")
+    press(page, "rollback")
+    assert service.promoted == ["model-table"]
+    page.selectbox(key="table-models-chosen").set_value("model-older").run()
+    press(page, "archive")
+    press(page, "restore")
+    press(page, "delete")
+    assert service.deleted == {"model-older"}
+
+
+def test_a_promotion_is_asked_about_with_the_scores_of_both(open_tables, service):
+    service.tables["results"] = RESULTS
+    service.promoted.append("model-older")
+    page = open_tables(table=TABLE_ID)
+    page.selectbox(key="table-models-chosen").set_value("model-table").run()
+    page.button(key="table-model-promote").click().run()
+    assert "`model-older`, whose place it takes, 91.0% accuracy" in everything(page)
+
+
+def test_a_large_table_is_watched_while_it_is_read(open_tables, service, api):
+    service.tables |= {"results": None, "large": True}
+    job = api.tables.upload(io.BytesIO(b"a,b\n1,2\n"), "t.csv")
+    page = open_tables(table=TABLE_ID, job=job["job_id"])
+    assert page.header[0].value == "Reading the table"
+    service.jobs[job["job_id"]] |= {"state": "failed", "error": "The table has one column only."}
+    page = open_tables(table=TABLE_ID, job=job["job_id"])
+    assert "one column only" in page.error[0].value
+    service.jobs[job["job_id"]] |= {"state": "succeeded", "error": None}
+    page = open_tables(table=TABLE_ID, job=job["job_id"])
+    assert page.header[0].value == "people"
+    assert "job" not in page.query_params
 
 
 def test_a_stale_link_shows_the_reason_and_a_way_out(open_tables, service):

@@ -17,9 +17,9 @@ from starlette.datastructures import UploadFile
 from backend.api.deps import AuditorDep, CallerDep, DatasetOrModelId, ModelId, ServicesDep
 from backend.api.problems import problems
 from backend.api.services import Services
-from backend.api.table_schemas import RowAnswers, RowsBody, TableModelRef
+from backend.api.table_schemas import RowAnswers, RowsBody, TableModelCard, TableModelRef
 from backend.api.uploads import MAX_JSON_BYTES, RowsRoute
-from backend.contracts import Id, ModelState, RegisteredTableModel
+from backend.contracts import Id, ModelState, Promotion, RegisteredTableModel
 from backend.contracts.table import TableModelInfo
 from backend.errors import InputError, TooLargeError
 from backend.storage.files import TEMPORARY_PREFIX
@@ -59,9 +59,16 @@ def list_models(
 
 
 @router.get("/models/{model_id}", responses=problems(404))
-def get_model(model_id: ModelId, services: ServicesDep) -> RegisteredTableModel:
-    """One model: what it predicts, from which columns, how well."""
-    return services.table_registry.model(model_id)
+def get_model(model_id: ModelId, services: ServicesDep) -> TableModelCard:
+    """One model: what it predicts, from which columns, how well, and where a rollback leads."""
+    model = services.table_registry.model(model_id)
+    return TableModelCard(**dict(model), rollback_to=services.table_registry.predecessor(model))
+
+
+@router.get("/models/{model_id}/history", responses=problems(404))
+def promotions_of(model_id: ModelId, services: ServicesDep) -> list[Promotion]:
+    """Which models have answered for the model's table, newest first."""
+    return services.table_registry.history(services.table_registry.model(model_id).dataset_id)
 
 
 @router.post("/models/{model_id}/promote", responses=problems(404, 409))

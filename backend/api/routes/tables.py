@@ -9,42 +9,67 @@ from anyio import to_thread
 from fastapi import APIRouter, Body, Form, Query, Response, UploadFile
 from fastapi.openapi.models import Example
 
-from backend.api.deps import AuditorDep, DatasetId, JobId, ServicesDep
+from backend.api.deps import Auditor, AuditorDep, DatasetId, JobId, ServicesDep
 from backend.api.problems import problems
 from backend.api.routes.datasets import LONGEST_NAME, dataset_name
 from backend.api.schemas import JobView
 from backend.api.services import Services
 from backend.api.table_schemas import TableModelKind, TableView
-from backend.api.training_answer import answer_when_ended
+from backend.api.training_answer import answer_when_ended, job_answer
 from backend.api.uploads import LimitedRoute, TableRoute, file_router
 from backend.contracts import Job
 from backend.contracts.table import TableInfo, TableRecipe, TableResults
+from backend.errors import TableError
+from backend.storage.files import new_id
 
 router = APIRouter(prefix="/api/tabular", tags=["tables"], route_class=LimitedRoute)
 upload_router = file_router(TableRoute, prefix="/api/tabular", tag="tables")
 
 PREVIEW_ROWS = 20
+# Reading so much takes a few seconds; more is read by a job, and a request need not wait for that to its end.
+LARGE_BYTES = 24 * 2**20
+LARGE_WAIT_S = 60.0
 LONGEST_WAIT_S = 3600
 EXAMPLES: dict[str, Example] = {
     "defaults": {"summary": "A minute, all models", "value": {"dataset_id": "ds-0123456789", "target": "price"}},
 }
 
 
-@upload_router.post("/upload", status_code=201, responses=problems(400, 413))
-def upload_table(
+@upload_router.post(
+    "/upload",
+    status_code=201,
+    response_model=TableView,
+    responses={
+        202: {"model": JobView, "description": "A large file that is still being read: the job that does."},
+        **problems(400, 413),
+    },
+)
+async def upload_table(
     services: ServicesDep,
     auditor: AuditorDep,
     file: UploadFile,
     name: Annotated[str | None, Form(max_length=LONGEST_NAME, description="Without it, the file's own name.")] = None,
-) -> TableView:
-    """Make a table of a CSV or Parquet file. Separator, encoding and decimal mark of a CSV are found out."""
-    called = dataset_name(name, file.filename)
-    info = services.pool.call(
-        services.verbs.tables.read_table, services.settings, Path(str(file.file.name)), name=called
-    )
-    services.verbs.tables.list_table(info, settings=services.settings, catalog=services.tables)
-    auditor.note("uploaded", info.dataset_id, dataset_id=info.dataset_id, detail=called)
-    return _view(info, services)
+    wait: Annotated[
+        float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for a large file, which a job reads.")
+    ] = LARGE_WAIT_S,
+) -> Response:
+    """Make a table of a CSV or Parquet file. Separator, encoding and decimal mark of a CSV are found out.
+
+    A file above 24 MiB is read by a job. Where it is not over in time the answer is 202 with the job, whose
+    `dataset_id` is the table's.
+    """
+    path, called = Path(str(file.file.name)), dataset_name(name, file.filename)
+    if (file.size or 0) <= LARGE_BYTES:
+        view = await to_thread.run_sync(_read_now, path, called, services, auditor)
+    else:
+        job = await to_thread.run_sync(_read_by_job, path, called, services, auditor)
+        job = await services.live.ended(job, within_s=wait)
+        if job.state == "failed":
+            raise TableError(str(job.error))
+        if job.state != "succeeded":
+            return await to_thread.run_sync(job_answer, job, services)
+        view = await to_thread.run_sync(get_table, str(job.dataset_id), services)
+    return Response(view.model_dump_json(), status_code=201, media_type="application/json")
 
 
 @router.get("/datasets", responses=problems())
@@ -107,6 +132,22 @@ def results_of_table(dataset_id: DatasetId, services: ServicesDep) -> TableResul
 def results_of_job(job_id: JobId, services: ServicesDep) -> TableResults:
     """The results of one job. How far a job is: GET /api/cv/jobs/{job_id}, which lists all jobs."""
     return services.tables.results_for_job(job_id)
+
+
+def _read_now(path: Path, name: str, services: Services, auditor: Auditor) -> TableView:
+    # patiently: a process that is still loading its libraries on a busy machine is no reason to lose an upload
+    info = services.pool.call_patiently(services.verbs.tables.read_table, services.settings, path, name=name)
+    services.verbs.tables.list_table(info, settings=services.settings, catalog=services.tables)
+    auditor.note("uploaded", info.dataset_id, dataset_id=info.dataset_id, detail=name)
+    return _view(info, services)
+
+
+def _read_by_job(path: Path, name: str, services: Services, auditor: Auditor) -> Job:
+    upload = services.uploads.take_in(path, filename=name)
+    payload = {"upload": upload.upload_id, "name": name}
+    job = services.queue.enqueue(services.verbs.tables.import_kind, payload, dataset_id=new_id("ds"))
+    auditor.note("uploaded", str(job.dataset_id), dataset_id=job.dataset_id, detail=name)
+    return job
 
 
 def _view(info: TableInfo, services: Services) -> TableView:

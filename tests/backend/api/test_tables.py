@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 import zipfile
 
 import numpy as np
@@ -10,7 +11,8 @@ import pandas as pd
 import pytest
 
 from backend.contracts import RunControl
-from backend.workflows import train_table
+from backend.errors import SightglassError
+from backend.workflows import import_table, train_table
 
 
 def people(rows=80):
@@ -57,6 +59,52 @@ def test_an_upload_says_what_the_columns_are(client, table_id):
     assert table["rows"] == 80
     assert table["preview"][0].keys() == {"city", "age", "buys"}
     assert [one["dataset_id"] for one in client.get("/api/tabular/datasets").json()] == [table_id]
+
+
+def work_off(services, settings, handler):
+    """The worker's part, here: take the oldest job and end it as a worker would."""
+    job = None
+    while job is None:
+        job = services.queue.claim("w")
+    try:
+        handler(job, control=RunControl(), settings=settings)
+    except SightglassError as error:
+        services.queue.fail(job.job_id, worker_id="w", error=error.detail)
+    else:
+        services.queue.finish(job.job_id, worker_id="w")
+    return job
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every file is a large one."""
+    monkeypatch.setattr("backend.api.routes.tables.LARGE_BYTES", 10)
+
+
+def test_a_large_file_is_read_by_a_job(client, services, settings, large):
+    files = {"file": ("people.csv", as_csv(people()))}
+    answer = client.post("/api/tabular/upload", params={"wait": 0}, files=files)
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert (job["kind"], answer.headers["location"]) == ("import_table", f"/api/cv/jobs/{job['job_id']}")
+    assert client.get(f"/api/tabular/datasets/{job['dataset_id']}").status_code == 404
+    done = work_off(services, settings, import_table.run_job)
+    table = client.get(f"/api/tabular/datasets/{job['dataset_id']}").json()
+    assert (table["name"], table["rows"], len(table["preview"])) == ("people", 80, 20)
+    assert [path.suffix for path in settings.uploads_dir.iterdir()] == [".json"]  # the bytes are gone
+    import_table.run_job(done, control=RunControl(), settings=settings)  # a second attempt finds it there
+    assert len(client.get("/api/tabular/datasets").json()) == 1
+
+
+@pytest.mark.parametrize(("content", "status"), [(as_csv(people()), 201), (b"a\n" + b"1\n" * 40, 422)])
+def test_whoever_waits_for_a_large_file_hears_what_became_of_it(client, services, settings, large, content, status):
+    worker = threading.Thread(target=work_off, args=(services, settings, import_table.run_job))
+    worker.start()
+    answer = send(client, content)
+    worker.join()
+    assert answer.status_code == status, answer.text
+    assert ("one column" in answer.text) == (status == 422)
+    assert not list(settings.uploads_dir.glob("*.part"))
 
 
 def test_tables_and_images_do_not_see_each_other(client, model, dataset_id):
@@ -132,6 +180,24 @@ def test_models_of_tables_have_states(client, model):
     assert client.get("/api/tabular/models", params={"state": "archived"}).json() == []
     actions = [entry["action"] for entry in client.get("/api/audit").json()["entries"]]
     assert {"uploaded", "trained", "promoted"} <= set(actions)
+
+
+def test_a_promotion_is_taken_back_and_remembered(client, services, settings, model):
+    table_id, first_job = model
+    recipe = {"dataset_id": table_id, "target": "buys", "models": ["linear"], "time_budget_s": 5}
+    second_job = client.post("/api/tabular/train/start", json=recipe).json()["job_id"]
+    work_off(services, settings, train_table.run_job)
+    first, second = (f"model-{job.removeprefix('job-')}" for job in (first_job, second_job))
+    for model_id in (first, second):
+        assert client.post(f"/api/tabular/models/{model_id}/promote").status_code == 200
+    assert client.get(f"/api/tabular/models/{second}").json()["rollback_to"] == first
+    assert client.post(f"/api/tabular/models/{second}/rollback").json()["model_id"] == first
+    history = client.get(f"/api/tabular/models/{second}/history").json()
+    assert [(one["kind"], one["model_id"]) for one in history] == [
+        ("rolled_back", first),
+        ("promoted", second),
+        ("promoted", first),
+    ]
 
 
 def test_a_table_in_use_is_not_deleted(client, table_id):

@@ -13,6 +13,7 @@ from backend.cli import models as module
 from backend.cli.app import run
 from backend.cli.service import Service
 from backend.contracts.serving import NOTHING_LOADED
+from backend.contracts.table import TableColumn, TableMember, TableModelInfo, TableResults, TableTestScores
 from backend.main import VERBS, create_app
 
 
@@ -80,6 +81,50 @@ def test_models_are_listed_newest_last(services, capsys):
     assert capsys.readouterr().out == "No model.\n"
     assert run(["models", "list", "--state", "candidate", "--json"]) == 0
     assert [model["model_id"] for model in json.loads(capsys.readouterr().out)] == ["md-2"]
+
+
+def test_models_of_tables_are_listed_shown_and_promoted_too(services, capsys):
+    column = TableColumn(name="age", kind="number")
+    model = TableModelInfo(
+        model_id="md-t",
+        dataset_id="ds-t",
+        job_id="job-t",
+        name="Linear model",
+        target="buys",
+        task="classification",
+        metric="accuracy",
+        score=0.912,
+        score_ci95=(0.87, 0.94),
+        columns=(column,),
+        members=(TableMember(name="linear", title="Linear model", tried="C 1.0", file="member_1.skops", weight=1.0),),
+    )
+    test = TableTestScores(rows=20, score=0.912, score_ci95=(0.87, 0.94), baseline=0.6)
+    results = TableResults(
+        job_id="job-t",
+        dataset_id="ds-t",
+        model_id="md-t",
+        target="buys",
+        task="classification",
+        metric="accuracy",
+        best_model="linear",
+        leaderboard=(),
+        test=test,
+        used_columns=("age",),
+        split={},
+        recipe={},
+        total_seconds=1.0,
+    )
+    services.tables.publish(results, model)
+    assert run(["models", "list"]) == 0
+    words = capsys.readouterr().out.split()
+    assert words[words.index("md-t") :][:3] == ["md-t", "candidate", "buys"]
+    assert run(["models", "promote", "md-t"]) == 0
+    assert capsys.readouterr().out == "md-t answers for ds-t now.\n"
+    assert run(["models", "show", "md-t"]) == 0
+    assert "predicts  buys of table ds-t" in capsys.readouterr().out
+    assert run(["models", "list", "--json"]) == 0
+    assert {one["model_id"] for one in json.loads(capsys.readouterr().out)} == {"md-1", "md-2", "md-t"}
+    assert run(["models", "delete", "md-t", "--yes"]) != 0  # promoted
 
 
 def test_one_model_is_shown_with_where_a_rollback_leads(services, capsys):
