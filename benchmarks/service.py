@@ -35,11 +35,14 @@ class Times:
 
 
 @contextlib.contextmanager
-def running_service(*command: str) -> Iterator[httpx2.Client]:
-    """A client of a service that is ready; MLflow and all else as by default, the hubs left alone."""
+def running_service(*command: str, **settings: str) -> Iterator[httpx2.Client]:
+    """A client of a service that is ready; MLflow and all else as by default, the hubs left alone.
+
+    `settings`: environment variables beside those of the folder and the port.
+    """
     with tempfile.TemporaryDirectory() as folder:
         port, log = free_port(), Path(folder) / "log.txt"
-        variables = environment(SIGHTGLASS_DATA_DIR=f"{folder}/data", SIGHTGLASS_PORT=str(port))
+        variables = environment(SIGHTGLASS_DATA_DIR=f"{folder}/data", SIGHTGLASS_PORT=str(port), **settings)
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, *(command or ("run_backend.py",))], cwd=ROOT, env=variables, stdout=file, stderr=file

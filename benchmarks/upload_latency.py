@@ -1,10 +1,12 @@
 """What /health takes while nothing happens, and while a large upload arrives: both in one run, one ratio.
 
     python -m benchmarks.upload_latency --megabytes 2048
-    python -m benchmarks.upload_latency --megabytes 200 --route uploads    in pieces, by tus
+    python -m benchmarks.upload_latency --megabytes 2048 --route uploads              by tus, in one PATCH
+    python -m benchmarks.upload_latency --megabytes 2048 --route uploads --piece 16   in PATCHes of 16 MiB
 
 The upload is no archive, so that nothing is imported at its end: what is measured is the receiving alone. The client
-that sends lives in a process of its own.
+that sends lives in a process of its own, and every answer that it gets is checked: an upload that is refused measures
+nothing.
 """
 
 from __future__ import annotations
@@ -21,38 +23,64 @@ import numpy as np
 from benchmarks.service import running_service
 
 MIB = 2**20
-PIECE = MIB
+BLOCK = MIB
 GAP_S = 0.01
 LEAST_SAMPLES = 100
 
 
-def pieces(megabytes: int, *, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+def blocks(megabytes: int, *, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
     yield before
-    block = bytes(PIECE)
+    block = bytes(BLOCK)
     for _ in range(megabytes):
         yield block
     yield after
 
 
-def send(base_url: str, megabytes: int, route: str) -> None:
-    """Send zeros, as a form or in one PATCH."""
+def send(base_url: str, megabytes: int, route: str, piece: int) -> None:
+    """Send zeros, as a form or by tus.
+
+    Raises:
+        SystemExit: the service did not take them all.
+    """
     with httpx2.Client(base_url=base_url, timeout=None) as client:
         if route == "upload":
-            boundary = "benchmark"
-            head = (
-                f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="zeros.zip"\r\n'
-                "Content-Type: application/zip\r\n\r\n"
-            )
-            body = pieces(megabytes, before=head.encode(), after=f"\r\n--{boundary}--\r\n".encode())
-            headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-            client.post("/api/cv/upload", content=body, headers=headers)
-            return
-        tus = {"Tus-Resumable": "1.0.0"}
-        length = str(megabytes * MIB + 1)  # one byte short at the end: no job begins
-        place = client.post("/api/cv/uploads", headers={**tus, "Upload-Length": length}).headers["Location"]
-        headers = {**tus, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
-        client.patch(place, content=pieces(megabytes), headers=headers)
-        client.delete(place, headers=tus)
+            _send_form(client, megabytes)
+        else:
+            _send_by_tus(client, megabytes, piece or megabytes)
+
+
+def _send_form(client: httpx2.Client, megabytes: int) -> None:
+    boundary = "benchmark"
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="zeros.zip"\r\n'
+        "Content-Type: application/zip\r\n\r\n"
+    )
+    body = blocks(megabytes, before=head.encode(), after=f"\r\n--{boundary}--\r\n".encode())
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    answer = client.post("/api/cv/upload", content=body, headers=headers)
+    # taken whole, and then found to be no archive
+    _require(answer, 422, "not a ZIP archive")
+
+
+def _send_by_tus(client: httpx2.Client, megabytes: int, piece: int) -> None:
+    tus = {"Tus-Resumable": "1.0.0"}
+    length = str(megabytes * MIB + 1)  # one byte short at the end: no job begins
+    begun = client.post("/api/cv/uploads", headers={**tus, "Upload-Length": length})
+    _require(begun, 201)
+    place, sent = begun.headers["Location"], 0
+    while sent < megabytes:
+        now = min(piece, megabytes - sent)
+        headers = {**tus, "Upload-Offset": str(sent * MIB), "Content-Type": "application/offset+octet-stream"}
+        _require(client.patch(place, content=blocks(now), headers=headers), 204)
+        sent += now
+    _require(client.delete(place, headers=tus), 204)
+
+
+def _require(answer: httpx2.Response, status: int, words: str = "") -> None:
+    if answer.status_code != status or words not in answer.text:
+        raise SystemExit(
+            f"{answer.request.method} {answer.request.url} was answered {answer.status_code}: {answer.text}"
+        )
 
 
 def sample(client: httpx2.Client) -> float:
@@ -74,25 +102,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--route", choices=("upload", "uploads"), default="upload")
+    parser.add_argument("--piece", type=int, default=0, help="MiB of a PATCH; all in one where not given")
     chosen = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    with running_service() as client:
+    # above the default of 2048: the form's own lines and the byte that never comes are counted too
+    with running_service(SIGHTGLASS_MAX_UPLOAD_MB=str(chosen.megabytes + 64)) as client:
         for _ in range(20):
             sample(client)
         calm = [_paced(client) for _ in range(LEAST_SAMPLES * 2)]
-        sender = context.Process(target=send, args=(str(client.base_url), chosen.megabytes, chosen.route))
+        told = (str(client.base_url), chosen.megabytes, chosen.route, chosen.piece)
+        sender = context.Process(target=send, args=told)
         started = time.perf_counter()
         sender.start()
         busy = []
         while sender.is_alive():
             busy.append(_paced(client))
         seconds = time.perf_counter() - started
+    if sender.exitcode != 0:
+        raise SystemExit("The upload did not go through; what was measured means nothing.")
     quiet, loaded = summary(calm), summary(busy)
     print(
         json.dumps(
             {
                 "route": chosen.route,
                 "megabytes": chosen.megabytes,
+                "piece": chosen.piece,
+                "megabytes_per_s": round(chosen.megabytes / seconds),
                 "seconds": round(seconds, 1),
                 "health_without_upload": quiet,
                 "health_during_upload": loaded,

@@ -5,16 +5,19 @@ Only the page on the screen is asked for, so a dataset of 50,000 images draws as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
+from typing import NamedTuple
 
 import streamlit as st
 
 from frontend import state
 from frontend.answers import DatasetAnswer
-from frontend.client import Client
+from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.state import Choice
 from frontend.version_answers import ImageAnswer
-from frontend.widgets import corrections
+from frontend.widgets import corrections, problems
 from frontend.widgets.wording import plain
 
 IMAGES_A_PAGE = 24
@@ -35,13 +38,39 @@ def show(api: Client, dataset: DatasetAnswer) -> None:
 
 
 def images(api: Client, dataset: DatasetAnswer, *, label: str | None, issue: str | None, key: str) -> None:
-    """One page of the chosen images, with its number; `key` tells one gallery of the page from another."""
-    widget = f"{key}-page-{dataset['version']}-{label or ''}-{issue or ''}"
+    """One page of the chosen images, with its number; `key` tells one gallery of the page from another.
+
+    Another page draws the gallery alone: with its charts and the other galleries the tab takes three times as long.
+    """
+    asked = Asked(label, issue, key)
+    chosen = dict(state.corrections(dataset["dataset_id"]))
+    st.fragment(_page)(api, dataset, asked, drawn_with=chosen)
+
+
+class Asked(NamedTuple):
+    """Which images a gallery shows."""
+
+    label: str | None
+    issue: str | None
+    key: str
+
+
+def _page(api: Client, dataset: DatasetAnswer, asked: Asked, *, drawn_with: Mapping[str, Choice]) -> None:
+    if dict(state.corrections(dataset["dataset_id"])) != drawn_with:
+        state.rerun()  # the bar that counts and sends the corrections stands outside
+    try:
+        _draw(api, dataset, asked)
+    except ApiError as error:
+        problems.show_problem(error)
+
+
+def _draw(api: Client, dataset: DatasetAnswer, asked: Asked) -> None:
+    widget = f"{asked.key}-page-{dataset['version']}-{asked.label or ''}-{asked.issue or ''}"
     number = int(state.value_of(widget, 1))
     page = api.image_page(
         dataset["dataset_id"],
-        label=label,
-        issue=issue,
+        label=asked.label,
+        issue=asked.issue,
         offset=(number - 1) * IMAGES_A_PAGE,
         limit=IMAGES_A_PAGE,
     )
@@ -55,7 +84,7 @@ def images(api: Client, dataset: DatasetAnswer, *, label: str | None, issue: str
         corrections.Picture(one["image_id"], one["label"], caption=_caption(one), labels=tuple(one.get("labels") or ()))
         for one in page["images"]
     ]
-    corrections.gallery(api, dataset, pictures, key=f"{key}-{issue or 'all'}")
+    corrections.gallery(api, dataset, pictures, key=f"{asked.key}-{asked.issue or 'all'}")
 
 
 def _caption(image: ImageAnswer) -> str:
