@@ -27,6 +27,7 @@ JSON_TYPES = (b"application/json", b"application/problem+json")
 EVENTS = b"text/event-stream"
 # Successes without a sentence of ours: predictions, the OpenAPI document (English), the audit log with its names.
 AS_THEY_ARE = (*PREDICTING, "/openapi.json", "/api/cv/audit", "/health", "/api/health")
+FIRST_REFUSAL = 400
 # Reading and writing JSON takes some 20 ms a MiB, too long for the thread that answers everybody.
 QUICK_BYTES = 64 * 1024
 
@@ -38,32 +39,41 @@ class Languages:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        language = language_of(scope)
-        await self._app(scope, receive, _Answer(scope["path"], language, send))
+        if scope["type"] == "http":
+            send = _unless_it_goes_well(scope, send) if _as_it_is(scope["path"]) else _Answer(scope, send)
+        await self._app(scope, receive, send)
+
+
+def _unless_it_goes_well(scope: Scope, send: Send) -> Send:
+    """What sends a success as it is, and says a refusal in the reader's language. A prediction passes here."""
+    refusal: _Answer | None = None
+
+    async def send_on(message: Message) -> None:
+        nonlocal refusal
+        if message["type"] == "http.response.start" and message["status"] >= FIRST_REFUSAL:
+            refusal = _Answer(scope, send)
+        await (send if refusal is None else refusal)(message)
+
+    return send_on
 
 
 class _Answer:
     """One answer on its way out. English passes piece by piece; JSON in another language is held until it is whole."""
 
-    def __init__(self, path: str, language: str, send: Send) -> None:
-        self._path = path
-        self._language = language
+    __slots__ = ("_body", "_kind", "_language", "_scope", "_send", "_start")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
         self._send = send
         self._kind = b""
+        self._language = SOURCE
         self._start: Message = {}
         self._body = bytearray()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start, self._kind = message, _kind(message, self._path)
-            if self._kind:
-                self._start = {**message, "headers": _spoken(message["headers"], self._language)}
-            if not self._held:
-                await self._send(self._start)
-        elif self._language == SOURCE or not self._kind:
+            await self._begin(message)
+        elif self._language == SOURCE:
             await self._send(message)
         elif self._kind == EVENTS:
             await self._send({**message, "body": _event(message.get("body", b""), self._language)})
@@ -71,6 +81,15 @@ class _Answer:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
                 await self._send_whole()
+
+    async def _begin(self, message: Message) -> None:
+        self._kind = _kind(message)
+        if self._kind:  # the language is looked for where there is something to say
+            self._language = language_of(self._scope)
+            message = {**message, "headers": _spoken(message["headers"], self._language)}
+        self._start = message
+        if not self._held:
+            await self._send(message)
 
     @property
     def _held(self) -> bool:
@@ -131,13 +150,17 @@ def _event(wire: bytes, language: str) -> bytes:
     )
 
 
-def _kind(message: Message, path: str) -> bytes:
+def _as_it_is(path: str) -> bool:
+    return path.startswith(AS_THEY_ARE) and not path.endswith("/batch")  # a batch is a job
+
+
+def _kind(message: Message) -> bytes:
     """The answer's type where it may hold sentences; else nothing."""
     found = {name.lower(): value for name, value in message.get("headers", ())}
     kind: bytes = found.get(b"content-type", b"").partition(b";")[0]
     if b"content-disposition" in found or (kind not in JSON_TYPES and kind != EVENTS):
         return b""
-    return b"" if message["status"] < 400 and path.startswith(AS_THEY_ARE) and not path.endswith("/batch") else kind
+    return kind
 
 
 def _spoken(headers: Any, language: str) -> list[tuple[bytes, bytes]]:
