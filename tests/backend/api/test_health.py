@@ -8,6 +8,7 @@ from backend import __version__
 from backend.contracts import Recipe
 from backend.errors import UnavailableError
 from backend.search.presets import depth_of
+from tests.waiting import PATIENCE_S, slowness, wait_until
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health"])
@@ -37,7 +38,7 @@ def test_health_answers_fast(client):
         began = time.perf_counter()
         client.get("/health")
         times.append(time.perf_counter() - began)
-    assert min(times) < 0.05
+    assert min(times) < 0.05 * slowness()
 
 
 def test_health_tells_the_last_known_when_the_database_is_slow_and_the_new_soon_after(client, services, monkeypatch):
@@ -46,19 +47,17 @@ def test_health_tells_the_last_known_when_the_database_is_slow_and_the_new_soon_
     counts = services.queue.counts
 
     def slow():
-        free.wait(10)
+        free.wait(PATIENCE_S)
         return counts()
 
     services.queue.enqueue("train_images", {})
     monkeypatch.setattr(services.queue, "counts", slow)
     began = time.perf_counter()
     answers = [client.get("/health").json()["jobs"]["queued"] for _ in range(3)]
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < PATIENCE_S / 2
     assert answers == [0, 0, 0]
     free.set()
-    end = time.monotonic() + 10
-    while client.get("/health").json()["jobs"]["queued"] != 1:
-        assert time.monotonic() < end
+    wait_until(lambda: client.get("/health").json()["jobs"]["queued"] == 1, "the new number is told")
 
 
 def test_health_passes_on_that_the_database_does_not_answer(client, services, monkeypatch):

@@ -1,10 +1,10 @@
 import json
 import threading
-import time
 
 import pytest
 
 from backend.contracts import CandidateProgress, Progress
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_finished_job_cannot_be_cancelled(client, services, job_id):
 def test_events_are_streamed_until_the_job_has_ended(client, services, job_id):
     def work():
         services.queue.claim("w")
-        time.sleep(0.3)
+        wait_until(lambda: services.live._watched, "somebody watches")
         services.queue.update_progress(job_id, Progress(stage="s", message="m", progress=0.5), worker_id="w")
         services.queue.finish(job_id, worker_id="w")
 

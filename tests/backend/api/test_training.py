@@ -169,7 +169,7 @@ def test_with_wait_the_results_come_with_the_answer(client, services, dataset_id
 
     worker = Inline(services, publish)
     worker.start()
-    answer = start(client, dataset_id, wait=10)
+    answer = start(client, dataset_id, wait=60)
     worker.join()
     body = answer.json()
     assert answer.status_code == 200
@@ -186,7 +186,7 @@ def test_with_wait_a_job_that_takes_longer_is_answered_as_a_job(client, dataset_
 def test_with_wait_a_failed_job_says_why(client, services, dataset_id):
     worker = Inline(services, lambda job: services.queue.fail(job.job_id, "too few images", worker_id="w"))
     worker.start()
-    answer = start(client, dataset_id, wait=10)
+    answer = start(client, dataset_id, wait=60)
     worker.join()
     assert answer.status_code == 409
     assert "too few images" in answer.json()["detail"]

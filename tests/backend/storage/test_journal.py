@@ -153,12 +153,12 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(folder, monkeypatch):
         assert not FileJournal(folder).remove()
         assert folder.is_dir()
         other.kill()
-        other.wait(10)
+        other.wait(60)
         assert journal.begin(IDENTITY).attempt == 2
         journal.close()
     finally:
         other.kill()
-        other.wait(10)
+        other.wait(60)
         other.stdin.close()
         other.stdout.close()
 
