@@ -33,6 +33,7 @@ from benchmarks.service import FINAL, free_port, wait_until_ready
 CLIENTS, JOBS, WATCHERS = 10, 50, 10
 ROUNDS, ROUND_S = 4, 5.0
 HEALTH_EVERY_S = 0.02
+STARTS_WITHIN_S = 120.0
 
 
 @contextlib.contextmanager
@@ -84,6 +85,7 @@ def ask(addresses: list[str], over: Event, found: Connection) -> None:
     times = []
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(httpx2.Client(base_url=address, timeout=30)) for address in addresses]
+        found.send("asking")
         while not over.wait(HEALTH_EVERY_S):
             for client in clients:
                 began = time.perf_counter()
@@ -104,11 +106,13 @@ def health_asked(clients: list[httpx2.Client]) -> Iterator[list[float]]:
     process = context.Process(target=ask, args=([str(client.base_url) for client in clients], over, theirs))
     process.start()
     try:
-        time.sleep(3.0)  # until it has loaded what it needs
+        if not ours.poll(STARTS_WITHIN_S):
+            raise SystemExit(f"The process that asks for /health did not start within {STARTS_WITHIN_S:.0f} s.")
+        ours.recv()
         yield times
     finally:
         over.set()
-        times += ours.recv() if ours.poll(30) else []
+        times += ours.recv() if ours.poll(STARTS_WITHIN_S) else []
         process.join(30)
 
 

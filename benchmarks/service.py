@@ -100,7 +100,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path, within: float = 90) -> None:
+def wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path, within: float = 240) -> None:
     end = time.monotonic() + within
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(httpx2.TransportError):

@@ -37,10 +37,10 @@ def test_cancelling_keeps_the_network_that_had_finished_as_a_model():
         dataset_id = upload(client, SAMPLE)
         recipe = {"dataset_id": dataset_id, "models": ["efficientnet_lite0", "mobilenetv3_large"], "preset": "best"}
         job_id = client.post("/api/cv/train/start", json=recipe).json()["job_id"]
-        done = wait_for(lambda: finished(client, job_id), timeout_s=120)
+        done = wait_for(lambda: finished(client, job_id), timeout_s=240)
         assert client.post(f"/api/cv/jobs/{job_id}/cancel").status_code == 202
         job = wait_for(
-            lambda: (job := client.get(f"/api/cv/jobs/{job_id}").json())["state"] in FINAL and job, timeout_s=60
+            lambda: (job := client.get(f"/api/cv/jobs/{job_id}").json())["state"] in FINAL and job, timeout_s=120
         )
         assert job["state"] == "cancelled"
         assert {row["name"]: row["state"] for row in job["candidates"]}[done[0]] == "succeeded"

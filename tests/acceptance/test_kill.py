@@ -9,11 +9,11 @@ import time
 import zipfile
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.acceptance.test_service import Service, command_line, descendants, is_running, job_state, wait_until
 from tests.conftest import draw_picture, png_bytes
+from tests.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -62,9 +62,9 @@ class Kept:
         family = self.family()
         if victim == "service":
             self.service.process.kill()
-            self.service.process.wait(10)
+            self.service.process.wait(PATIENCE_S)
             self.service.stop()
-            wait_until(lambda: not any(map(is_running, family)), timeout_s=20, what="its processes end with it")
+            wait_until(lambda: not any(map(is_running, family)), what="its processes end with it")
             self.start()
         else:
             os.kill(self.training() if victim == "training" else self.worker(), signal.SIGKILL)
@@ -106,12 +106,7 @@ def begin(kept, dataset_id, options):
 
 
 def state(kept, job_id):
-    for _ in range(50):
-        try:
-            return job_state(kept.service, job_id)
-        except httpx2.TransportError:
-            time.sleep(0.1)
-    raise AssertionError("the service does not answer")
+    return wait_until(lambda: job_state(kept.service, job_id), what="the service answers")
 
 
 def run_to_its_end(kept, job_id, *, timeout_s=240):
@@ -129,7 +124,8 @@ def disturb(kept, job_id, *, seed, longest_s):
     random_moment = random.Random(seed)
     done = 0
     for victim in VICTIMS:
-        job = wait_until(lambda: begun(kept, job_id), timeout_s=240, what="the job has begun again")
+        attempt = done + 1  # each kill costs one; before the next is counted, the state is that of the killed one
+        job = wait_until(lambda a=attempt: begun(kept, job_id, a), timeout_s=240, what=f"attempt {attempt} has begun")
         if job["state"] == "succeeded":
             break
         time.sleep(random_moment.uniform(0.0, longest_s))
@@ -140,10 +136,11 @@ def disturb(kept, job_id, *, seed, longest_s):
     return done
 
 
-def begun(kept, job_id):
+def begun(kept, job_id, attempt):
     job = state(kept, job_id)
     assert job["state"] in ("queued", "running", "succeeded"), job["error"]
-    return job if job["state"] == "succeeded" or job["stage"] not in ("queued", "starting") else None
+    at_work = job["attempts"] >= attempt and job["state"] == "running" and job["stage"] not in ("queued", "starting")
+    return job if job["state"] == "succeeded" or at_work else None
 
 
 def results_of(kept, job_id):
@@ -183,8 +180,8 @@ def test_nothing_is_left_over(kept, dataset_id):
     assert_no_mlflow_run_stays_running(data)
     family = kept.family()
     kept.service.process.terminate()
-    assert kept.service.process.wait(30) == 0
-    wait_until(lambda: not any(map(is_running, family)), timeout_s=10, what="no process stays")
+    assert kept.service.process.wait(PATIENCE_S) == 0
+    wait_until(lambda: not any(map(is_running, family)), what="no process stays")
 
 
 def assert_no_mlflow_run_stays_running(data):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +14,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S, slowness, wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +43,10 @@ def api(tmp_path_factory):
                 yield client
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
-def _wait_until_ready(client, process, log, seconds=60):
+def _wait_until_ready(client, process, log, seconds=2 * PATIENCE_S):
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -78,7 +74,7 @@ def finished(api, dataset):
     answer = api.post("/api/cv/train/start", json=recipe)
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["job_id"]
-    health_ms, end = [], time.monotonic() + 300
+    health_ms, end = [], time.monotonic() + 450
     while time.monotonic() < end:
         started = time.perf_counter()
         assert api.get("/health").json()["status"] == "ok"
@@ -120,7 +116,7 @@ def test_health_stays_quick_while_training_runs(finished):
     _, _, health_ms = finished
     ordered = sorted(health_ms)
     median = ordered[len(ordered) // 2]
-    assert median < 50, f"median {median:.0f} ms over {len(ordered)} calls, worst {ordered[-1]:.0f} ms"
+    assert median < 50 * slowness(), f"median {median:.0f} ms over {len(ordered)} calls, worst {ordered[-1]:.0f} ms"
 
 
 def test_a_prediction_comes_with_confidence_familiarity_and_a_heat_map(api, dataset, finished):
@@ -182,7 +178,7 @@ def test_a_process_with_only_torch_and_timm_answers_as_the_api_does(api, dataset
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert told.returncode == 0, told.stderr[-2000:]
@@ -200,21 +196,17 @@ def test_the_default_model_answers_the_short_contract(api, finished):
 def test_cancelling_a_running_job_takes_less_than_five_seconds(api, dataset):
     recipe = {"dataset_id": dataset["dataset_id"], "models": ["resnet18"], "strategy": "finetune", "num_epochs": 500}
     job_id = api.post("/api/cv/train/start", json=recipe).json()["job_id"]
-    _wait_for(lambda: api.get(f"/api/cv/jobs/{job_id}").json()["state"] == "running", 60)
-    time.sleep(2)  # well into the epochs
+
+    def in_the_epochs():
+        job = api.get(f"/api/cv/jobs/{job_id}").json()
+        assert job["state"] in {"queued", "running"}, job
+        return any((row["epoch"] or 0) >= 1 for row in job["candidates"])
+
+    wait_until(in_the_epochs, "an epoch is over", timeout_s=2 * PATIENCE_S)
     started = time.monotonic()
     assert api.post(f"/api/cv/jobs/{job_id}/cancel").status_code == 202
-    _wait_for(lambda: api.get(f"/api/cv/jobs/{job_id}").json()["state"] == "cancelled", 5)
-    assert time.monotonic() - started < 5
-
-
-def _wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"did not happen within {seconds} s")
+    wait_until(lambda: api.get(f"/api/cv/jobs/{job_id}").json()["state"] == "cancelled", "the job is cancelled")
+    assert time.monotonic() - started < 5 * slowness()
 
 
 def test_bad_archives_and_pictures_get_a_useful_4xx(api, dataset, finished):

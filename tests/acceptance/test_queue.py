@@ -5,6 +5,7 @@ import collections
 import pytest
 
 from benchmarks.queue import JOBS, enqueue_all, health_asked, runs_of, services, upload, wait_for_all
+from tests.waiting import slowness
 
 pytestmark = pytest.mark.acceptance
 
@@ -29,4 +30,4 @@ def test_two_services_on_one_database_run_fifty_jobs_of_ten_clients_once_each_an
         assert "train_images" not in left
     times.sort()
     # The figure that counts is measured on a quiet machine (benchmarks/queue.py: 50 ms); this one holds on a busy one.
-    assert times[len(times) * 95 // 100] < 500
+    assert times[len(times) * 95 // 100] < 500 * slowness()

@@ -5,10 +5,8 @@ Each node is a raylet with one core and processes of its own, as two machines wo
 
 import importlib.util
 import os
-import socket
 import threading
 import time
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,8 @@ from backend.contracts import Recipe, RunControl
 from backend.data import open_dataset
 from backend.errors import InputError, JobCancelled
 from backend.search.compare import Run, compare
+from tests.ports import free_port
+from tests.waiting import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -31,21 +31,14 @@ pytestmark = [
 ]
 
 MODELS = ("mobilenetv3_large", "resnet18", "efficientnet_lite0", "efficientnet_lite1")
+STARTS = 4
 STORE_BYTES = 80 * 2**20  # Ray's least is 75 MiB
-
-
-def free_ports(count):
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def node_options():
     """One core, a small store, and ports that are known: a raylet waits half a minute at most to be told others."""
     names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-    return {"num_cpus": 1, "object_store_memory": STORE_BYTES, **dict(zip(names, free_ports(4), strict=True))}
+    return {"num_cpus": 1, "object_store_memory": STORE_BYTES, **{name: free_port() for name in names}}
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +49,27 @@ def cluster():
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node_options()})
+        cluster = started(Cluster)
         try:
-            cluster.second = cluster.add_node(**node_options())
             yield cluster
         finally:
             cluster.shutdown()
+
+
+def started(make):
+    """Two nodes. A raylet that does not hear of its agents within 15 s ends itself (Ray 2.60): a busy machine tries again."""
+    for attempt in range(1, STARTS + 1):
+        cluster = make()
+        try:
+            cluster.add_node(include_dashboard=False, **node_options())
+            cluster.second = cluster.add_node(**node_options())
+        except Exception:
+            cluster.shutdown()  # nothing of it may stay
+            if attempt == STARTS:
+                raise
+        else:
+            return cluster
+    raise AssertionError("unreachable")
 
 
 @pytest.fixture
@@ -166,7 +174,7 @@ def test_a_cancellation_ends_the_tasks_within_five_seconds(dataset, far, tmp_pat
 
     with pytest.raises(JobCancelled):
         on_the_cluster(dataset, far, data_dir=tmp_path / "c", report=report, cancelled=lambda: bool(asked))
-    assert time.monotonic() - asked[0] < 5
+    assert time.monotonic() - asked[0] < 5 * slowness()
 
 
 def test_more_cores_than_any_node_has_are_refused_with_both_numbers(dataset, far, tmp_path):

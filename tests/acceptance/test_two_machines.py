@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import draw_picture
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -26,9 +27,7 @@ class Machine:
     """One service with its own data folder."""
 
     def __init__(self, folder, name, environment, *command):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.data = folder / name
         self.log = (folder / f"{name}.log").open("w+")
         own = {"SIGHTGLASS_DATA_DIR": str(self.data), "SIGHTGLASS_PORT": str(port)}
@@ -41,7 +40,7 @@ class Machine:
         self.log.flush()
         return Path(self.log.name).read_text()
 
-    def wait_for(self, path, *, timeout_s=120):
+    def wait_for(self, path, *, timeout_s=2 * PATIENCE_S):
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             assert self.process.poll() is None, self.said()[-3000:]
@@ -55,7 +54,7 @@ class Machine:
         self.client.close()
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(PATIENCE_S)
         self.log.close()
 
 

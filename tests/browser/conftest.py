@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +16,12 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Seconds. A start imports torch in the worker; on a busy machine with two cores that takes its time.
-START_TIMEOUT = 120
+START_TIMEOUT = 240
 
 
 class Product(NamedTuple):
@@ -45,7 +46,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(f"CI must run the browser tests: {reason}")
         pytest.skip(reason)
-    expect.set_options(timeout=20_000)  # a machine that trains on all its cores draws slowly
+    expect.set_options(timeout=60_000)  # a machine that trains on all its cores draws slowly
     with sync_playwright() as playwright:
         # the page speaks the browser's language: English, whatever this machine's is
         launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--lang=en-US"])
@@ -57,7 +58,7 @@ def browser() -> Iterator[Browser]:
 def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """Both halves on free ports, with a data folder of their own and without the network."""
     folder = tmp_path_factory.mktemp("product")
-    api_port, page_port = _free_port(), _free_port()
+    api_port, page_port = free_port(), free_port()
     found = Product(f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{page_port}", folder / "page.log")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTGLASS_")}
     environment = inherited | {
@@ -86,7 +87,7 @@ def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def page(browser: Browser, product: Product) -> Iterator[Page]:
     """A fresh browser profile at the start page."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     opened = context.new_page()
     opened.goto(product.page_url)
     yield opened
@@ -117,14 +118,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     """TERM, and KILL for the whole group where that is not enough: no process may outlive its test."""
     process.terminate()
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

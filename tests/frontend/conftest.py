@@ -53,7 +53,7 @@ def open_page(_running: RunningStandIn, service: Service, monkeypatch: pytest.Mo
     monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
 
     def open_at(**query: str) -> AppTest:
-        page = AppTest.from_file(APP, default_timeout=20)
+        page = AppTest.from_file(APP, default_timeout=120)
         for name, value in query.items():
             page.query_params[name] = value
         return page.run()

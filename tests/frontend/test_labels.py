@@ -96,7 +96,7 @@ def drawn(results):
 
 @pytest.fixture
 def page():
-    return AppTest.from_function(drawn, kwargs={"results": RESULTS}, default_timeout=20).run()
+    return AppTest.from_function(drawn, kwargs={"results": RESULTS}, default_timeout=120).run()
 
 
 def test_the_labels_their_counts_and_their_images_are_drawn(page):

@@ -22,7 +22,7 @@ def open_tables(open_page):
     """Open the page of tables: AppTest itself knows the first page of a navigation only."""
 
     def open_at(**query):
-        page = AppTest.from_function(draw, default_timeout=20)
+        page = AppTest.from_function(draw, default_timeout=120)
         for name, value in query.items():
             page.query_params[name] = value
         return page.run()

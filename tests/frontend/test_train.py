@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from frontend import state
 from frontend.widgets import expert_settings, job_progress
 
 ALWAYS = {"test_size": 0.2, "seed": 42}  # numbers that mean something whatever the strategy
@@ -239,7 +240,9 @@ def test_the_live_leaderboard_has_the_best_on_top_and_what_was_left_out_below():
     ]
 
 
-def test_the_clock_of_a_network_at_work_goes_on_between_its_reports(open_page, service, dataset):
+def test_the_clock_of_a_network_at_work_goes_on_between_its_reports(open_page, service, dataset, monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=1000.0)
+    monkeypatch.setattr(state, "time", clock)
     service.step = 0
     rows = [
         candidate("at work", "running", stage="computing features", seconds=20.0, tried="a head"),
@@ -249,7 +252,7 @@ def test_the_clock_of_a_network_at_work_goes_on_between_its_reports(open_page, s
     job = service.add_job(dataset["dataset_id"], state="running", candidates=rows)
     page = open_page(tab="train", job=job["job_id"])
     assert [caption.value for caption in page.main.caption][-3:] == ["40 s", "a head · 20 s", "30 s"]
-    time.sleep(1.1)
+    clock.now += 1.1
     page.run()
     assert [caption.value for caption in page.main.caption][-3:] == ["40 s", "a head · 21 s", "30 s"]
 

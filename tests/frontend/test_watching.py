@@ -12,6 +12,7 @@ import pytest
 from frontend import watching
 from frontend.client import ApiError, Client
 from frontend.watching import Watchers
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture
@@ -19,13 +20,6 @@ def watchers(api):
     watchers = Watchers(api)
     yield watchers
     watchers.close()
-
-
-def wait_until(fact, timeout_s=10.0):
-    end = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def listening(others):
@@ -56,6 +50,7 @@ def test_ten_tabs_that_draw_again_and_again_cost_one_request_and_one_stream(serv
         thread.start()
     for thread in tabs:
         thread.join()
+    wait_until(lambda: service.streams, "the stream has begun")
     assert (service.looks, service.streams) == (1, [job["job_id"]])
 
 
@@ -76,9 +71,9 @@ def test_the_answer_to_cancel_is_shown_before_the_stream_says_it(watchers, job):
 
 
 def test_a_job_that_nobody_looks_at_is_let_go_and_taken_up_again(others, service, watchers, job, monkeypatch):
-    monkeypatch.setattr(watching, "IDLE_S", 0.1)
     watchers.look(job["job_id"])
-    time.sleep(0.3)
+    wait_until(lambda: len(service.streams) == 1)
+    monkeypatch.setattr(watching, "IDLE_S", 0.0)
     job["progress"] = 0.1  # an event: the thread sees that nobody looks
     wait_until(lambda: not listening(others))
     monkeypatch.setattr(watching, "IDLE_S", 30.0)
@@ -92,8 +87,8 @@ def test_an_unknown_job_is_the_service_s_answer(watchers):
 
 
 def test_a_stream_that_breaks_is_said_and_taken_up_where_it_broke(monkeypatch):
-    monkeypatch.setattr(watching, "PAUSES_S", (0.3,))
-    asked, job = [], {"job_id": "job-1", "state": "running", "progress": 0.0}
+    monkeypatch.setattr(watching, "PAUSES_S", (0.0,))
+    asked, seen, job = [], threading.Event(), {"job_id": "job-1", "state": "running", "progress": 0.0}
 
     def event(number, **changes):
         return f"event: progress\nid: {number}\ndata: {json.dumps({**job, **changes})}\n\n".encode()
@@ -109,6 +104,7 @@ def test_a_stream_that_breaks_is_said_and_taken_up_where_it_broke(monkeypatch):
         asked.append(request.headers.get("Last-Event-ID"))
         if len(asked) == 1:
             return httpx2.Response(200, content=broken())
+        assert seen.wait(PATIENCE_S)  # the problem stands until the next stream speaks
         return httpx2.Response(200, content=event(8, state="succeeded", progress=1.0))
 
     watchers = Watchers(Client("http://service.test", transport=httpx2.MockTransport(handler)))
@@ -116,6 +112,7 @@ def test_a_stream_that_breaks_is_said_and_taken_up_where_it_broke(monkeypatch):
     wait_until(lambda: watchers.look("job-1").problem is not None)
     assert "No answer" in watchers.look("job-1").problem.detail
     assert watchers.look("job-1").job["progress"] == 0.5
+    seen.set()
     wait_until(lambda: watchers.look("job-1").job["state"] == "succeeded")
     assert asked == [None, "7"]
     assert watchers.look("job-1").problem is None
