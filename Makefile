@@ -14,8 +14,11 @@ export UV_HTTP_TIMEOUT ?= 300
 # What keeps rows, from the tables up to the HTTP contract.
 ON_POSTGRESQL := tests/backend/storage tests/backend/jobs tests/backend/api tests/acceptance/test_service.py
 
+# Two workers, a file to a worker (docs/decisions/0041-*): `make test WORKERS=0` for one test after the other.
+WORKERS ?= 2
 # For CI and for who looks for something: `make test PYTEST_OPTIONS="-x --durations=25"`.
 PYTEST_OPTIONS ?=
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup start demo test check bench bench-quality bench-growth docs samples lock clean
@@ -34,8 +37,8 @@ demo: $(VENV)/.installed ## the main job without a browser: sample in, leaderboa
 
 # Both halves run, whatever the first one finds: a failing run names everything that fails.
 test: $(VENV)/.dev-installed ## run every test; the service's a second time on PostgreSQL
-	@$(BIN)/pytest $(PYTEST_OPTIONS); sqlite=$$?; \
-	$(BIN)/pytest $(PYTEST_OPTIONS) --database postgresql $(ON_POSTGRESQL); postgresql=$$?; \
+	@$(PYTEST); sqlite=$$?; \
+	$(PYTEST) --database postgresql $(ON_POSTGRESQL); postgresql=$$?; \
 	[ $$sqlite -eq 0 ] || echo "Failed: the tests on SQLite (named above; pytest ended with $$sqlite)." >&2; \
 	[ $$postgresql -eq 0 ] || echo "Failed: the tests on PostgreSQL (named above; pytest ended with $$postgresql)." >&2; \
 	[ $$sqlite -eq 0 ] && [ $$postgresql -eq 0 ]

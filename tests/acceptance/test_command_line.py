@@ -16,7 +16,7 @@ from sample_datasets import sample_path
 ROOT = Path(__file__).resolve().parents[2]
 SIGHTGLASS = Path(sysconfig.get_path("scripts")) / "sightglass"
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 
 
 def typed(*words, cwd):

@@ -156,7 +156,7 @@ def without_times(row):
     return {key: value for key, value in row.items() if key not in TIMES}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("options", "longest_s"), [(PROBE, 0.8), (FINETUNE, 3.0)], ids=["probe", "finetune"])
 def test_a_training_that_is_killed_again_and_again_ends_as_one_undisturbed(kept, dataset_id, options, longest_s):
     disturbed = begin(kept, dataset_id, options)

@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE_S, slowness, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

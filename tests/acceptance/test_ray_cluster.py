@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("default"),  # Ray's own
     pytest.mark.skipif(
         importlib.util.find_spec("ray") is None and not os.environ.get("CI"),

@@ -18,7 +18,7 @@ from tests.conftest import draw_picture
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 LABELS = ("circle", "square")
 

@@ -10,7 +10,9 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+from tests.browser.test_walk import TRAINING_MS, settle
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
 
 def people():
@@ -22,13 +24,9 @@ def people():
     return "\n".join(rows).encode("cp1252")
 
 
-def settle(page):
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
-
-
 def test_the_way_from_a_csv_to_an_answer(page, product):
     page.goto(f"{product.page_url}/tables")
-    expect(page.get_by_role("heading", name="A table in, a model out")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="A table in, a model out")).to_be_visible(timeout=120_000)
     settle(page)
     page.locator("input[type=file]").first.set_input_files(
         {"name": "people.csv", "mimeType": "text/csv", "buffer": people()}
@@ -38,12 +36,12 @@ def test_the_way_from_a_csv_to_an_answer(page, product):
     page.get_by_text("20 s", exact=True).click()
     settle(page)
     page.get_by_role("button", name=re.compile("Start training")).click()
-    expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible(timeout=300_000)
+    expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible(timeout=TRAINING_MS)
     settle(page)
     table = parse_qs(urlsplit(page.url).query)["table"][0]
-    results = httpx2.get(f"{product.api_url}/api/tabular/results/{table}", timeout=30).json()
+    results = httpx2.get(f"{product.api_url}/api/tabular/results/{table}", timeout=120).json()
     right = round(100 * results["test"]["accuracy"])
     expect(page.get_by_role("heading", name=re.compile(f"{right} of 100 rows"))).to_be_visible()
     page.get_by_role("button", name=re.compile("Predict")).click()
-    expect(page.get_by_role("heading", name=re.compile("^buys: (ja|nein) · "))).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name=re.compile("^buys: (ja|nein) · "))).to_be_visible(timeout=120_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)

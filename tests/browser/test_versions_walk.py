@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from tests.browser.test_walk import TRAINING_MS, answer, assert_no_traceback, parameter, settle, start_training
 from tests.conftest import draw_picture, png_bytes
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
 FLIPPED = 4
 
@@ -42,7 +42,7 @@ def more_pictures(tmp_path):
 
 def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     page.locator("input[type=file]").first.set_input_files(str(flawed_zip))
-    expect(page.get_by_role("button", name=re.compile("Train on these images"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name=re.compile("Train on these images"))).to_be_visible(timeout=120_000)
     dataset_id = parameter(page, "dataset")
     exclude_what_is_dark(page, product, dataset_id, tmp_path)
     page.get_by_text("Upload", exact=True).first.click()
@@ -77,7 +77,7 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     page.get_by_text("Add images", exact=True).click()
     adding = page.get_by_test_id("stExpander").filter(has_text="Add images")
     adding.locator("input[type=file]").set_input_files(str(more_pictures(tmp_path)))
-    expect(page.get_by_text("4 versions")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("4 versions")).to_be_visible(timeout=120_000)
     page.get_by_text("4 versions").click()
     settle(page)
     shot(page, tmp_path / "versions.png")
