@@ -14,7 +14,7 @@ export UV_HTTP_TIMEOUT ?= 300
 # What keeps rows, from the tables up to the HTTP contract.
 ON_POSTGRESQL := tests/backend/storage tests/backend/jobs tests/backend/api tests/acceptance/test_service.py
 
-# Two workers, a file to a worker (docs/decisions/0041-*): `make test WORKERS=0` for one test after the other.
+# Two workers, a file to a worker (docs/decisions/0041-two-workers-and-patience.md): `make test WORKERS=0` for one test after the other.
 WORKERS ?= 2
 # For CI and for who looks for something: `make test PYTEST_OPTIONS="-x --durations=25"`.
 PYTEST_OPTIONS ?=

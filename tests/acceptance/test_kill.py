@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.config import Settings
+from backend.jobs.events import EventLog
+from backend.storage.database import Database
 from tests.acceptance.test_service import Service, command_line, descendants, is_running, job_state, wait_until
 from tests.conftest import draw_picture, png_bytes
 from tests.waiting import PATIENCE_S
@@ -122,25 +125,36 @@ def run_to_its_end(kept, job_id, *, timeout_s=240):
 def disturb(kept, job_id, *, seed, longest_s):
     """Kill somebody each time the job has begun again, at a random moment; returns how often that came to pass."""
     random_moment = random.Random(seed)
-    done = 0
+    done, claim = 0, 0
     for victim in VICTIMS:
-        attempt = done + 1  # each kill costs one; before the next is counted, the state is that of the killed one
-        job = wait_until(lambda a=attempt: begun(kept, job_id, a), timeout_s=240, what=f"attempt {attempt} has begun")
+        # Until somebody has noticed the last kill, the job looks as it did before it.
+        job = wait_until(
+            lambda after=claim: begun(kept, job_id, after), timeout_s=240, what=f"the job has begun again after {claim}"
+        )
         if job["state"] == "succeeded":
             break
         time.sleep(random_moment.uniform(0.0, longest_s))
         if state(kept, job_id)["state"] != "running":
             break
+        claim = last_claim(kept, job_id)
         kept.kill(victim)
         done += 1
     return done
 
 
-def begun(kept, job_id, attempt):
+def begun(kept, job_id, after):
     job = state(kept, job_id)
     assert job["state"] in ("queued", "running", "succeeded"), job["error"]
-    at_work = job["attempts"] >= attempt and job["state"] == "running" and job["stage"] not in ("queued", "starting")
-    return job if job["state"] == "succeeded" or at_work else None
+    at_work = job["state"] == "running" and job["stage"] not in ("queued", "starting")
+    return job if job["state"] == "succeeded" or (at_work and last_claim(kept, job_id) > after) else None
+
+
+def last_claim(kept, job_id):
+    """The number of the event that says that a worker has taken the job: attempts may be given back, events are not."""
+    database = Database(Settings(data_dir=kept.folder / "data").resolved_database_url)
+    events = EventLog(database).since(job_id, limit=100_000)
+    database.close()
+    return max((one.event_id for one in events if one.type == "state" and one.data["state"] == "running"), default=0)
 
 
 def results_of(kept, job_id):

@@ -9,7 +9,9 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
+from backend.config import Settings
 from backend.contracts import RunControl
 from backend.errors import SightglassError
 from backend.workflows import import_table, train_table
@@ -40,6 +42,10 @@ def table_id(client):
 @pytest.fixture
 def model(client, services, settings, table_id):
     """A trained model: the worker's handler run here. Returns (table's id, job's id)."""
+    return trained(client, services, settings, table_id)
+
+
+def trained(client, services, settings, table_id):
     recipe = {"dataset_id": table_id, "target": "buys", "models": ["linear"], "time_budget_s": 5}
     started = client.post("/api/tabular/train/start", json=recipe)
     assert started.status_code == 202, started.text
@@ -47,6 +53,20 @@ def model(client, services, settings, table_id):
     train_table.run_job(job, control=RunControl(), settings=settings)
     services.queue.finish(job.job_id, worker_id="w")
     return table_id, job.job_id
+
+
+@pytest.fixture(scope="module")
+def shared(make_app, tmp_path_factory, new_database_url):
+    """One trained model for all tests that are only refused; returns (client, table's id)."""
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("tables") / "data",
+        database_url=new_database_url(),
+        offline=True,
+        mlflow_tracking_uri="off",
+    )
+    with TestClient(make_app(settings), raise_server_exceptions=False) as client:
+        table_id = send(client, as_csv(people())).json()["dataset_id"]
+        yield client, trained(client, client.app.state.services, settings, table_id)[0]
 
 
 def test_an_upload_says_what_the_columns_are(client, table_id):
@@ -242,8 +262,9 @@ def test_a_recipe_that_does_not_fit_is_refused_before_it_is_queued(client, servi
         (b"\xff\xfe", "not what is expected"),
     ],
 )
-def test_bad_rows_are_refused(client, model, body, words):
-    answer = client.post(f"/api/tabular/predict/{model[0]}", content=body, headers={"Content-Type": "application/json"})
+def test_bad_rows_are_refused(shared, body, words):
+    client, table_id = shared
+    answer = client.post(f"/api/tabular/predict/{table_id}", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
 
