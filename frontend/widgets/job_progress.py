@@ -18,8 +18,6 @@ DRAW_S = 1.0  # drawing asks nobody: watching.py listens for all
 # States of one network, in the order of the rows that have no score.
 ORDER = ("succeeded", "running", "queued", "skipped", "failed")
 LEFT_OUT = ("skipped", "failed")
-# A stage in which a network's clock stands: others have their turn.
-PAUSED = ("waiting for the others",)
 
 
 def watch(api: Client, job: JobAnswer) -> None:
@@ -115,9 +113,9 @@ def _cancel(api: Client, job: JobAnswer) -> None:
 
 
 def _spent(job: JobAnswer, candidate: CandidateProgress) -> float | None:
-    """Seconds on a network so far; while it is at work they go on between its reports."""
+    """Seconds on a network so far; while it is at work they go on between its reports, and stand while others work."""
     told = candidate.get("seconds")
-    if told is None or candidate["state"] != "running" or candidate["stage"] in PAUSED:
+    if told is None or candidate["state"] != "running" or candidate["stage"] == t("stage.paused"):
         return told
     mark = (told, candidate["stage"], candidate["epoch"])
     return told + state.seconds_since(job["job_id"], candidate["name"], mark)

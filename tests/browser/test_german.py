@@ -162,7 +162,7 @@ def test_a_table_in_german_goes_in_and_answers_in_german(visit, product):
     expect(page.locator(".st-key-leaderboard").get_by_text(score, exact=True).first).to_be_visible()
     page.get_by_label("einkommen").fill("1.234,5")
     page.get_by_role("button", name=re.compile("Vorhersagen")).click()
-    expect(page.get_by_role("heading", name=re.compile(f"^kauft: (ja|nein) · [0-9,]+\\s%"))).to_be_visible(
+    expect(page.get_by_role("heading", name=re.compile("^kauft: (ja|nein) · [0-9,]+\\s%"))).to_be_visible(
         timeout=60_000
     )
     expect(page.get_by_test_id("stException")).to_have_count(0)

@@ -173,6 +173,15 @@ def test_every_file_of_texts_is_a_language_that_can_be_chosen():
     assert {path.stem for path in (FRONTEND / "i18n").glob("*.json")} == set(LANGUAGES)
 
 
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_stage_at_which_a_clock_stands_is_called_as_the_service_calls_it(language):
+    """It comes from the service in the reader's language, and is compared."""
+    said = FRONTEND.parent / "backend" / "i18n" / language / "search.json"
+    assert (
+        json.loads(said.read_text(encoding="utf-8"))[texts(FALLBACK)["stage.paused"]] == texts(language)["stage.paused"]
+    )
+
+
 def test_no_text_stands_in_the_code():
     found = {(path.name, text) for path, tree in trees() for text in texts_in_code(tree)}
     assert found == {("brand.py", "'Sightglass'")}
