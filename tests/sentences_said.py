@@ -95,7 +95,7 @@ def _unsaid(tree: ast.Module) -> Iterator[ast.AST]:
             if called.startswith(("logger.", "log.")):
                 yield from node.args
                 yield from (keyword.value for keyword in node.keywords)
-            elif called.rsplit(".", 1)[-1] in OPENAPI or called.startswith("router."):
+            elif called.rsplit(".", 1)[-1] in OPENAPI or "router." in called:
                 yield from (keyword.value for keyword in node.keywords if keyword.arg in OPENAPI_NAMES)
 
 

@@ -78,9 +78,8 @@ def _check_labels(dataset: Dataset, corrections: Corrections) -> None:
         for name in labels:
             if name not in known:
                 raise InputError(
-                    f"No image can become a '{shown(clean_name(name))}': the dataset has no class of that name."
-                    f"{nearest(name, known)} It has: {', '.join(known[:20])}. "
-                    "A new class comes with images of its own: add a ZIP."
+                    f"Nothing was changed: there is no class '{shown(clean_name(name))}'.{nearest(name, known)} The "
+                    f"dataset has: {', '.join(known[:20])}. A new class comes with images of its own: add a ZIP."
                 )
 
 

@@ -39,7 +39,7 @@ def finished_sentences(draw, templates=TEMPLATES):
     return text, names
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(finished_sentences())
 def test_every_name_is_there_letter_by_letter(made):
     text, names = made
@@ -48,7 +48,7 @@ def test_every_name_is_there_letter_by_letter(made):
         assert name in said, (text, said)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(finished_sentences([one for one in TEMPLATES if one.english.endswith((".", "?"))]), min_size=2, max_size=3)
 )
@@ -60,7 +60,7 @@ def test_also_where_sentences_stand_together(made):
             assert name in said, (text, said)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_answered_and_never_refused(text):
     assert isinstance(GERMAN.translate(text), str)
