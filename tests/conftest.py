@@ -14,9 +14,11 @@ from PIL import Image, ImageDraw
 
 from backend.config import Settings
 from backend.execution.native import prepare_native_libraries
+from tests.environment import OWN, THREADS
 from tests.object_storage_server import ObjectStorageServer
 from tests.postgresql_server import PostgresServer, binaries
 
+os.environ.update(THREADS)  # for what a module's tests share, which is made before a test's own environment
 prepare_native_libraries()  # before any test loads torch: its threads would spin against each other's processes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,8 +100,10 @@ def storage_url(object_storage: ObjectStorageServer, monkeypatch: pytest.MonkeyP
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own settings must not decide what a test sees."""
     for name in list(os.environ):
-        if name.startswith(("SIGHTGLASS_", "MLFLOW_")):
+        if name.startswith(OWN):
             monkeypatch.delenv(name)
+    for name, value in THREADS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

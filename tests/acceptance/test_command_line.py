@@ -1,7 +1,6 @@
 """The command line as a person types it: train on a sample, evaluate, predict, and open the model as the README says."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sample_datasets import sample_path
+from tests.environment import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGHTGLASS = Path(sysconfig.get_path("scripts")) / "sightglass"
@@ -20,8 +20,11 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 
 
 def typed(*words, cwd):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SIGHTGLASS_", "MLFLOW_"))}
-    environment |= {"SIGHTGLASS_OFFLINE": "1", "SIGHTGLASS_MLFLOW_TRACKING_URI": "off", "COLUMNS": "120"}
+    environment = clean_environment() | {
+        "SIGHTGLASS_OFFLINE": "1",
+        "SIGHTGLASS_MLFLOW_TRACKING_URI": "off",
+        "COLUMNS": "120",
+    }
     return subprocess.run(
         [str(word) for word in words],
         cwd=cwd,

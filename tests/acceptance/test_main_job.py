@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.environment import clean_environment
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S, slowness, wait_until
 
@@ -28,7 +28,7 @@ def api(tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
     port = free_port()
     environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("SIGHTGLASS_", "MLFLOW_"))},
+        **clean_environment(),
         "SIGHTGLASS_DATA_DIR": str(folder / "data"),
         "SIGHTGLASS_PORT": str(port),
         "SIGHTGLASS_OFFLINE": "1",

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import draw_picture
+from tests.environment import clean_environment
 from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 
@@ -63,7 +63,7 @@ def start(tmp_path, postgresql, object_storage):
     """Start a machine; all of one test share an empty database, which the first to come migrates, and a bucket."""
     database = postgresql.empty_database()
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("SIGHTGLASS_", "MLFLOW_"))},
+        **clean_environment(),
         **object_storage.environment,
         "SIGHTGLASS_DATABASE_URL": postgresql.guarded(database),
         "SIGHTGLASS_STORAGE_URL": object_storage.new_folder(),

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.environment import clean_environment
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,8 +61,7 @@ def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("product")
     api_port, page_port = free_port(), free_port()
     found = Product(f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{page_port}", folder / "page.log")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTGLASS_")}
-    environment = inherited | {
+    environment = clean_environment() | {
         "SIGHTGLASS_DATA_DIR": str(folder / "data"),
         "SIGHTGLASS_OFFLINE": "1",
         "SIGHTGLASS_MLFLOW_TRACKING_URI": "off",

@@ -81,7 +81,9 @@ def test_a_share_must_lie_between_0_and_1(listed, share):
 PICTURES = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 25).map(str)), min_size=1, max_size=60)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(members=PICTURES, test_size=st.floats(0.05, 0.9), val_size=st.floats(0.05, 0.9), seed=st.integers(0, 99))
 def test_any_split_is_whole_disjoint_and_never_straddles_a_picture(listed, members, test_size, val_size, seed):
     dataset = listed(*members)
@@ -125,7 +127,9 @@ def grown(dataset, rows, *, version):
     return dataset.with_items([*dataset.items, *more])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(members=PICTURES, seed=st.integers(0, 9), picks=st.lists(st.integers(0, 200), min_size=1, max_size=12))
 def test_no_image_changes_its_part_whatever_is_added_excluded_or_relabelled(listed, members, seed, picks):
     dataset = listed(*rows(a=12, b=12, c=12), *members)
