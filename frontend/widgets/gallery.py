@@ -40,7 +40,7 @@ def show(api: Client, dataset: DatasetAnswer) -> None:
 def images(api: Client, dataset: DatasetAnswer, *, label: str | None, issue: str | None, key: str) -> None:
     """One page of the chosen images, with its number; `key` tells one gallery of the page from another.
 
-    Another page draws the gallery alone: with its charts and the other galleries the tab takes three times as long.
+    Another page draws the gallery alone, not the tab's charts and its other galleries.
     """
     asked = Asked(label, issue, key)
     chosen = dict(state.corrections(dataset["dataset_id"]))
