@@ -10,7 +10,9 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+from tests.browser.test_walk import settle, width_at_rest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_datasets" / "shapes.zip"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -26,7 +28,7 @@ def visit(browser, product):
             viewport={"width": width, "height": 900}, locale=locale, timezone_id="Europe/Berlin"
         )
         contexts.append(context)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(120_000)
         if cookie is not None:
             context.add_cookies([{"name": "sightglass_language", "value": cookie, "url": product.page_url}])
         page = context.new_page()
@@ -45,12 +47,8 @@ def dataset(product):
     return httpx2.post(f"{product.api_url}/api/cv/upload", files=files, timeout=120).json()
 
 
-def settle(page):
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
-
-
 def invited(page, words):
-    expect(page.get_by_role("heading", name=words)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name=words)).to_be_visible(timeout=120_000)
     settle(page)
 
 
@@ -121,11 +119,12 @@ def test_the_drop_zone_speaks_german(visit):
 def test_no_german_word_is_wider_than_a_phone(visit, dataset):
     page = visit(f"?tab=upload&dataset={dataset['dataset_id']}", width=390)
     tabs = page.locator(".st-key-tab-control button")
-    for name in ("Einblicke", "Training", "Ergebnisse", "Vorhersagen", "Modelle"):
+    names = {"insights": "Einblicke", "train": "Training", "results": "Ergebnisse", "predictions": "Vorhersagen"}
+    for tab, name in {**names, "models": "Modelle"}.items():
         tabs.filter(has_text=name).click()
-        expect(page).to_have_url(re.compile("tab=(insights|train|results|predictions|models)"))
+        expect(page).to_have_url(re.compile(f"tab={tab}"))
         settle(page)
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390, name
+        assert width_at_rest(page) <= 390, name
     places = tabs.evaluate_all(
         "all => all.map(one => [one.getBoundingClientRect().right, one.scrollWidth - one.clientWidth])"
     )
