@@ -90,7 +90,7 @@ def _require_suited(specs: Sequence[ModelSpec], recipe: Recipe) -> None:
             fitting = ", ".join(other.name for other in MODELS if not reads_tokens(other))
             raise RecipeError(
                 f"'{spec.name}' is a transformer: it reads squares of {spec.input_size} pixels as tokens and has no "
-                f"maps of features, so it cannot have {' and '.join(needs)}. Choose a convolutional network "
+                f"maps of features, so it cannot have {_listed(needs)}. Choose a convolutional network "
                 f"({fitting}), or leave that out: {' '.join(_without(needs, spec))}."
             )
         if spec.cbam and recipe.overrides.get("model.cbam") is False:
@@ -107,6 +107,12 @@ def _needs_maps(spec: ModelSpec, recipe: Recipe) -> list[str]:
     resolution = recipe.data.resolution
     written = resolution if isinstance(resolution, str) else f"[{','.join(map(str, resolution))}]"
     return needs if resolution == "network" else [*needs, f"data.resolution={written}"]
+
+
+def _listed(things: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *before, last = things
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _without(needs: Sequence[str], spec: ModelSpec) -> list[str]:
