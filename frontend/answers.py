@@ -61,7 +61,10 @@ class Augmentation(TypedDict):
 
 
 class Preset(TypedDict):
-    """An intent, and what it stands for: `refined` networks are trained further, for about so many `epochs`."""
+    """An intent, and what it stands for: `refined` networks are trained further, for about so many `epochs`.
+
+    `recipe` is what it sets itself, `models` the networks that it trains here where it has its own.
+    """
 
     name: str
     title: str
@@ -71,6 +74,8 @@ class Preset(TypedDict):
     epochs: int
     tuning_trials: int
     ensemble: bool
+    recipe: NotRequired[dict[str, Any]]
+    models: NotRequired[list[str] | None]
 
 
 class OverrideKey(TypedDict):

@@ -171,6 +171,8 @@ class Preset(BaseModel):
     tuning_trials: int = Field(description="Trainings with other settings that may be tried on the best network.")
     mixing: bool = Field(description="Whether such a training also mixes images.")
     ensemble: bool = Field(description="Whether several networks may answer together, where the recipe does not say.")
+    recipe: dict[str, Any] = Field(description="What it sets of a recipe, where the request says nothing.")
+    models: list[str] | None = Field(description="Networks of its own that it would train here; null: the defaults.")
 
 
 class OptionsView(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backend.config import Settings
-from backend.contracts import Candidate, Recipe
+from backend.contracts import Candidate, Preset, Recipe
 from backend.engine.models import CBAM_SUFFIX, MODELS, ModelSpec, find_spec, reads_tokens, with_cbam
 from backend.engine.weights import locate
 from backend.errors import RecipeError
@@ -48,6 +48,13 @@ def defect_names(settings: Settings) -> list[str]:
     is not tried then.
     """
     return [DEFECTS_CHOICE if locate(find_spec(DEFECTS_CHOICE), settings) is not None else DEFECTS_FALLBACK]
+
+
+def own_networks(preset: Preset, settings: Settings) -> list[str] | None:
+    """The networks that a preset trains here where none is named; None: the defaults."""
+    if preset != "defects":
+        return None
+    return [candidate.name for candidate in plan(Recipe(dataset_id="ds-unnamed", preset=preset), settings)]
 
 
 def list_candidates(settings: Settings) -> list[Candidate]:

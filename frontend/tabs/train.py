@@ -81,7 +81,9 @@ def form(api: Client, dataset: DatasetAnswer) -> None:
     candidates = api.candidates()
     with st.expander(t("train.advanced"), icon=":material/tune:", key="advanced"):
         recipe |= advanced_fields(options, candidates, dataset, intent=chosen)
-    networks = len(recipe.get("models") or [candidate for candidate in candidates if candidate["default"]])
+    networks = len(
+        recipe.get("models") or chosen.models or [candidate for candidate in candidates if candidate["default"]]
+    )
     with start_place:
         st.caption(estimate.sentence(api, dataset, recipe, networks=networks, budget_s=chosen.time_budget_s))
         if st.button(t("train.start"), key="start", type="primary", icon=":material/play_arrow:"):

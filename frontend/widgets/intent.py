@@ -25,6 +25,8 @@ class Intent:
         fine_tunes: whether any network is trained beyond its last layer.
         time_budget_s: seconds that the run may take where nobody says; None without a limit.
         ensemble: whether several networks may answer together where nobody says.
+        sets: what the preset itself sets of a recipe.
+        models: networks of its own; None: the defaults.
     """
 
     name: str
@@ -32,6 +34,13 @@ class Intent:
     fine_tunes: bool = True
     time_budget_s: float | None = None
     ensemble: bool = False
+    sets: dict[str, Any] = field(default_factory=dict)
+    models: list[str] | None = None
+
+    @property
+    def own(self) -> str:
+        """What tells its fields from those of other intents, where it begins with choices of its own; else empty."""
+        return f"-{self.name}" if self.sets else ""
 
     @property
     def is_plain(self) -> bool:
@@ -65,6 +74,8 @@ def intent_of(name: str, presets: Sequence[Preset]) -> Intent:
                 fine_tunes=preset["refined"] > 0,
                 time_budget_s=preset["time_budget_s"],
                 ensemble=preset["ensemble"],
+                sets=preset.get("recipe", {}),
+                models=preset.get("models"),
             )
     return Intent(name=PLAIN_FINETUNE, recipe={"strategy": "finetune"})
 
@@ -72,7 +83,9 @@ def intent_of(name: str, presets: Sequence[Preset]) -> Intent:
 def facts(preset: Preset) -> str:
     """What a preset stands for, in one line."""
     parts = [t("preset.budget", time=seconds(preset["time_budget_s"]))]
-    if preset["refined"]:
+    if preset.get("recipe", {}).get("strategy") == "finetune":
+        parts.append(t("preset.trained", epochs=preset["epochs"]))
+    elif preset["refined"]:
         parts.append(t("preset.refined", count=preset["refined"], epochs=preset["epochs"]))
     if preset["tuning_trials"]:
         parts.append(t("preset.tuning", count=preset["tuning_trials"]))

@@ -25,7 +25,7 @@ def advanced_fields(
     """Everything else; only what differs from the service's own choice is sent, so that its defaults stay its own."""
     schema = options["recipe_schema"]["properties"]
     recipe: dict[str, Any] = {}
-    recipe |= _networks(candidates, _help("models", schema))
+    recipe |= _networks(candidates, intent, _help("models", schema))
     left, right = st.columns(2)
     with left:
         recipe |= _budget(intent, _help("time_budget_s", schema))
@@ -39,7 +39,7 @@ def advanced_fields(
         recipe |= _choice("rank_by", schema, words=lambda word: name_of("rank_by", word))
     recipe |= _ensemble(intent, _help("ensemble", schema))
     if intent.fine_tunes:
-        recipe |= _augmentations(options, _help("augmentations", schema))
+        recipe |= _augmentations(options, intent, _help("augmentations", schema))
     recipe |= _classes(dataset, _help("classes", schema))
     recipe |= expert_settings.field(_settings(options, intent), _help("overrides", schema))
     return recipe
@@ -50,7 +50,7 @@ def _numbers(intent: Intent) -> list[str]:
     return [
         *(["num_epochs"] if intent.is_plain else []),
         *(["batch_size"] if intent.fine_tunes else []),
-        "test_size",
+        *(["test_size"] if "data.split" not in intent.sets.get("overrides", {}) else []),
         "seed",
     ]
 
@@ -86,15 +86,15 @@ def _number(name: str, field: dict[str, Any]) -> int | float:
     return value
 
 
-def _networks(candidates: Sequence[CandidateAnswer], help_text: str) -> dict[str, Any]:
+def _networks(candidates: Sequence[CandidateAnswer], intent: Intent, help_text: str) -> dict[str, Any]:
     by_name = {candidate["name"]: candidate for candidate in candidates}
-    defaults = [candidate["name"] for candidate in candidates if candidate["default"]]
+    defaults = intent.models or [candidate["name"] for candidate in candidates if candidate["default"]]
     chosen = st.multiselect(
         t("recipe.models"),
-        list(by_name),
+        list(dict.fromkeys([*by_name, *defaults])),
         default=defaults,
         format_func=lambda name: _network_entry(by_name[name]) if name in by_name else str(name),
-        key="recipe-models",
+        key=f"recipe-models{intent.own}",
         help=help_text,
         accept_new_options=True,
         placeholder=t("recipe.models_placeholder"),
@@ -152,24 +152,25 @@ def _ensemble(intent: Intent, help_text: str) -> dict[str, Any]:
     return {} if allowed == intent.ensemble else {"ensemble": allowed}
 
 
-def _augmentations(options: OptionsAnswer, help_text: str) -> dict[str, Any]:
+def _augmentations(options: OptionsAnswer, intent: Intent, help_text: str) -> dict[str, Any]:
     """A checkbox for each change that the service knows, with its own line of help."""
     st.markdown(t("recipe.augmentations"), help=help_text)
-    chosen, defaults = [], []
+    chosen, defaults, own = [], [], intent.sets.get("augmentations")
     columns = st.columns(2)
     for place, augmentation in enumerate(options["augmentations"]):
         name = augmentation["name"]
         title = t(f"augmentation.{name}") if has(f"augmentation.{name}") else name.replace("_", " ").capitalize()
+        default = augmentation["default"] if own is None else name in own
         with columns[place % 2]:
             ticked = st.checkbox(
                 title,
-                value=augmentation["default"],
-                key=f"augmentation-{name}",
+                value=default,
+                key=f"augmentation-{name}{intent.own}",
                 help=augmentation["description"],
                 persist_state="session",
             )
         chosen += [name] if ticked else []
-        defaults += [name] if augmentation["default"] else []
+        defaults += [name] if default else []
     return {} if chosen == defaults else {"augmentations": chosen}
 
 

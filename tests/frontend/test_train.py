@@ -91,6 +91,27 @@ def test_advanced_choices_are_sent(form, service):
     assert "ensemble" not in recipe
 
 
+def test_a_preset_with_choices_of_its_own_begins_with_them_and_sends_what_was_changed(form, service):
+    intend(form, "defects")
+    assert form.multiselect(key="recipe-models-defects").value == ["efficientnet_lite0_cbam"]
+    ticked = [box.key for box in form.checkbox if box.value]
+    assert ticked == ["augmentation-horizontal_flip-defects", "augmentation-rotation-defects"]
+    assert "recipe-test_size" not in {
+        field.key for field in form.number_input
+    }  # its own split has a share for the test
+    start(form)
+    assert not {"models", "augmentations", "test_size"} & set(service.recipes[0])
+
+
+def test_one_change_to_a_preset_s_own_choices_keeps_the_others(form, service):
+    intend(form, "defects")
+    form.checkbox(key="augmentation-solarize_new-defects").set_value(True)
+    form.multiselect(key="recipe-models-defects").set_value(["resnet18"]).run()
+    start(form)
+    assert set(service.recipes[0]["augmentations"]) == {"horizontal_flip", "rotation", "solarize_new"}
+    assert service.recipes[0]["models"] == ["resnet18"]
+
+
 @pytest.mark.parametrize(
     ("name", "offered"),
     [

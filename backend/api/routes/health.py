@@ -19,6 +19,7 @@ from backend.contracts.presets import preset_entry
 from backend.data.augmentation_catalogue import AUGMENTATION_CATALOGUE
 from backend.data.names import PACKED_SUFFIXES
 from backend.errors import SightglassError, UnavailableError
+from backend.search.candidates import own_networks
 from backend.search.presets import DEPTHS
 from backend.storage.files import check_writable, free_bytes
 
@@ -84,7 +85,7 @@ def options(settings: SettingsDep) -> OptionsView:
     """What may be chosen for a run: augmentations, presets, limits, expert settings, the recipe's schema."""
     return OptionsView(
         augmentations=list(AUGMENTATION_CATALOGUE),
-        presets=[preset_view(name) for name in DEPTHS],
+        presets=[preset_view(name, settings) for name in DEPTHS],
         limits={
             "max_upload_mb": settings.max_upload_mb,
             "max_table_mb": settings.max_table_mb,
@@ -97,7 +98,14 @@ def options(settings: SettingsDep) -> OptionsView:
     )
 
 
-def preset_view(name: PresetName) -> Preset:
+def preset_view(name: PresetName, settings: SettingsDep) -> Preset:
     """A preset in words and numbers."""
     entry = preset_entry(name)
-    return Preset(name=name, title=entry.title, description=entry.description, **dataclasses.asdict(DEPTHS[name]))
+    return Preset(
+        name=name,
+        title=entry.title,
+        description=entry.description,
+        recipe=entry.values,
+        models=own_networks(name, settings),
+        **dataclasses.asdict(DEPTHS[name]),
+    )

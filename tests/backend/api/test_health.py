@@ -127,6 +127,16 @@ def test_a_preset_says_what_the_search_makes_of_it(client):
         assert preset["description"]
 
 
+def test_a_preset_says_what_it_sets_and_which_networks_of_its_own_it_trains(client):
+    presets = {row["name"]: row for row in client.get("/api/cv/options").json()["presets"]}
+    defects = presets.pop("defects")
+    assert defects["models"] == ["efficientnet_lite0_cbam"]
+    made = Recipe(dataset_id="ds-1", preset="defects")
+    assert defects["recipe"]["overrides"] == made.overrides
+    assert tuple(defects["recipe"]["augmentations"]) == made.augmentations
+    assert all((row["models"], row["recipe"]) == (None, {}) for row in presets.values())
+
+
 def test_options_list_the_expert_settings_that_a_recipe_takes(client, dataset_id):
     keys = client.get("/api/cv/options").json()["override_keys"]
     assert {"name": "probe.folds", "default": 5} in [{k: row[k] for k in ("name", "default")} for row in keys]
