@@ -1,5 +1,4 @@
-"""The shapes of the API's JSON answers, as far as the screens read them. Types only: nothing is checked at run time.
-
+"""The shapes of the API's JSON answers, as far as the screens read them: types only, nothing is checked at run time.
 `NotRequired` marks what api.md leaves open; more fields may come at any time and are ignored.
 """
 
@@ -61,10 +60,7 @@ class Augmentation(TypedDict):
 
 
 class Preset(TypedDict):
-    """An intent, and what it stands for: `refined` networks are trained further, for about so many `epochs`.
-
-    `recipe` is what it sets itself, `models` the networks that it trains here where it has its own.
-    """
+    """An intent: `refined` networks train further for `epochs`. `recipe`: what it sets; `models`: its own networks."""
 
     name: str
     title: str

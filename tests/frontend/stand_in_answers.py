@@ -333,19 +333,14 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-DEFECTS = {
-    "strategy": "finetune",
-    "augmentations": ["horizontal_flip", "rotation"],
-    "overrides": {"data.split": "stratified_70_15_15"},
-}
-
-
 def preset(name: str, time_budget_s: float, **depth: Any) -> dict[str, Any]:
     shallow = {"refined": 0, "epochs": 0, "tuning_trials": 0, "mixing": False, "ensemble": False}
     words = {"name": name, "title": name.capitalize(), "description": f"What {name} does."}
     return words | {"time_budget_s": time_budget_s} | shallow | depth
 
 
+SPLIT = {"data.split": "stratified_70_15_15"}
+OWN = {"strategy": "finetune", "augmentations": ["horizontal_flip", "rotation"], "overrides": SPLIT}
 OPTIONS = {
     "augmentations": [
         {"name": "horizontal_flip", "description": "Mirror half of the images.", "default": True},
@@ -356,7 +351,7 @@ OPTIONS = {
         preset("fast", 600),
         preset("balanced", 1800, refined=1, epochs=6),
         preset("best", 7200, refined=3, epochs=12, tuning_trials=8, mixing=True, ensemble=True),
-        preset("defects", 7200, refined=1, epochs=20, recipe=DEFECTS, models=["efficientnet_lite0_cbam"]),
+        preset("defects", 7200, refined=1, epochs=20, recipe=OWN, models=["efficientnet_lite0_cbam"]),
     ],
     "override_keys": [
         {"name": "finetune.head_lr", "description": "Peak learning rate of the head.", "default": 0.01},
