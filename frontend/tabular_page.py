@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import BinaryIO, cast
 
 import streamlit as st
@@ -14,6 +15,7 @@ from frontend.table_answers import TableView
 from frontend.tabs.upload import MOST_IN_BROWSER_MB
 from frontend.watching import UNFINISHED
 from frontend.widgets import (
+    drop_zone,
     job_progress,
     problems,
     table_columns,
@@ -30,7 +32,7 @@ def render(api: Client) -> None:
     chosen = state.table_id()
     if chosen is None:
         st.header(t("table.invitation"), anchor=False)
-        drop_zone(api)
+        drop_place(api)
         chooser(api)
         return
     job = api.job(state.job_id() or "") if state.job_id() else None
@@ -55,22 +57,14 @@ def render(api: Client) -> None:
     table_form.show(api, table, again=results is not None)
     table_columns.show(table)
     with st.expander(t("table.another"), icon=":material/add:"):
-        drop_zone(api)
+        drop_place(api)
     chooser(api)
 
 
-def drop_zone(api: Client) -> None:
+def drop_place(api: Client) -> None:
     """The drop zone with its limit; a refusal stays until another file comes."""
     most = min(MOST_IN_BROWSER_MB, api.options()["limits"].get("max_table_mb", MOST_IN_BROWSER_MB))
-    file = st.file_uploader(t("table.drop", limit=most), key=state.upload_key(), max_upload_size=most)
-    st.caption(t("table.formats"))
-    if file is None:
-        return
-    refusal = state.refusal_of(file.file_id)
-    if refusal is None:
-        refusal = send(api, cast(BinaryIO, file), file.name)
-        state.remember_refusal(file.file_id, refusal)
-    problems.show_detail(refusal)
+    drop_zone.show(t("table.drop", limit=most), most=most, captions=[t("table.formats")], send=partial(send, api))
 
 
 def send(api: Client, file: BinaryIO, name: str) -> str:
@@ -94,7 +88,7 @@ def being_read(api: Client, job: JobAnswer) -> None:
         return
     st.header(t("table.invitation"), anchor=False)
     problems.show_detail(job.get("error") or job["message"])
-    drop_zone(api)
+    drop_place(api)
     chooser(api)
 
 

@@ -10,10 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
+from backend.errors import TableError
 from backend.tabular.fitting import quiet
 from backend.tabular.scoring import Truth
 
 FOLDS = 5
+LEAST_DIFFERENT = 10
 BINS = 10  # of amounts, so that every part has small and large ones
 
 Rows = npt.NDArray[np.int64]
@@ -30,11 +32,24 @@ class Division:
 
 
 def divide(features: pd.DataFrame, truth: Truth, *, test_size: float, seed: int) -> Division:
-    """Divide the rows; pure and decided by the seed alone. Nothing is empty where there are 20 rows and more."""
+    """Divide the rows; pure and decided by the seed alone.
+
+    Raises:
+        TableError: too few rows differ for each part to have some.
+    """
     given = truth.targets
     strata = given if truth.task == "classification" else _bins(given)
     groups = _groups(features)
     test = _held_out(strata, groups, share=test_size, seed=seed)
+    if not len(test) and truth.task == "regression":  # each size of amounts is one group of equal rows
+        test = _held_out(np.zeros(len(given), dtype=np.int64), groups, share=test_size, seed=seed)
+    different = len(np.unique(groups))
+    if different < LEAST_DIFFERENT or not len(test):
+        raise TableError(
+            f"Only {different:,} of {len(groups):,} rows differ in what is learned from, and equal rows have to stay "
+            f"together; at least {LEAST_DIFFERENT} different ones are needed, of each class more than one. "
+            "Add rows, or columns that tell them apart."
+        )
     train = np.setdiff1d(np.arange(len(strata)), test)
     repeated = len(groups) - len(np.unique(groups))
     return Division(train, test, tuple(_folds(train, strata, groups, seed=seed)), duplicates=repeated)
@@ -82,7 +97,7 @@ def _folds(train: Rows, strata: npt.NDArray[Any], groups: npt.NDArray[Any], *, s
         if largest < FOLDS:
             pairs = list(GroupKFold(min(FOLDS, distinct), **options).split(inside, inside, together))
         elif distinct < len(train):
-            pairs = list(StratifiedGroupKFold(FOLDS, **options).split(inside, inside, together))
+            pairs = list(StratifiedGroupKFold(min(FOLDS, distinct), **options).split(inside, inside, together))
         else:
             pairs = list(StratifiedKFold(FOLDS, **options).split(inside, inside))
     return [(train[learn], train[answer]) for learn, answer in pairs if len(learn) and len(answer)]

@@ -26,10 +26,20 @@ NOT_TABLES = {
     b"%PDF": "a PDF; export the table as CSV",
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
+    b"{": "JSON; write the rows as CSV",
+    b"[": "JSON; write the rows as CSV",
+    b"<": "a web page or XML; save the table itself as CSV",
     b"SQLite format 3": "an SQLite database; export a table as CSV",
 }
 PARQUET_MAGIC = b"PAR1"
-BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# UTF-32's mark begins as UTF-16's does
+BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True, slots=True)

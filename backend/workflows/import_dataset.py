@@ -16,7 +16,7 @@ from backend.data.names import plain_stem, shown
 from backend.data.scan import ImportPlan, Stored, store_members
 from backend.errors import InputError, JobCancelled, NotFoundError
 from backend.jobs.queue import JobQueue
-from backend.storage.catalog import Catalog
+from backend.storage.catalog import Catalog, TableCatalog
 from backend.storage.database import Database
 from backend.storage.files import remove_tree
 from backend.storage.folders import folders_of
@@ -77,7 +77,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     database = Database(settings.resolved_database_url)
     try:
         catalog = Catalog(database)
-        if _is_there(catalog, job.dataset_id, settings):
+        if is_there(catalog, job.dataset_id, settings):
             return  # an attempt before this one got so far
         if upload_id:
             path = uploads.bytes_here(upload_id, control=control)
@@ -110,8 +110,8 @@ def import_into(path: Path, *, name: str, settings: Settings, control: RunContro
     return dataset
 
 
-def _is_there(catalog: Catalog, dataset_id: str | None, settings: Settings) -> bool:
-    """Whether the dataset is complete; a folder without its row, left by a worker that died, is removed."""
+def is_there(catalog: Catalog | TableCatalog, dataset_id: str | None, settings: Settings) -> bool:
+    """Whether the dataset or table is complete; a folder without its row, left by a worker that died, is removed."""
     if dataset_id is None:
         return False
     try:

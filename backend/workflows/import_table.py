@@ -10,12 +10,13 @@ from pathlib import Path
 from backend.config import Settings
 from backend.contracts import Job, Progress, RunControl
 from backend.contracts.table import TableInfo
-from backend.errors import InputError, JobCancelled, NotFoundError
+from backend.errors import InputError, JobCancelled
 from backend.storage.catalog import TableCatalog
 from backend.storage.database import Database
 from backend.storage.files import new_id, remove_tree
 from backend.storage.folders import folders_of
 from backend.storage.uploads import UploadStore
+from backend.workflows.import_dataset import is_there
 from backend.workflows.mishaps import in_plain_words
 
 JOB_KIND = "import_table"
@@ -60,7 +61,7 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     database = Database(settings.resolved_database_url)
     try:
         catalog = TableCatalog(database)
-        if _is_there(catalog, dataset_id, settings):
+        if is_there(catalog, dataset_id, settings):
             return  # an attempt before this one got so far
         control.report(Progress(stage="reading", message="Finding out what the columns are", progress=0.1))
         path = uploads.bytes_here(upload_id, control=control)
@@ -73,16 +74,6 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     finally:
         database.close()
     uploads.take_bytes(upload_id)
-
-
-def _is_there(catalog: TableCatalog, dataset_id: str, settings: Settings) -> bool:
-    """Whether the table is complete; a folder without its row, left by a worker that died, is removed."""
-    try:
-        catalog.dataset(dataset_id)
-    except NotFoundError:
-        remove_tree(settings.datasets_dir / dataset_id)
-        return False
-    return True
 
 
 def preview_table(settings: Settings, dataset_id: str, *, count: int) -> list[dict[str, str | None]]:

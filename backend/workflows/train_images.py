@@ -17,16 +17,14 @@ from backend.contracts.misfit import misfit
 from backend.data.augmentation_catalogue import chosen_augmentations
 from backend.data.manifest import load_dataset, require_classes, require_stored
 from backend.data.split import require_enough
-from backend.errors import JobCancelled, NotFoundError, RecipeError
+from backend.errors import NotFoundError, RecipeError
 from backend.execution.interpreter import keep_loaded
 from backend.execution.pools import open_pool
-from backend.jobs.queue import JobQueue
 from backend.registry import nearest
 from backend.search.candidates import plan
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.folders import folders_of
-from backend.storage.journal import FileJournal
 from backend.tracking import create_tracker, prepare_store
 from backend.workflows.candidates import check_timm_networks
 from backend.workflows.compare_models import compare_with_champion
@@ -34,6 +32,7 @@ from backend.workflows.experiment import close_experiment, open_experiment
 from backend.workflows.leftovers import is_over, remove_old_journals
 from backend.workflows.mirror_models import mirror_in_background
 from backend.workflows.mishaps import in_plain_words
+from backend.workflows.resumable_job import resumable
 
 JOB_KIND = "train_images"
 UNNAMED = "ds-unnamed"  # stands for a dataset that has no id yet
@@ -66,27 +65,18 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     """
     remove_old_journals(settings)
     database = Database(settings.resolved_database_url)
-    came_further = partial(JobQueue(database).made_progress, job.job_id)
-    journal = FileJournal(settings.jobs_dir / job.job_id, on_progress=came_further)
     try:
-        catalog = Catalog(database)
-        if not catalog.published(job.job_id):
-            with in_plain_words(settings.data_dir):
-                _train(job, control=control, settings=settings, journal=journal, catalog=catalog)
-        if not control.ended_early:  # else the few seconds are over, and a part of a run challenges nobody
-            with suppress(NotFoundError):  # somebody has deleted the model since an earlier attempt published it
-                model = catalog.model(model_id_of(job.job_id))
-                compare_with_champion(model, database, settings=settings, control=control)
-    except JobCancelled:
-        raise  # perhaps only because another worker has the job now; what nobody needs is swept away later
-    except Exception:
-        journal.remove()
-        raise
+        with resumable(job, database, settings=settings, control=control) as journal:
+            catalog = Catalog(database)
+            if not catalog.published(job.job_id):
+                with in_plain_words(settings.data_dir):
+                    _train(job, control=control, settings=settings, journal=journal, catalog=catalog)
+            if not control.ended_early:  # else the few seconds are over, and a part of a run challenges nobody
+                with suppress(NotFoundError):  # somebody has deleted the model since an earlier attempt published it
+                    model = catalog.model(model_id_of(job.job_id))
+                    compare_with_champion(model, database, settings=settings, control=control)
     finally:
         database.close()
-    journal.remove()
-    if control.ended_early:
-        raise JobCancelled("The job was cancelled; what had finished is kept.")
 
 
 def _train(job: Job, *, control: RunControl, settings: Settings, journal: Journal, catalog: Catalog) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.config import Settings
 from backend.contracts import Job, RunControl
 from backend.contracts.table import TableInfo, TableRecipe
-from backend.errors import JobCancelled
-from backend.jobs.queue import JobQueue
 from backend.storage.catalog import TableCatalog
 from backend.storage.database import Database
 from backend.storage.files import remove_tree
 from backend.storage.folders import folders_of
-from backend.storage.journal import FileJournal
 from backend.tracking import create_tracker
 from backend.workflows.mirror_models import mirror_in_background
 from backend.workflows.mishaps import in_plain_words
+from backend.workflows.resumable_job import resumable
 from backend.workflows.train_images import model_id_of
 
 if TYPE_CHECKING:
@@ -66,35 +63,25 @@ def run_job(job: Job, *, control: RunControl, settings: Settings) -> None:
     from backend.tabular.learn import TableRun
 
     database = Database(settings.resolved_database_url)
-    journal = FileJournal(
-        settings.jobs_dir / job.job_id, on_progress=partial(JobQueue(database).made_progress, job.job_id)
-    )
     try:
-        catalog = TableCatalog(database)
-        if not catalog.published(job.job_id):
+        with resumable(job, database, settings=settings, control=control) as journal:
+            catalog = TableCatalog(database)
+            if catalog.published(job.job_id):
+                return
+            run = TableRun(
+                job_id=job.job_id,
+                model_id=model_id_of(job.job_id),
+                folder=settings.models_dir / model_id_of(job.job_id),
+                threads=settings.torch_threads,
+                tracker=create_tracker(settings),
+                journal=journal,
+                begun=begun,
+            )
+            recipe = TableRecipe.model_validate(job.payload)
             with in_plain_words(settings.data_dir):
-                run = TableRun(
-                    job_id=job.job_id,
-                    model_id=model_id_of(job.job_id),
-                    folder=settings.models_dir / model_id_of(job.job_id),
-                    threads=settings.torch_threads,
-                    tracker=create_tracker(settings),
-                    journal=journal,
-                    begun=begun,
-                )
-                _train(
-                    run, TableRecipe.model_validate(job.payload), control=control, settings=settings, catalog=catalog
-                )
-    except JobCancelled:
-        raise  # perhaps only because another worker has the job now; what nobody needs is swept away later
-    except Exception:
-        journal.remove()
-        raise
+                _train(run, recipe, control=control, settings=settings, catalog=catalog)
     finally:
         database.close()
-    journal.remove()
-    if control.ended_early:
-        raise JobCancelled("The job was cancelled; what had finished is kept.")
 
 
 def _train(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO, cast
+from functools import partial
+from typing import BinaryIO
 
 import streamlit as st
 
@@ -11,7 +12,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import charts, problems, samples, versions
+from frontend.widgets import charts, drop_zone, problems, samples, versions
 from frontend.widgets.archive_picture import show_archive_picture
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import plain, when
@@ -44,26 +45,19 @@ def intake(api: Client) -> None:
     """The drop zone with its limit, and the samples beside it."""
     drop, sample = st.columns([3, 2], gap="large")
     with drop:
-        drop_zone(api)
+        drop_place(api)
         server_folder(api)
     with sample:
         sample_buttons(api)
 
 
-def drop_zone(api: Client) -> None:
+def drop_place(api: Client) -> None:
     most = api.options()["limits"]["max_upload_mb"]
     here = min(MOST_IN_BROWSER_MB, most)
-    file = st.file_uploader(t("upload.drop", limit=here), key=state.upload_key(), max_upload_size=here)
-    st.caption(t("upload.formats"))
+    captions = [t("upload.formats")]
     if most > here:
-        st.caption(t("upload.larger", limit=most, address=api.base_url))
-    if file is None:
-        return
-    refusal = state.refusal_of(file.file_id)
-    if refusal is None:
-        refusal = send(api, cast(BinaryIO, file), file.name)
-        state.remember_refusal(file.file_id, refusal)
-    problems.show_detail(refusal)
+        captions.append(t("upload.larger", limit=most, address=api.base_url))
+    drop_zone.show(t("upload.drop", limit=here), most=here, captions=captions, send=partial(send, api))
 
 
 def server_folder(api: Client) -> None:

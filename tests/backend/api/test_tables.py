@@ -276,6 +276,9 @@ HOSTILE = {
     "a million columns": (",".join(f"c{n}" for n in range(100_000)).encode() + b"\n1\n", 422),
     "zeros": (b"0" * 900_000, 422),
     "NUL": (b"\0" * 900_000, 422),
+    "UTF-32": (("größe;preis\n" + "ä;1,5\n" * 30).encode("utf-32"), 201),
+    "JSON": (b'{"a": 1, "b": 2}\n' * 30, 422),
+    "a web page": (b"<html><table>,</table></html>\n" * 30, 422),
     "a picture": (b"\x89PNG\r\n\x1a\n" + b"x" * 99, 422),
     "half a Parquet": (b"PAR1" + b"\xff" * 99, 422),
     "mixed types": (

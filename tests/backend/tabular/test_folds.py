@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.errors import TableError
 from backend.tabular.folds import divide
 from backend.tabular.scoring import Truth
 
@@ -47,3 +49,18 @@ def test_amounts_small_and_large_are_in_every_part():
     division = divide(pd.DataFrame({"a": amounts}), Truth("regression", amounts), test_size=0.2, seed=1)
     assert abs(amounts[division.test].mean() - amounts.mean()) < 10
     assert len(division.test) == 40
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0] * 20, [1.0] * 40, [*map(float, range(9))] * 5])
+def test_rows_that_hardly_differ_are_refused_in_words(values):
+    features = pd.DataFrame({"a": np.array(values)})
+    truth = Truth("classification", (np.array(values) % 2).astype(int), 2)
+    with pytest.raises(TableError, match="rows differ in what is learned from"):
+        divide(features, truth, test_size=0.2, seed=0)
+
+
+def test_ten_different_rows_are_divided():
+    values = np.arange(10.0).repeat(4)
+    division = divide(pd.DataFrame({"a": values}), Truth("regression", values), test_size=0.2, seed=0)
+    assert len(division.folds) > 1
+    assert len(division.test)
