@@ -50,6 +50,14 @@ def test_a_recipe_that_was_stored_reads_back_as_it_was(values: dict[str, object]
     assert Recipe.model_validate_json(made.model_dump_json()) == made
 
 
+def test_the_preset_learns_by_the_task_s_own_loss_and_focal_loss_takes_one_word() -> None:
+    plain, focal = recipe(preset="defects"), recipe(preset="defects", overrides={"loss.type": "focal"})
+
+    assert plain.loss.entry("multilabel").name == "bce"
+    assert plain.loss.entry("multiclass").name == "cross_entropy"
+    assert focal.loss.type == "focal"
+
+
 def test_the_preset_says_what_nobody_said_and_no_more() -> None:
     made = recipe(preset="defects", num_epochs=3, overrides={"loss.type": "bce", "optimizer.lr": 0.01})
 

@@ -66,7 +66,7 @@ def outcome(archive, tmp_path_factory):
         preset="defects",
         num_epochs=2,
         batch_size=8,
-        overrides={"refine.views": 3, "loss.alpha": "dynamic"},
+        overrides={"refine.views": 3, "loss.type": "focal", "loss.alpha": "dynamic"},
     )
     checkpoints = tmp_path_factory.mktemp("run") / "checkpoints"
     run = Run(settings=settings, model_id="model-test", checkpoints=checkpoints)
