@@ -47,6 +47,7 @@ PACKAGES: tuple[Package, ...] = (
     _package("numpy", "everything"),
     _package("scipy", "linear heads and statistics"),
     _package("scikit-learn", "tables", module="sklearn"),
+    _package("threadpoolctl", "tables and linear heads"),
     _package("skops", "saved models of tables"),
     _package("pandas", "tables"),
     _package("pyarrow", "reading CSV and Parquet"),

@@ -40,13 +40,21 @@ def find_chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
+def chromium() -> str:
+    """Where Chromium lies; without one the browser tests are left out, in CI they fail."""
+    found = find_chromium()
+    if found is None:
         reason = "no Chromium on the path (chromium, google-chrome); set SIGHTGLASS_CHROMIUM to where one lies"
         if os.environ.get("CI"):
             pytest.fail(f"CI must run the browser tests: {reason}")
         pytest.skip(reason)
+    return found
+
+
+# A file's, not the session's: Playwright keeps an event loop running in this thread until it is closed, and tests of other
+# files that come after it start loops of their own.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
     expect.set_options(timeout=60_000)  # a machine that trains on all its cores draws slowly
     with sync_playwright() as playwright:
         # the page speaks the browser's language: English, whatever this machine's is
@@ -56,7 +64,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def product(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """Both halves on free ports, with a data folder of their own and without the network."""
     folder = tmp_path_factory.mktemp("product")
     api_port, page_port = free_port(), free_port()

@@ -73,7 +73,6 @@ REFUSALS = [
     refused("POST", "/api/cv/train/start", 422, "'num_epochs' passt nicht", json={"dataset_id": "ds-1", "num_epochs": -1}),
     refused("POST", "/api/cv/train/start", 422, "Ein Feld 'num_epoch' gibt es nicht. Meinten Sie", json={"dataset_id": "ds-1", "num_epoch": 1}),
     refused("POST", "/api/cv/train/start", 404, "gibt es nicht", json={"dataset_id": "none-such"}),
-    refused("POST", "/predict", 404, "Es gibt noch kein Modell", **upload(b"x", "a.png")),
     refused("POST", "/api/cv/predict/none-such", 404, "weder ein Modell noch", **upload(b"x", "a.png")),
     refused("POST", "/api/tabular/upload", 422, "Die Datei ist leer", **upload(b"", "a.csv")),
     refused("POST", "/api/tabular/upload", 422, "nur eine Spalte", **upload(b"a\n1\n2\n", "a.csv")),
@@ -95,6 +94,13 @@ def test_a_refusal_is_german_from_end_to_end(shared_client, method, path, status
     assert answer.headers["content-language"] == "de"
     assert "Accept-Language" in answer.headers["vary"]
     assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+def test_that_nothing_was_trained_yet_is_said_in_german(client):
+    answer = client.post("/predict", headers=GERMAN, **upload(b"x", "a.png"))
+    assert answer.status_code == 404
+    assert "Es gibt noch kein Modell" in answer.json()["detail"]
+    assert english_left(answer.json()["detail"]) == []
 
 
 @pytest.mark.parametrize("header", [None, "en", "fr", ";;garbage;;", "*;q=0.1", "de;q=0"])

@@ -183,7 +183,7 @@ def test_when_every_network_fails_the_error_says_why_for_each(dataset, run, monk
         raise MemoryError
 
     monkeypatch.setattr(runner_module, "run_probe", broken)
-    with pytest.raises(DatasetError, match=f"{NET}: Not enough memory"):
+    with pytest.raises(DatasetError, match=f"'{NET}' [(]Not enough memory"):
         compare(dataset, recipe(dataset), run=run)
     assert not run.folder.exists()
 
