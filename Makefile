@@ -69,7 +69,7 @@ lock: $(UV) ## write requirements/*.txt anew from requirements/*.in
 	$(LOCK) requirements/base.in --output-file requirements/base.txt
 	$(LOCK) requirements/ray.in --output-file requirements/ray.txt
 	$(LOCK) requirements/dev.in --output-file requirements/dev.txt
-	for name in fastai autogluon; do \
+	for name in fastai autogluon tables; do \
 		$(LOCK) --no-annotate benchmarks/requirements/$$name.in --output-file benchmarks/requirements/$$name.txt; done
 
 clean: ## remove the environments and every cache; data stays
