@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rowless = [item for item in items if not KEEPS_ROWS & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=rowless)
         items[:] = [item for item in items if KEEPS_ROWS & set(getattr(item, "fixturenames", ()))]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test draws the same numbers whatever ran before it: which file follows which is chance with two workers."""
+    np.random.seed(0)  # noqa: NPY002 - the generator that everybody shares is the one in question
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -56,9 +56,12 @@ def test_several_labels_an_image_are_learned(lite0, data, labelled, loss):
 
 def test_a_head_of_several_labels_begins_at_their_shares(lite0, labelled):
     lite0.task = "multilabel"
-    start_from_shares(lite0, labelled.targets)
-    answers = predict_inputs(lite0, labelled.inputs, np.arange(12), control=RunControl())
-    np.testing.assert_allclose(answers.mean(axis=0), labelled.targets.mean(axis=0), atol=0.05)
+    answers = []
+    for seed in range(8):  # a single head's small weights still move the answers to these twelve pictures by 0.1
+        torch.manual_seed(seed)
+        start_from_shares(lite0, labelled.targets)
+        answers.append(predict_inputs(lite0, labelled.inputs, np.arange(12), control=RunControl()))
+    np.testing.assert_allclose(np.mean(answers, axis=(0, 1)), labelled.targets.mean(axis=0), atol=0.05)
     start_from_shares(lite0, np.zeros_like(labelled.targets))  # a label that never occurs
     assert lite0.head.bias.isfinite().all()
 
