@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from PIL import Image
 
 from backend.config import Settings
 from backend.contracts import Dataset, DatasetInfo, ImageItem
+from backend.data.members import Member
 from backend.data.scan import import_archive
+from backend.data.taking import Intake, Taker
+from backend.data.tasks import Task
 
 Members = Mapping[str, bytes] | Iterable[tuple[str | zipfile.ZipInfo, bytes]]
 
@@ -111,3 +115,50 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("../shared/data is not there: real data is not part of the repository")
     return folder
+
+
+class _Bytes:
+    """A reader of members that lie in memory."""
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        self._contents = contents
+
+    def read(self, member: Member) -> bytes:
+        return self._contents[member.name]
+
+
+@pytest.fixture
+def reader_of() -> type[_Bytes]:
+    return _Bytes
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Callable[..., Any]:
+    """Take members in as one batch: `take(contents, known=, number=, max_pixels=)`."""
+
+    def run(
+        contents: Mapping[str, bytes],
+        *,
+        known: frozenset[str] = frozenset(),
+        number: int = 7,
+        max_pixels: int = 10**6,
+    ) -> Any:
+        (tmp_path / "images").mkdir(exist_ok=True)
+        taker = Taker(Intake(tmp_path, max_pixels, known), reader=_Bytes(contents))
+        tasks = [Task(place, Member(name, len(data), None)) for place, (name, data) in enumerate(contents.items())]
+        return taker.take(number, tasks)
+
+    return run
+
+
+@pytest.fixture
+def contents(picture: Callable[..., bytes]) -> dict[str, bytes]:
+    """Sound pictures, one twice, one broken, one empty, one large."""
+    return {
+        "a.jpg": picture(1, size=(32, 32), form="JPEG"),
+        "b.png": picture(2, size=(32, 32)),
+        "broken.jpg": picture(3, size=(32, 32), form="JPEG")[:-200],
+        "again.jpg": picture(1, size=(32, 32), form="JPEG"),
+        "empty.png": b"",
+        "large.jpg": picture(4, size=(620, 300), form="JPEG"),
+    }

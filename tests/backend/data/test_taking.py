@@ -4,46 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
-import pytest
-
 from backend.data import taking
 from backend.data.facts import told
 from backend.data.members import Member
 from backend.data.pictures import read_picture
 from backend.data.taking import Intake, Taker
 from backend.data.tasks import Task
-
-
-class Bytes:
-    def __init__(self, contents):
-        self._contents = contents
-
-    def read(self, member):
-        return self._contents[member.name]
-
-
-@pytest.fixture
-def take(tmp_path):
-    def run(contents, *, known=frozenset(), number=7, max_pixels=10**6):
-        (tmp_path / "images").mkdir(exist_ok=True)
-        taker = Taker(Intake(tmp_path, max_pixels, known), reader=Bytes(contents))
-        tasks = [Task(place, Member(name, len(data), None)) for place, (name, data) in enumerate(contents.items())]
-        return taker.take(number, tasks)
-
-    return run
-
-
-@pytest.fixture
-def contents(picture):
-    return {
-        "a.jpg": picture(1, size=(32, 32), form="JPEG"),
-        "b.png": picture(2, size=(32, 32)),
-        "broken.jpg": picture(3, size=(32, 32), form="JPEG")[:-200],
-        "again.jpg": picture(1, size=(32, 32), form="JPEG"),
-        "empty.png": b"",
-        "large.jpg": picture(4, size=(620, 300), form="JPEG"),
-    }
-
 
 SOUND = ("a.jpg", "b.png", "again.jpg", "large.jpg")
 
@@ -92,10 +58,10 @@ def test_columns_of_any_length_tell_the_same(take, contents, monkeypatch):
     assert rows(take(contents, number=8)) == together
 
 
-def test_a_reader_that_can_is_told_what_comes_next(contents, tmp_path):
+def test_a_reader_that_can_is_told_what_comes_next(contents, tmp_path, reader_of):
     asked = []
 
-    class Holding(Bytes):
+    class Holding(reader_of):
         def hold(self, members):
             asked.append([member.name for member in members])
 

@@ -2,43 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from backend.data.members import Member
-from backend.data.taking import Intake, Taker
 from backend.data.tasks import Task, joined, packed, unpacked
 from backend.data.zip_reader import ZipPlace
-
-
-class Bytes:
-    def __init__(self, contents):
-        self._contents = contents
-
-    def read(self, member):
-        return self._contents[member.name]
-
-
-@pytest.fixture
-def take(tmp_path):
-    def run(contents, *, number=7):
-        (tmp_path / "images").mkdir(exist_ok=True)
-        taker = Taker(Intake(tmp_path, 10**6), reader=Bytes(contents))
-        tasks = [Task(place, Member(name, len(data), None)) for place, (name, data) in enumerate(contents.items())]
-        return taker.take(number, tasks)
-
-    return run
-
-
-@pytest.fixture
-def contents(picture):
-    return {
-        "a.jpg": picture(1, size=(32, 32), form="JPEG"),
-        "b.png": picture(2, size=(32, 32)),
-        "broken.jpg": picture(3, size=(32, 32), form="JPEG")[:-200],
-        "again.jpg": picture(1, size=(32, 32), form="JPEG"),
-        "empty.png": b"",
-        "large.jpg": picture(4, size=(620, 300), form="JPEG"),
-    }
 
 
 def rows(taken):
