@@ -9,7 +9,8 @@ archive to the renamed, flushed folder: listing, reading, checking, decoding, ha
 manifest. First with its processes to be started, as after a start of the service, then with them there, `--rounds`
 times in turns with raw. `ratio` is the best of one side by the best of the other, which is right on a quiet machine;
 `ratio_median_of_turns` sets each import beside the better of the raw rates around it; `ratio_of_cpu` compares processor
-time, which other work changes least. Memory is the most that all processes of the import held at once.
+time, which other work changes least. Memory is the most that all processes of one more
+import held at once.
 """
 
 from __future__ import annotations
@@ -165,11 +166,12 @@ def raw_cpu_ms(archive: Path) -> float:
 def in_turns(archive: Path, into: Path, *, images: int, processes: int, rounds: int) -> dict[str, object]:
     """Both sides in turns, raw first and last: what else the machine does falls on both."""
     raw, raw_cpu, ours = [raw_rate(archive, processes=processes)], [raw_cpu_ms(archive)], []
-    with Watch() as watch:
-        for number in range(rounds + 1):  # the first has its processes to be started
-            ours.append(ingest(archive, into / str(number), images=images, processes=processes))
-            raw.append(raw_rate(archive, processes=processes))
-            raw_cpu.append(raw_cpu_ms(archive))
+    for number in range(rounds + 1):  # the first has its processes to be started
+        ours.append(ingest(archive, into / str(number), images=images, processes=processes))
+        raw.append(raw_rate(archive, processes=processes))
+        raw_cpu.append(raw_cpu_ms(archive))
+    with Watch() as watch:  # in an import of its own: to count a process's pages holds that process up
+        ingest(archive, into / "watched", images=images, processes=processes)
     first, *again = ours
     best = max(again, key=itemgetter("images_per_s"))
     beside = [turn["images_per_s"] / max(raw[number + 1 : number + 3]) for number, turn in enumerate(again)]

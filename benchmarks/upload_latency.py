@@ -3,10 +3,11 @@
     python -m benchmarks.upload_latency --megabytes 2048
     python -m benchmarks.upload_latency --megabytes 2048 --route uploads              by tus, in one PATCH
     python -m benchmarks.upload_latency --megabytes 2048 --route uploads --piece 16   in PATCHes of 16 MiB
+    python -m benchmarks.upload_latency --megabytes 2048 --rate 112                   as fast as a gigabit network can
 
 The upload is no archive, so that nothing is imported at its end: what is measured is the receiving alone. The client
 that sends lives in a process of its own, and every answer that it gets is checked: an upload that is refused measures
-nothing.
+nothing. Without `--rate` the sender shares the cores with the service and fills them: then the figure is the worst case.
 """
 
 from __future__ import annotations
@@ -28,41 +29,52 @@ GAP_S = 0.01
 LEAST_SAMPLES = 100
 
 
-def blocks(megabytes: int, *, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
-    yield before
-    block = bytes(BLOCK)
-    for _ in range(megabytes):
-        yield block
-    yield after
+class Pace:
+    """Blocks of zeros, at most `rate` MiB a second over the whole upload; 0 for as fast as they are taken."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._started = time.perf_counter()
+        self._given = 0
+
+    def blocks(self, megabytes: int, *, before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+        yield before
+        block = bytes(BLOCK)
+        for _ in range(megabytes):
+            yield block
+            self._given += 1
+            if self._rate:
+                time.sleep(max(0.0, self._started + self._given / self._rate - time.perf_counter()))
+        yield after
 
 
-def send(base_url: str, megabytes: int, route: str, piece: int) -> None:
-    """Send zeros, as a form or by tus.
+def send(base_url: str, megabytes: int, route: str, piece: int, rate: float) -> None:
+    """Send zeros, as a form or by tus; `rate` in MiB a second.
 
     Raises:
         SystemExit: the service did not take them all.
     """
     with httpx2.Client(base_url=base_url, timeout=None) as client:
         if route == "upload":
-            _send_form(client, megabytes)
+            _send_form(client, megabytes, Pace(rate))
         else:
-            _send_by_tus(client, megabytes, piece or megabytes)
+            _send_by_tus(client, megabytes, piece or megabytes, Pace(rate))
 
 
-def _send_form(client: httpx2.Client, megabytes: int) -> None:
+def _send_form(client: httpx2.Client, megabytes: int, pace: Pace) -> None:
     boundary = "benchmark"
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="zeros.zip"\r\n'
         "Content-Type: application/zip\r\n\r\n"
     )
-    body = blocks(megabytes, before=head.encode(), after=f"\r\n--{boundary}--\r\n".encode())
+    body = pace.blocks(megabytes, before=head.encode(), after=f"\r\n--{boundary}--\r\n".encode())
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     answer = client.post("/api/cv/upload", content=body, headers=headers)
     # taken whole, and then found to be no archive
     _require(answer, 422, "not a ZIP archive")
 
 
-def _send_by_tus(client: httpx2.Client, megabytes: int, piece: int) -> None:
+def _send_by_tus(client: httpx2.Client, megabytes: int, piece: int, pace: Pace) -> None:
     tus = {"Tus-Resumable": "1.0.0"}
     length = str(megabytes * MIB + 1)  # one byte short at the end: no job begins
     begun = client.post("/api/cv/uploads", headers={**tus, "Upload-Length": length})
@@ -71,7 +83,7 @@ def _send_by_tus(client: httpx2.Client, megabytes: int, piece: int) -> None:
     while sent < megabytes:
         now = min(piece, megabytes - sent)
         headers = {**tus, "Upload-Offset": str(sent * MIB), "Content-Type": "application/offset+octet-stream"}
-        _require(client.patch(place, content=blocks(now), headers=headers), 204)
+        _require(client.patch(place, content=pace.blocks(now), headers=headers), 204)
         sent += now
     _require(client.delete(place, headers=tus), 204)
 
@@ -103,6 +115,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--route", choices=("upload", "uploads"), default="upload")
     parser.add_argument("--piece", type=int, default=0, help="MiB of a PATCH; all in one where not given")
+    parser.add_argument("--rate", type=float, default=0.0, help="MiB a second; as fast as it goes where not given")
     chosen = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     # above the default of 2048: the form's own lines and the byte that never comes are counted too
@@ -110,7 +123,7 @@ def main() -> None:
         for _ in range(20):
             sample(client)
         calm = [_paced(client) for _ in range(LEAST_SAMPLES * 2)]
-        told = (str(client.base_url), chosen.megabytes, chosen.route, chosen.piece)
+        told = (str(client.base_url), chosen.megabytes, chosen.route, chosen.piece, chosen.rate)
         sender = context.Process(target=send, args=told)
         started = time.perf_counter()
         sender.start()
