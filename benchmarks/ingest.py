@@ -9,8 +9,8 @@ archive to the renamed, flushed folder: listing, reading, checking, decoding, ha
 manifest. First with its processes to be started, as after a start of the service, then with them there, `--rounds`
 times in turns with raw. `ratio` is the best of one side by the best of the other, which is right on a quiet machine;
 `ratio_median_of_turns` sets each import beside the better of the raw rates around it; `ratio_of_cpu` compares processor
-time, which other work changes least. Memory is the most that all processes of one more
-import held at once.
+time, which other work changes least. Memory is the most that all processes of one
+more import held at once.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 
 The upload is no archive, so that nothing is imported at its end: what is measured is the receiving alone. The client
 that sends lives in a process of its own, and every answer that it gets is checked: an upload that is refused measures
-nothing. Without `--rate` the sender shares the cores with the service and fills them: then the figure is the worst case.
+nothing. Without `--rate` the sender fills the cores that it shares with the service: the worst case.
 """
 
 from __future__ import annotations
