@@ -44,11 +44,11 @@ def measure(column: Image.Image, count: int) -> Measures:
     width, height = column.width, column.height // count
     light = column.convert("L")
     grey = np.asarray(light).reshape(count, height, width)
-    counts, pixels = _histograms(light, grey), width * height
-    share = counts / pixels
+    whole, pixels = _histograms(light, grey), width * height
+    counts = whole.astype(np.float64)
     # sums of whole numbers are exact, so that a picture's facts do not depend on its neighbours in the column
     mean = counts @ _LEVELS / pixels
-    below = np.cumsum(share, axis=1)
+    below = np.cumsum(whole, axis=1)
     values = grey.astype(np.float32)
     return Measures(
         hashes=_perceptual_hashes(light, values),
@@ -56,9 +56,9 @@ def measure(column: Image.Image, count: int) -> Measures:
         brightness=np.round(mean / 255, 4),
         contrast=np.round(np.sqrt(np.maximum(0.0, counts @ _LEVELS**2 / pixels - mean**2)) / 255, 4),
         sharpness=np.round(_laplacian_variance(grey), 2),
-        low=np.round((below < LOW_SHARE).sum(axis=1) / 255, 4),
-        high=np.round((below < HIGH_SHARE).sum(axis=1) / 255, 4),
-        entropy=np.round(_entropy(share), 3),
+        low=np.round((below < LOW_SHARE * pixels).argmin(axis=1) / 255, 4),  # the first level that reaches the share
+        high=np.round((below < HIGH_SHARE * pixels).argmin(axis=1) / 255, 4),
+        entropy=np.round(_entropy(counts / pixels), 3),
     )
 
 
@@ -74,13 +74,14 @@ def no_measures() -> Measures:
     return put_together([one], np.empty(0, dtype=np.int64))
 
 
-def _histograms(light: Image.Image, grey: Bytes) -> Floats:
+def _histograms(light: Image.Image, grey: Bytes) -> npt.NDArray[np.int64]:
     """How often each of the 256 levels occurs, [N, 256]."""
     count, height, width = grey.shape
     if height * width >= LARGE_PIXELS:
-        return np.array([one.histogram() for one in _each(light, count)], dtype=np.float64)
-    numbered = grey.reshape(count, -1) + (256 * np.arange(count, dtype=np.int64))[:, None]
-    return np.bincount(numbered.ravel(), minlength=256 * count).reshape(count, 256).astype(np.float64)
+        return np.array([one.histogram() for one in _each(light, count)], dtype=np.int64)
+    numbered = grey.reshape(count, -1).astype(np.int64)
+    numbered += (256 * np.arange(count))[:, None]
+    return np.bincount(numbered.ravel(), minlength=256 * count).reshape(count, 256)
 
 
 def _entropy(share: Floats) -> Floats:
@@ -94,12 +95,14 @@ def _laplacian_variance(grey: Bytes) -> Floats:
     count, height, width = grey.shape
     if min(height, width) < 3:
         return np.zeros(count)
-    light = grey.astype(np.int16)
-    edges = light[:, :-2, 1:-1] + light[:, 2:, 1:-1]
-    edges += light[:, 1:-1, :-2]
-    edges += light[:, 1:-1, 2:]
-    edges -= 4 * light[:, 1:-1, 1:-1]
-    flat = edges.reshape(count, -1)
+    # All rows of all pictures in one line: the neighbours of an edge pixel are wrong there, and those are left out.
+    line = grey.ravel().astype(np.int16)
+    edges = np.empty_like(line)
+    inside = np.add(line[: -2 * width], line[2 * width :], out=edges[width:-width])
+    inside += line[width - 1 : -width - 1]
+    inside += line[width + 1 : line.size - width + 1]
+    inside -= line[width:-width] << 2
+    flat = np.ascontiguousarray(edges.reshape(grey.shape)[:, 1:-1, 1:-1]).reshape(count, -1)
     mean = flat.sum(axis=1, dtype=np.int64) / flat.shape[1]
     rows = flat.astype(np.float64)
     squares = np.matmul(rows[:, None, :], rows[:, :, None]).reshape(count)  # einsum takes four times as long

@@ -127,7 +127,8 @@ def _in_processes(source: MemberSource, members: Sequence[Member], *, into: Inta
     waiting: set[Future[Taken]] = set()
     finished = False
     try:
-        pool.submit(_begun)  # they start while the members are put in order
+        for _ in range(processes):  # a process for each; they start while the members are put in order
+            pool.submit(_begun)
         for number, batch in _batches(_reading_order(source, members)):
             while len(waiting) >= processes * BATCHES_A_PROCESS:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)

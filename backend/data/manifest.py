@@ -34,12 +34,17 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write a version's files into `folder`, the info last: where it stands, the version is whole."""
     if dataset.excluded:
         _save_items(dataset.excluded, folder / EXCLUDED_FILE)
-    save_version(dataset.info, dataset.items, folder)
+    save_items(dataset.items, folder)
+    save_info(dataset.info, folder)
 
 
-def save_version(info: DatasetInfo, items: Sequence[ImageItem] | ItemColumns, folder: Path) -> None:
-    """As `save_dataset`, of a version that leaves nothing out; its items may be columns."""
+def save_items(items: Sequence[ImageItem] | ItemColumns, folder: Path) -> None:
+    """Write a version's items, which may be columns; it is not whole before `save_info`."""
     _save_items(items, folder / ITEMS_FILE)
+
+
+def save_info(info: DatasetInfo, folder: Path) -> None:
+    """Write what makes a version whole; all else of it is there by then."""
     atomic_write(folder / INFO_FILE, info.model_dump_json(indent=2) + "\n")
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,14 +28,14 @@ from backend.data.images import ALLOWED
 from backend.data.ingest import take_all
 from backend.data.insights import described, store_insights
 from backend.data.labels import Labelling, assign_labels
-from backend.data.manifest import save_version
+from backend.data.manifest import save_info, save_items
 from backend.data.masks import MASKS_FILE, masks_table
 from backend.data.members import MemberSource
 from backend.data.names import clean_name, shown
 from backend.data.taking import Intake
 from backend.data.tasks import Taken
 from backend.errors import DatasetError, TooLargeError
-from backend.storage.files import atomic_directory, atomic_write, free_bytes, new_id
+from backend.storage.files import atomic_directory, atomic_write, flush_tree, free_bytes, new_id
 
 logger = logging.getLogger(__name__)
 
@@ -100,16 +102,32 @@ def _store(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> 
     with atomic_directory(into / dataset_id) as folder:
         found, taken = _read(source, labelling, folder=folder, plan=plan)
         _require_classes(_classes(found.labels), found.task, found.skipped)
-        info = _describe(dataset_id, name=name, found=found)
+        with _written_meanwhile(found, folder):
+            info = _describe(dataset_id, name=name, found=found)
+            insights = described(info, looks_of_found(found, taken))
         if found.masks:
             atomic_write(folder / MASKS_FILE, found.masks)
-        store_insights(described(info, looks_of_found(found, taken)), folder)
-        save_version(info, found.columns, folder)
+        store_insights(insights, folder)
+        save_info(info, folder)
     logger.info(
         "dataset imported",
         extra={"dataset_id": dataset_id, "images": info.total_images, "classes": info.num_classes},
     )
     return Stored(info, into / dataset_id), found
+
+
+@contextmanager
+def _written_meanwhile(found: Found, folder: Path) -> Iterator[None]:
+    """Bring pictures and items to the disk while the caller works out what is to be said of them."""
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_write, found, folder)
+        yield
+        writing.result()
+
+
+def _write(found: Found, folder: Path) -> None:
+    flush_tree(folder)
+    save_items(found.columns, folder)
 
 
 def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Found:

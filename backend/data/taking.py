@@ -32,6 +32,8 @@ SHORT_DIGEST = 16
 LARGE_PIXELS = 16_000_000
 # Looked at together: of 32 x 32 pixels 128, whose arrays stay in a core's own cache.
 PIXELS_TOGETHER = 2**17
+# Written at once: with the usual 8 KiB a small picture's share of the pack cost 2 to 5 microseconds instead of 0.6.
+PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -207,5 +209,5 @@ def _together(size: Size) -> int:
 
 def _write(path: Path, pieces: Sequence[bytes]) -> None:
     """Write a new file; flushed to the disk with all others, before the import's folder takes its place."""
-    with path.open("xb") as file:
+    with path.open("xb", buffering=PIECE) as file:
         file.writelines(pieces)
