@@ -101,4 +101,7 @@ def _measured(scope: Scope) -> tuple[int, int, str]:
 
 
 def _too_large(limit: int) -> str:
-    return f"The body is larger than the limit of {limit // MIB} MiB."
+    return (
+        f"The body is larger than the limit of {limit // MIB} MiB. Send it in several parts: the pictures of a second "
+        "archive can be added to a dataset."
+    )

@@ -64,7 +64,11 @@ async def begin_upload(request: Request, services: ServicesDep) -> Response:
     """Begin an upload: `Upload-Length`, and `filename` and `name` in `Upload-Metadata`; bytes may come at once."""
     length, most = tus.number(request.headers, "Upload-Length"), services.settings.max_upload_mb * MIB
     if length > most:
-        raise TooLargeError(f"The upload has {length} bytes, over the limit of {services.settings.max_upload_mb} MiB.")
+        raise TooLargeError(
+            f"The upload has {length} bytes, over the limit of {services.settings.max_upload_mb} MiB. Divide it, and "
+            "add the second archive to the dataset of the first; or let the service read a folder that lies on it: "
+            "POST /api/cv/import."
+        )
     told = tus.metadata(request.headers)
     filename = told.get("filename", "")[:255]
     name = dataset_name(told.get("name"), filename)
