@@ -77,6 +77,7 @@ class ImageView(BaseModel):
     """One image of a dataset."""
 
     image_id: str
+    file: str = Field("", description="Its name in the upload, with folders; unknown of older datasets.")
     label: str
     labels: tuple[str, ...] = Field((), description="All labels, where the dataset is multi-label.")
     subset: Subset | None = Field(None, description="The part that the upload itself put the image into.")
@@ -211,6 +212,7 @@ def dataset_view(opened: OpenDataset, services: Services) -> DatasetView:
 def image_view(dataset_id: str, item: ImageItem) -> ImageView:
     return ImageView(
         image_id=item.image_id,
+        file=item.file,
         label=item.label,
         labels=item.labels,
         subset=item.subset,

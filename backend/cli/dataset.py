@@ -66,9 +66,9 @@ def diff(
     console.print(f"Version {found.from_version} to {found.to_version}: {counts}.", markup=False)
     for name, images in (("added", found.added), ("excluded", found.excluded), ("restored", found.restored)):
         for image in images:
-            console.print(f"{name:10} {image.image_id}  {_labels(image.labels)}", markup=False)
+            console.print(f"{name:10} {image.image_id}  {_labels(image.labels)}  {image.file}".rstrip(), markup=False)
     for image in found.relabelled:
-        console.print(f"relabelled {image.image_id}  {_relabelled(image)}", markup=False)
+        console.print(f"relabelled {image.image_id}  {_relabelled(image)}  {image.file}".rstrip(), markup=False)
 
 
 @dataset.command()
@@ -113,8 +113,13 @@ def add(
     from backend.workflows.dataset_desk import opened_desk
 
     with opened_desk(target, settings=settings, author=author, base_version=base) as desk:
-        _, change = add_images(desk, archive, settings=settings)
+        before = set(desk.newest().info.skipped)
+        made, change = add_images(desk, archive, settings=settings)
     _report(change, as_json=as_json)
+    if not as_json:
+        for entry in made.info.skipped:
+            if entry not in before:
+                answers().print(f"Left out: {entry.file}: {entry.reason}", markup=False)
 
 
 def said(change: VersionChange) -> str:

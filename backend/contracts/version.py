@@ -50,6 +50,7 @@ class ChangedImage(Record):
     """One image of a difference. `labels` is what it carries in the later version."""
 
     image_id: Id
+    file: str = Field("", description="Its name in the upload, with folders; unknown of older datasets.")
     labels: tuple[str, ...]
     before: tuple[str, ...] | None = Field(
         None, description="What it carried in the earlier version, where relabelled."

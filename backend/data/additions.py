@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from backend.contracts import Dataset, ImageItem, SkippedFile
 from backend.contracts.dataset import Task
+from backend.data.names import shown
 from backend.data.pictures import IMAGES_FOLDER
 from backend.data.versions import labels_of, next_version
 from backend.errors import DatasetError
@@ -22,7 +23,8 @@ def with_images(
     """The next version, with the images of `found` that are not there yet, excluded ones counted as there.
 
     Their pictures lie in `folder`, relative to the dataset's folder, as those of `found` do in `images`. Ids that
-    another picture has already are changed. What was left out is listed in `skipped` of the new version.
+    another picture has already are changed. What was left out is listed in `skipped` of the new version, followed by
+    the damaged pictures of before that have not come under the same name now.
 
     Raises:
         DatasetError: all of them are there already.
@@ -38,7 +40,11 @@ def with_images(
         taken.add(image_id)
         path = f"{folder}/{item.path.removeprefix(f'{IMAGES_FOLDER}/')}"
         added.append(item.model_copy(update={"image_id": image_id, "path": path, "added_in": number}))
-    return next_version(dataset, (*dataset.items, *added), excluded=dataset.excluded, skipped=(*skipped, *known))
+    left_out = (*skipped, *known)
+    seen = {one.file for one in left_out} | {shown(item.file) for item in fresh}
+    damaged = [one for one in dataset.info.skipped if one.damaged and one.file not in seen]
+    items = (*dataset.items, *added)
+    return next_version(dataset, items, excluded=dataset.excluded, skipped=(*left_out, *damaged))
 
 
 def fitting(found: Sequence[ImageItem], task: Task, dataset: Dataset) -> list[ImageItem]:
@@ -69,12 +75,17 @@ def sort_out(dataset: Dataset, found: Sequence[ImageItem]) -> tuple[list[ImageIt
     known: list[SkippedFile] = []
     for item in found:
         if item.digest in there:
-            name = f"{' + '.join(labels_of(item, task))}/{item.path.rsplit('/', maxsplit=1)[-1]}"
-            known.append(SkippedFile(file=name, reason=f"the same picture is {there[item.digest]}"))
+            known.append(SkippedFile(file=_called(item, task), reason=f"the same picture is {there[item.digest]}"))
         else:
             there[item.digest] = _where(item, task)
             fresh.append(item)
     return fresh, known
+
+
+def _called(item: ImageItem, task: Task) -> str:
+    """Its name in the archive, by which a person finds it; where that is unknown, its label and its name here."""
+    own = f"{' + '.join(labels_of(item, task))}/{item.path.rsplit('/', maxsplit=1)[-1]}"
+    return shown(item.file) if item.file else own
 
 
 def _where(item: ImageItem, task: Task) -> str:

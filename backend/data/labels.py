@@ -14,10 +14,14 @@ from backend.data.label_table import LabelTable, read_label_table
 from backend.data.masks import Mask, is_severstal, read_masks
 from backend.data.members import Member, MemberSource
 from backend.data.names import MAX_LABEL, shown
-from backend.data.subsets import SPLIT_FOLDERS, common_folder, outer_split, split_note, subset_of
+from backend.data.subsets import SPLIT_FOLDERS, common_folder, outer_split, subset_of
 
 LABEL = 1  # its place in `Labelled`
 TABLE_FILES = frozenset({"labels.csv", "metadata.csv"})
+# What telephones, cameras and drawing programs write, and people rightly call pictures.
+PICTURES_NOT_READ = frozenset(
+    {".heic", ".heif", ".jxl", ".jp2", ".svg", ".psd", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dcm", ".ico"}
+)
 
 
 class Labelled(NamedTuple):
@@ -59,8 +63,7 @@ def assign_labels(source: MemberSource) -> Labelling:
         found = _by_folder(pictures)
     strangers = tuple(_not_a_picture(member) for member in others if member not in used)
     ordered = _in_order(_with_subsets(found.pictures))
-    notes = (*found.notes, *split_note([one.subset for one in ordered]))
-    return replace(found, pictures=ordered, skipped=(*source.skipped, *strangers, *found.skipped), notes=notes)
+    return replace(found, pictures=ordered, skipped=(*source.skipped, *strangers, *found.skipped))
 
 
 def _in_order(pictures: Sequence[Labelled]) -> tuple[Labelled, ...]:
@@ -84,6 +87,9 @@ def _by_any_table(
 
 
 def _not_a_picture(member: Member) -> SkippedFile:
+    if member.suffix in PICTURES_NOT_READ:
+        reason = f"a picture of a format that is not read here; save it as JPEG or PNG ('{member.suffix}')"
+        return SkippedFile(file=shown(member.name), reason=reason)
     kind = f"'{shown(member.suffix, limit=20)}'" if member.suffix else "a file without suffix"
     return SkippedFile(file=shown(member.name), reason=f"not an image: {kind} is not a format that is read here")
 

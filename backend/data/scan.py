@@ -32,6 +32,7 @@ from backend.data.manifest import save_info, save_items
 from backend.data.masks import MASKS_FILE, masks_table
 from backend.data.members import MemberSource
 from backend.data.names import clean_name, shown
+from backend.data.subsets import split_note
 from backend.data.taking import Intake
 from backend.data.tasks import Taken
 from backend.errors import DatasetError, TooLargeError
@@ -158,7 +159,7 @@ def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: Imp
         columns=columns,
         skipped=(*labelling.skipped, *damaged),
         task=labelling.task,
-        notes=labelling.notes,
+        notes=(*labelling.notes, *split_note([one.subset for one in sound])),
         masks=masks_table(labelling.masks, dict(ids)) if labelling.masks else "",
     )
     return found, taken

@@ -34,9 +34,12 @@ def next_version(
     items: Sequence[ImageItem],
     *,
     excluded: Sequence[ImageItem] = (),
-    skipped: Sequence[SkippedFile] = (),
+    skipped: Sequence[SkippedFile] | None = None,
 ) -> Dataset:
-    """The version after `dataset` with these items; counts, warnings and digest follow."""
+    """The version after `dataset` with these items; counts, warnings and digest follow.
+
+    `skipped`: what was left out; None: what the version before lists.
+    """
     kept, out, task = tuple(items), tuple(excluded), dataset.info.task
     counts = class_counts(kept, task)
     update = {
@@ -47,7 +50,7 @@ def next_version(
         "excluded_images": len(out),
         "digest": dataset_digest(kept),
         "warnings": warnings_for(kept, counts),
-        "skipped": tuple(skipped[:MOST_LISTED]) if skipped else dataset.info.skipped,
+        "skipped": dataset.info.skipped if skipped is None else tuple(skipped[:MOST_LISTED]),
     }
     return Dataset(info=dataset.info.model_copy(update=update), root=dataset.root, items=kept, excluded=out)
 
@@ -90,7 +93,7 @@ def difference(before: Dataset, after: Dataset) -> DatasetDiff:
     excluded = [item for item in after.excluded if item.image_id in old]
     restored = [item for item in after.items if item.image_id in hidden]
     changed = [
-        ChangedImage(image_id=item.image_id, labels=labels_of(item, task), before=labels_of(was[item.image_id], task))
+        _shown_image(item, task, before=labels_of(was[item.image_id], task))
         for item in everything
         if item.image_id in was and labels_of(item, task) != labels_of(was[item.image_id], task)
     ]
@@ -111,7 +114,11 @@ def difference(before: Dataset, after: Dataset) -> DatasetDiff:
 
 
 def _shown_images(items: Iterable[ImageItem], task: Task) -> list[ChangedImage]:
-    return [ChangedImage(image_id=item.image_id, labels=labels_of(item, task)) for item in items]
+    return [_shown_image(item, task) for item in items]
+
+
+def _shown_image(item: ImageItem, task: Task, *, before: Labels | None = None) -> ChangedImage:
+    return ChangedImage(image_id=item.image_id, file=item.file, labels=labels_of(item, task), before=before)
 
 
 def _count_changes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:

@@ -61,6 +61,12 @@ def test_pictures_are_added(folder, make_zip, said):
     assert json.loads(said("dataset", "versions", folder, "--json"))[1]["kind"] == "images"
 
 
+def test_what_an_added_zip_leaves_out_is_said(folder, make_zip, said):
+    printed = said("dataset", "add", folder, make_zip({"circle": 7}, name="more.zip"))
+    assert printed.count("Left out: ") == 5, "five circles are there already"
+    assert "the same picture is there already" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -42,6 +42,25 @@ def test_a_picture_that_is_there_already_is_not_added_twice(dataset, listed):
     assert reasons["dog/c1.png"] == "the same picture is there already, as 'cat'"
 
 
+def test_what_is_left_out_is_called_as_in_the_archive(dataset, listed):
+    there, new = (
+        item.model_copy(update={"file": f"set/{item.label}/IMG_{number}.jpg"})
+        for number, item in enumerate(found(listed, ("cat", "c0"), ("cat", "new")))
+    )
+    made = with_images(dataset, [there, new], folder="f")
+    assert [entry.file for entry in made.info.skipped] == ["set/cat/IMG_0.jpg"]
+
+
+def test_damaged_pictures_of_before_stay_listed_until_they_come_mended(dataset, listed):
+    names = ("cat/broken.jpg", "dog/broken.jpg")
+    damaged = [SkippedFile(file=name, reason="damaged", damaged=True) for name in names]
+    notes = SkippedFile(file="notes.txt", reason="not an image")
+    info = dataset.info.model_copy(update={"skipped": (*damaged, notes)})
+    mended = found(listed, ("cat", "whole"))[0].model_copy(update={"file": "cat/broken.jpg"})
+    made = with_images(dataset.model_copy(update={"info": info}), [mended], folder="f")
+    assert made.info.skipped == (damaged[1],)
+
+
 def test_an_excluded_picture_does_not_come_back_by_the_side_door(dataset, listed):
     out = corrected(dataset, Corrections(exclude=("image-0",)))
     made = with_images(out, found(listed, ("cat", "c0"), ("cat", "new")), folder="f")

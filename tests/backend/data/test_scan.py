@@ -51,6 +51,21 @@ def test_files_are_stored_under_names_of_ours(import_members_of, picture):
         assert len(read_picture(dataset.root, item.path)) > 0
 
 
+def test_only_sound_pictures_count_in_the_parts_that_are_kept(import_members_of, picture):
+    places = [f"{part}/{name}/{n}.png" for part in ("train", "test") for name in "ab" for n in range(3)]
+    files = {place: picture(seed) for seed, place in enumerate(places)}
+    dataset = import_members_of({**files, "train/a/broken.png": b"no picture"})
+    assert dataset.info.total_images == 12
+    assert dataset.info.warnings[-1].endswith("are kept: 6 in `train`, 6 in `test`.")
+
+
+def test_a_telephone_s_pictures_are_called_pictures(import_members_of, folders):
+    dataset = import_members_of({**folders({"dog": 3, "cat": 3}), "set/dog/IMG_1.HEIC": b"x", "set/dog/a.txt": b"x"})
+    said = reasons(dataset)
+    assert said["set/dog/IMG_1.HEIC"].endswith("save it as JPEG or PNG ('.heic')")
+    assert said["set/dog/a.txt"].startswith("not an image")
+
+
 def test_one_picture_twice_gets_two_ids(import_members_of, picture):
     dataset = import_members_of(
         {"a/1.png": picture(1), "a/2.png": picture(1), "a/3.png": picture(1), "b/1.png": picture(2)}
