@@ -49,6 +49,13 @@ class LabelPair(TypedDict):
     by_chance: float
 
 
+class ConflictAnswer(TypedDict):
+    """One picture that stands under several labels."""
+
+    image_ids: list[str]
+    labels: list[str]
+
+
 class InsightsAnswer(TypedDict):
     """What a version of a dataset looks like. `issues` holds image ids by kind, in groups for copies."""
 
@@ -69,3 +76,4 @@ class InsightsAnswer(TypedDict):
     quality: str
     issues: dict[str, list[Any]]
     notes: list[IssueNote]
+    conflicts: NotRequired[list[ConflictAnswer]]

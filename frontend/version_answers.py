@@ -36,6 +36,7 @@ class ImageAnswer(TypedDict):
     image_id: str
     label: str
     url: str
+    file: NotRequired[str]
     labels: NotRequired[list[str]]
 
 
@@ -50,6 +51,7 @@ class ChangedImage(TypedDict):
     """One image of a difference; `before` only where its labels changed."""
 
     image_id: str
+    file: NotRequired[str]
     labels: list[str]
     before: list[str] | None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from frontend import state
@@ -9,7 +11,7 @@ from frontend.answers import DatasetAnswer
 from frontend.client import Client
 from frontend.i18n import t, written
 from frontend.insight_answers import InsightsAnswer, IssueNote
-from frontend.widgets import charts, corrections, frame, gallery, insight_charts, problems
+from frontend.widgets import charts, copies, corrections, frame, gallery, insight_charts, problems
 from frontend.widgets.wording import name_of, plain
 
 # Seconds between two looks at whether the check has ended; it takes seconds.
@@ -37,14 +39,15 @@ def render(api: Client) -> None:
 def headline(dataset: DatasetAnswer, insights: InsightsAnswer) -> None:
     """What there is, in one sentence, and the next action."""
     st.header(plain(dataset["name"]), anchor=False)
-    st.markdown(
-        t(
-            "insights.summary",
-            images=insights["total_images"],
-            classes=insights["num_classes"],
-            ratio=written(insights["imbalance_ratio"], ".1f"),
-        )
+    ratio = written(insights["imbalance_ratio"], ".1f")
+    even = ratio == written(1.0, ".1f")
+    words = t(
+        "insights.summary_even" if even else "insights.summary",
+        images=insights["total_images"],
+        classes=insights["num_classes"],
+        ratio=ratio,
     )
+    st.markdown(words)
     st.button(
         t("upload.next"),
         key="insights-go-train",
@@ -105,7 +108,10 @@ def _issue(api: Client, dataset: DatasetAnswer, insights: InsightsAnswer, note: 
         return
     if note["listed"] < note["images"]:
         st.caption(t("insights.listed", listed=note["listed"], images=note["images"]))
-    gallery.images(api, dataset, label=None, issue=kind, key="issue")
+    if kind in copies.KINDS:
+        copies.keep_one(dataset, insights, kind)
+    asked = gallery.Asked(None, kind, "issue", groups=copies.groups(insights, kind), all_out=kind not in copies.KINDS)
+    gallery.images(api, dataset, asked)
 
 
 def shape(insights: InsightsAnswer) -> None:
@@ -113,23 +119,7 @@ def shape(insights: InsightsAnswer) -> None:
     st.subheader(t("upload.counts"), anchor=False)
     charts.draw(charts.class_counts(insights["class_counts"]), key="insight-classes", alt=t("upload.counts_alt"))
     together(insights)
-    st.subheader(t("insights.sizes"), anchor=False)
-    width, height = insights["dimensions"]["width"], insights["dimensions"]["height"]
-    st.caption(
-        t(
-            "insights.sizes_text",
-            width=width["median"],
-            height=height["median"],
-            least=_by(width["min"], height["min"]),
-            most=_by(width["max"], height["max"]),
-        )
-    )
-    left, right = st.columns(2)
-    with left:
-        charts.draw(insight_charts.sizes(insights["sizes"]), key="insight-sizes", alt=t("insights.sizes_alt"))
-    with right:
-        aspect = insight_charts.histogram(insights["dimensions"]["aspect_ratio"], axis=t("insights.aspect"))
-        charts.draw(aspect, key="insight-aspect", alt=t("insights.aspect_alt"))
+    sizes(insights)
     if insights["light"]:
         st.subheader(t("insights.light"), anchor=False)
         columns = st.columns(len(insights["light"]))
@@ -137,7 +127,26 @@ def shape(insights: InsightsAnswer) -> None:
             with column:
                 figure = insight_charts.histogram(spread, axis=name_of("measure", name))
                 charts.draw(figure, key=f"insight-{name}", alt=t("insights.light_alt", name=name_of("measure", name)))
-        st.caption(t("insights.formats", formats=_counted(insights["formats"]), modes=_counted(insights["modes"])))
+        st.caption(
+            t("insights.formats", formats=_counted(insights["formats"]), modes=_counted(_modes(insights["modes"])))
+        )
+
+
+def sizes(insights: InsightsAnswer) -> None:
+    """How large the images are; a sentence says it where all are alike."""
+    st.subheader(t("insights.sizes"), anchor=False)
+    width, height = insights["dimensions"]["width"], insights["dimensions"]["height"]
+    least, most = _by(width["min"], height["min"]), _by(width["max"], height["max"])
+    if least == most:
+        st.caption(t("insights.one_size", size=least))
+        return
+    st.caption(t("insights.sizes_text", width=width["median"], height=height["median"], least=least, most=most))
+    left, right = st.columns(2)
+    with left:
+        charts.draw(insight_charts.sizes(insights["sizes"]), key="insight-sizes", alt=t("insights.sizes_alt"))
+    with right:
+        aspect = insight_charts.histogram(insights["dimensions"]["aspect_ratio"], axis=t("insights.aspect"))
+        charts.draw(aspect, key="insight-aspect", alt=t("insights.aspect_alt"))
 
 
 def together(insights: InsightsAnswer) -> None:
@@ -162,6 +171,14 @@ def together(insights: InsightsAnswer) -> None:
     ]
     frame.show(rows, alt=t("insights.together"))
     st.caption(t("insights.together_help"))
+
+
+def _modes(counts: dict[str, int]) -> dict[str, int]:
+    """Pillow's names of how colours are kept, in words; those that say the same are one."""
+    named: Counter[str] = Counter()
+    for mode, count in counts.items():
+        named[name_of("mode", "I;16" if mode.startswith("I;16") else mode)] += count
+    return dict(named.most_common())
 
 
 def _counted(counts: dict[str, int]) -> str:

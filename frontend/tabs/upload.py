@@ -12,7 +12,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.widgets import charts, drop_zone, problems, samples, versions
+from frontend.widgets import charts, drop_zone, findings, problems, samples, versions
 from frontend.widgets.archive_picture import show_archive_picture
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import plain, when
@@ -120,6 +120,7 @@ def details(api: Client, dataset: DatasetAnswer) -> None:
     warnings = [plain(warning) for warning in dataset["warnings"]]
     if warnings:  # in one box: a dataset of many small classes has many
         st.warning("\n\n".join(warnings), icon=":material/warning:")
+    findings.show(api, dataset)
     versions.render(api, dataset, most_mb=MOST_IN_BROWSER_MB)
     st.subheader(t("upload.counts"), anchor=False)
     charts.draw(charts.class_counts(dataset["class_counts"]), key="class-counts", alt=t("upload.counts_alt"))

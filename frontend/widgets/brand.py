@@ -11,12 +11,18 @@ from frontend.i18n import t
 # Streamlit keeps six rem free above the page; its own bar needs four. On a phone all four tabs fit into one row.
 # Numbers in tables stand right, digit below digit. A count in a pale cell of the confusion matrix has the page's text
 # colour, whichever theme is on; Plotly would make it grey. Those that are white stay white.
+# What is chosen and not yet sent stays in sight: a choice under the fortieth picture would else seem to do nothing.
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
 .stPlotlyChart .annotation-text:not([style*="fill: rgb(255, 255, 255)"]) { fill: currentColor !important; }
 .st-key-leaderboard :is(th, td):is(:nth-child(1), :nth-child(3), :nth-child(4), :nth-child(5), :nth-child(n + 9)),
 .st-key-confidence :is(th, td):nth-child(n + 2) {
   text-align: right !important; font-variant-numeric: tabular-nums;
+}
+div:has(> .st-key-corrections-bar) { position: sticky; top: 4rem; bottom: 1rem; z-index: 5; }
+.st-key-corrections-bar {
+  background: color-mix(in srgb, Canvas 90%, transparent); backdrop-filter: blur(8px);
+  box-shadow: 0 0.1rem 0.8rem rgb(0 0 0 / 15%);
 }
 .st-key-leaderboard td:nth-child(n + 9) * { white-space: nowrap; }
 .st-key-leaderboard td:nth-child(2) { min-width: 17rem; }

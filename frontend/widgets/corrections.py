@@ -18,17 +18,20 @@ from frontend.state import Choice
 from frontend.version_answers import CorrectionsBody, DifferenceAnswer
 from frontend.widgets import problems, retrain
 from frontend.widgets.pictures import thumbnails
+from frontend.widgets.wording import plain
 
 LEAVE_OUT = ""
 PICTURES_A_ROW = 4
 WIDTH = 150
+MOST_OF_NAME = 24  # letters in two lines below a picture
 MOST_TO_UNDO = 1000  # images that a difference names
 
 
 class Picture(NamedTuple):
     """One picture that may need a correction; `suggested` is the class that something or somebody proposes.
 
-    Where an image may have several labels, `labels` are those it has, and `suggested` all that it should have.
+    Where an image may have several labels, `labels` are those it has, and `suggested` all that it should have. `file`
+    is its name in the upload.
     """
 
     image_id: str
@@ -37,14 +40,20 @@ class Picture(NamedTuple):
     suggested: Choice | None = None
     alt: str = ""
     labels: tuple[str, ...] = ()
+    file: str = ""
 
 
-def gallery(api: Client, dataset: DatasetAnswer, pictures: Sequence[Picture], *, key: str) -> None:
-    """Draw the pictures, each with its choice; `key` tells one gallery of the page from another."""
+def gallery(
+    api: Client, dataset: DatasetAnswer, pictures: Sequence[Picture], *, key: str, all_out: bool = True
+) -> None:
+    """Draw the pictures, each with its choice; `key` tells one gallery of the page from another.
+
+    `all_out`: offer to leave out all that are shown.
+    """
     identifier = dataset["dataset_id"]
     addresses = tuple(f"/api/cv/datasets/{identifier}/images/{one.image_id}?size=192" for one in pictures)
     images = thumbnails(api, api.base_url, addresses)
-    _for_all(identifier, pictures, key=key)
+    _for_all(identifier, pictures, key=key, all_out=all_out)
     for start in range(0, len(pictures), PICTURES_A_ROW):
         columns = st.columns(PICTURES_A_ROW)
         for column, picture, image in zip(columns, pictures[start:], images[start:], strict=False):
@@ -62,7 +71,7 @@ def bar(api: Client, dataset: DatasetAnswer) -> None:
     if not chosen:
         return
     out = [image_id for image_id, label in chosen.items() if label == LEAVE_OUT]
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="corrections-bar"):
         st.markdown(t("corrections.chosen", excluded=len(out), relabelled=len(chosen) - len(out)), width="stretch")
         st.button(
             t("corrections.forget"), key="corrections-forget", on_click=state.clear_corrections, args=(identifier,)
@@ -90,14 +99,16 @@ def send(api: Client, dataset: DatasetAnswer, body: CorrectionsBody) -> None:
     state.rerun()
 
 
-def _for_all(identifier: str, pictures: Sequence[Picture], *, key: str) -> None:
+def _for_all(identifier: str, pictures: Sequence[Picture], *, key: str, all_out: bool) -> None:
     """Buttons for everything that is shown: take the suggestions, leave all out, leave all as they are."""
     suggested = {one.image_id: one.suggested for one in pictures if one.suggested is not None}
     with st.container(horizontal=True):
         if suggested:
             st.button(t("corrections.accept_all"), key=f"{key}-accept", on_click=_choose, args=(identifier, suggested))
         everything = dict.fromkeys((one.image_id for one in pictures), LEAVE_OUT)
-        st.button(t("corrections.exclude_all"), key=f"{key}-exclude", on_click=_choose, args=(identifier, everything))
+        if all_out:
+            words = t("corrections.exclude_all")
+            st.button(words, key=f"{key}-exclude", on_click=_choose, args=(identifier, everything))
         nothing = dict.fromkeys(one.image_id for one in pictures)
         st.button(t("corrections.keep_all"), key=f"{key}-keep", on_click=_choose, args=(identifier, nothing))
 
@@ -112,7 +123,9 @@ def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
         st.caption(t("corrections.gone"))
         return
     alt = picture.alt or t("corrections.alt", label=picture.label)
-    st.image(image, width=WIDTH, alt=alt, caption=picture.caption or None)
+    name = file_name(picture.file)
+    caption = "  \n".join(part for part in (picture.caption, plain(name)) if part)
+    st.image(image, width=WIDTH, alt=f"{alt} ({name})" if name else alt, caption=caption or None)
     identifier = dataset["dataset_id"]
     if dataset["task"] == "multilabel":
         _one_of_several(dataset, picture, key=key)
@@ -132,6 +145,12 @@ def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
         placeholder=_choice(None, picture.label),
         label_visibility="collapsed",
     )
+
+
+def file_name(file: str) -> str:
+    """A file's name without its folders, short enough to stand below a picture; its end tells files apart."""
+    name = file.rpartition("/")[2]
+    return name if len(name) <= MOST_OF_NAME else f"…{name[1 - MOST_OF_NAME :]}"
 
 
 def _one_of_several(dataset: DatasetAnswer, picture: Picture, *, key: str) -> None:

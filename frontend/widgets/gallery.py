@@ -5,7 +5,7 @@ Only the page on the screen is asked for, so a dataset of 50,000 images draws as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -34,25 +34,29 @@ def show(api: Client, dataset: DatasetAnswer) -> None:
         key="gallery-class",
         format_func=lambda name: plain(name) if name else t("gallery.every_class"),
     )
-    images(api, dataset, label=label or None, issue=None, key="gallery")
+    images(api, dataset, Asked(label or None, None, "gallery"))
 
 
-def images(api: Client, dataset: DatasetAnswer, *, label: str | None, issue: str | None, key: str) -> None:
-    """One page of the chosen images, with its number; `key` tells one gallery of the page from another.
+def images(api: Client, dataset: DatasetAnswer, asked: Asked) -> None:
+    """One page of the chosen images, with its number.
 
     Another page draws the gallery alone, not the tab's charts and its other galleries.
     """
-    asked = Asked(label, issue, key)
     chosen = dict(state.corrections(dataset["dataset_id"]))
     st.fragment(_page)(api, dataset, asked, drawn_with=chosen)
 
 
 class Asked(NamedTuple):
-    """Which images a gallery shows."""
+    """Which images a gallery shows; `key` tells one gallery of the page from another.
+
+    `groups`: ids of images that belong together. `all_out`: offer to leave out all that are shown.
+    """
 
     label: str | None
     issue: str | None
     key: str
+    groups: Sequence[Sequence[str]] = ()
+    all_out: bool = True
 
 
 def _page(api: Client, dataset: DatasetAnswer, asked: Asked, *, drawn_with: Mapping[str, Choice]) -> None:
@@ -80,12 +84,21 @@ def _draw(api: Client, dataset: DatasetAnswer, asked: Asked) -> None:
         return
     if pages > 1:
         st.pagination(pages, key=widget)
+    group_of = {image_id: number for number, group in enumerate(asked.groups, start=1) for image_id in group}
     pictures = [
-        corrections.Picture(one["image_id"], one["label"], caption=_caption(one), labels=tuple(one.get("labels") or ()))
+        corrections.Picture(
+            one["image_id"],
+            one["label"],
+            caption=_caption(one, group_of.get(one["image_id"])),
+            labels=tuple(one.get("labels") or ()),
+            file=one.get("file") or "",
+        )
         for one in page["images"]
     ]
-    corrections.gallery(api, dataset, pictures, key=f"{asked.key}-{asked.issue or 'all'}")
+    corrections.gallery(api, dataset, pictures, key=f"{asked.key}-{asked.issue or 'all'}", all_out=asked.all_out)
 
 
-def _caption(image: ImageAnswer) -> str:
-    return plain(", ".join(image.get("labels") or [image["label"]])) if image["label"] else t("gallery.unlabelled")
+def _caption(image: ImageAnswer, group: int | None) -> str:
+    """Its labels, and before them the number of the group of copies that it is of."""
+    labels = plain(", ".join(image.get("labels") or [image["label"]])) if image["label"] else t("gallery.unlabelled")
+    return labels if group is None else t("gallery.group", number=group, labels=labels)

@@ -10,7 +10,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.version_answers import ChangedImage, VersionAnswer
+from frontend.version_answers import ChangedImage, ImageAnswer, VersionAnswer
 from frontend.widgets import corrections, frame, problems, retrain
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import plain
@@ -71,6 +71,9 @@ def _history(history: list[VersionAnswer]) -> None:
         }
         for one in reversed(history)
     ]
+    if not any(one["author"] for one in history):  # no keys, and nobody said who they are
+        for row in rows:
+            del row[t("versions.who")]
     frame.show(rows, alt=t("versions.title", count=len(history)))
 
 
@@ -119,9 +122,10 @@ def _difference(api: Client, dataset: DatasetAnswer, history: list[VersionAnswer
     }
     for name, images in groups.items():
         if images:
-            st.markdown(t(f"versions.{name}_count", count=found["counts"][name]))
+            words = t(f"versions.{name}_count", count=found["counts"][name])
+            st.markdown(f"**{words[0].upper()}{words[1:]}**")
             shown = images[:MOST_SHOWN]
-            captions = [_labels(one) for one in shown]
+            captions = [with_file(_labels(one), one) for one in shown]
             show_row(
                 api,
                 [_address(dataset, one["image_id"]) for one in shown],
@@ -135,9 +139,14 @@ def _labels(image: ChangedImage) -> str:
     return " → ".join(" + ".join(labels) for labels in (image["before"], image["labels"]) if labels)
 
 
+def with_file(words: str, image: ChangedImage | ImageAnswer) -> str:
+    """What is said of an image, and its name in the upload; its id where that is unknown."""
+    return f"{words} · {corrections.file_name(image.get('file') or image['image_id'])}"
+
+
 def _excluded(api: Client, dataset: DatasetAnswer) -> None:
     page = api.images(dataset["dataset_id"], excluded=True, limit=MOST_SHOWN)
-    names = {one["image_id"]: one["label"] for one in page["images"]}
+    names = {one["image_id"]: with_file(one["label"] or t("gallery.unlabelled"), one) for one in page["images"]}
     show_row(
         api,
         [_address(dataset, image_id) for image_id in names],
@@ -150,7 +159,7 @@ def _excluded(api: Client, dataset: DatasetAnswer) -> None:
         t("versions.restore_which"),
         list(names),
         key="restore-which",
-        format_func=lambda image_id: f"{names[image_id]} · {image_id}",
+        format_func=names.__getitem__,
         placeholder=t("versions.restore_all"),
     )
     if st.button(t("versions.restore"), key="restore", icon=":material/undo:"):

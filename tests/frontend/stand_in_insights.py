@@ -35,10 +35,16 @@ def images(service: ServiceDep, dataset_id: str, request: Request, offset: int =
     service.pages_asked.append({"label": label, "issue": issue, "offset": offset, "limit": limit})
     everything = [f"{name}-{n}" for name, count in dataset["class_counts"].items() for n in range(count)]
     if issue is not None:
-        everything = list((insights_of(dataset) | service.insights)["issues"][issue])
+        listed = (insights_of(dataset) | service.insights)["issues"][issue]
+        everything = [image_id for one in listed for image_id in ([one] if isinstance(one, str) else one)]
     found = [one for one in everything if label in (None, one.rpartition("-")[0])]
     page = [
-        {"image_id": one, "label": one.rpartition("-")[0], "url": f"/api/cv/datasets/{dataset_id}/images/{one}"}
+        {
+            "image_id": one,
+            "file": f"set/{one.rpartition('-')[0]}/{one}.png",
+            "label": one.rpartition("-")[0],
+            "url": f"/api/cv/datasets/{dataset_id}/images/{one}",
+        }
         for one in found[offset : offset + limit]
     ]
     return {"total": len(found), "offset": offset, "limit": limit, "images": page}

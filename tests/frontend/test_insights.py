@@ -41,6 +41,71 @@ def test_the_gallery_shows_one_class(open_page, service):
     assert service.pages_asked[-1] == {"label": "square", "issue": None, "offset": 0, "limit": 24}
 
 
+COPIES = [["circle-0", "circle-5", "circle-6"], ["circle-7", "square-7"]]
+
+
+def with_copies(service):
+    note = {"kind": "exact_duplicates", "images": 5, "groups": 2, "advice": "Keep one.", "listed": 5}
+    issues = {"exact_duplicates": COPIES, "conflicting_labels": COPIES[1]}
+    service.insights = {"issues": issues, "notes": [note]}
+    return service.add_dataset()
+
+
+def test_one_of_each_group_of_copies_is_kept_by_one_button(open_page, service):
+    dataset = with_copies(service)
+    page = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"])
+    assert not page.exception
+    assert not [button for button in page.button if button.key == "issue-exact_duplicates-exclude"], (
+        "none would be left"
+    )
+    assert "Contradicting labels" in texts(page)
+    page.button(key="keep-one-exact_duplicates").click().run()
+    assert not page.exception
+    assert "**2** to leave out" in texts(page), "the first stays, and so does what only a person can decide"
+    page.button(key="corrections-apply").click().run()
+    assert service.changes[-1]["exclude"] == ["circle-5", "circle-6"]
+
+
+def test_copies_are_told_by_group_and_by_file(service, api, monkeypatch):
+    from frontend.widgets import corrections, gallery
+
+    drawn = []
+    monkeypatch.setattr(corrections, "gallery", lambda api, dataset, pictures, **_: drawn.extend(pictures))
+    dataset = with_copies(service)
+    asked = gallery.Asked(None, "exact_duplicates", "issue", groups=COPIES)
+    gallery._draw(api, dataset, asked)
+    assert [one.caption for one in drawn] == [
+        f"group {group} · {name}"
+        for group, name in ((1, "circle"), (1, "circle"), (1, "circle"), (2, "circle"), (2, "square"))
+    ]
+    assert drawn[0].file == "set/circle/circle-0.png"
+    assert corrections.file_name("set/IMG_0001.jpg") == "IMG_0001.jpg"
+    assert corrections.file_name("x" * 40 + "7.jpg").endswith("7.jpg")
+    assert len(corrections.file_name("x" * 40)) == corrections.MOST_OF_NAME
+
+
+def test_images_of_one_size_and_even_classes_are_said_in_words(open_page, service):
+    same = {"min": 32.0, "max": 32.0, "mean": 32.0, "median": 32.0, "histogram": {"edges": [32, 32], "counts": [9]}}
+    service.insights = {"dimensions": dict.fromkeys(("width", "height", "aspect_ratio"), same), "imbalance_ratio": 1.04}
+    dataset = service.add_dataset()
+    page = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"])
+    assert "All images are 32 × 32 pixels." in texts(page)
+    assert "nearly equal size" in texts(page)
+    assert "Colours: colour (160)" in texts(page)
+
+
+def test_the_upload_tab_says_what_was_found_and_leads_there(open_page, service):
+    dataset = service.add_dataset()
+    page = open_page(tab=state.UPLOAD, dataset=dataset["dataset_id"])
+    assert "Unreadable (1), Contradicting labels (2), Blurred (2)." in texts(page)
+    page.button(key="go-insights").click().run()
+    assert page.query_params["tab"] in (state.INSIGHTS, [state.INSIGHTS])
+    service.insights = {"notes": []}
+    assert not [
+        one for one in open_page(tab=state.UPLOAD, dataset=dataset["dataset_id"]).button if one.key == "go-insights"
+    ]
+
+
 def test_a_check_on_its_way_is_said(open_page, service):
     dataset = service.add_dataset()
     service.insights = {"quality": "pending", "notes": []}
