@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -37,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with minutes in one test come first: with two workers, the last file should be a short one.
+    """Files with minutes in one test come first: with several workers, the last file should be a short one.
 
     On PostgreSQL only what keeps rows is tested: the rest was, on its way through the other half.
     """
@@ -46,6 +48,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rowless = [item for item in items if not KEEPS_ROWS & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=rowless)
         items[:] = [item for item in items if KEEPS_ROWS & set(getattr(item, "fixturenames", ()))]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What the test files import stays to the end: it is not searched for garbage, neither meanwhile nor at each test.
+
+    Collecting 4,500 tests made 5,000 searches among up to 850,000 objects: 15 s of a worker's 30.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # libraries look at the end whether their objects have gone, and complain
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -87,6 +108,23 @@ def database_url(new_database_url: Callable[[], str | None], request: pytest.Fix
     yield url
     if server is not None:
         server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def lay_tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Lays a migrated SQLite file in place, as the PostgreSQL server does with its template: 35 ms less for each test."""
+    from backend.storage.database import Database
+
+    template = tmp_path_factory.mktemp("tables") / "migrated.db"
+    database = Database(f"sqlite:///{template}")
+    database.migrate()
+    database.close()
+
+    def lay(target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(template, target)
+
+    return lay
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ import dataclasses
 import io
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 from anyio import to_thread
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from backend.config import Settings
 from backend.contracts.serving import NOTHING_LOADED
 from backend.main import VERBS, create_app
+from backend.storage.database import Database
 
 
 class InlinePool:
@@ -69,14 +71,17 @@ def make_app():
 
 
 @pytest.fixture
-def settings(tmp_path, database_url):
-    return Settings(
+def settings(tmp_path, database_url, lay_tables):
+    settings = Settings(
         data_dir=tmp_path / "data",
         database_url=database_url,
         max_upload_mb=1,
         offline=True,
         mlflow_tracking_uri="off",  # else a promotion starts a process that loads MLflow
     )
+    if database_url is None:
+        lay_tables(Path(Database(settings.resolved_database_url).url.database))
+    return settings
 
 
 @pytest.fixture

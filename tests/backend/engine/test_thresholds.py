@@ -15,7 +15,16 @@ def calibrated(images, share, *, seed, spread=1.5):
 
 
 def f1_at(threshold, probabilities, targets):
-    return f1_score(targets[:, 0] > 0, probabilities[:, 0] >= threshold, zero_division=0)
+    """As scikit-learn has it, without the 3 ms that it takes to look at its arguments: 9,000 calls below."""
+    said, there = probabilities[:, 0] >= threshold, targets[:, 0] > 0
+    return 2 * (said & there).sum() / max(1, said.sum() + there.sum())
+
+
+def test_f1_here_is_scikit_learn_s():
+    probabilities, targets = calibrated(500, 0.1, seed=6)
+    for threshold in (0.0, 0.1, 0.5, 2.0):
+        theirs = f1_score(targets[:, 0] > 0, probabilities[:, 0] >= threshold, zero_division=0)
+        assert f1_at(threshold, probabilities, targets) == pytest.approx(theirs)
 
 
 def test_with_many_positives_the_threshold_has_the_best_f1():
