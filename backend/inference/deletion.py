@@ -156,7 +156,7 @@ def _read(
     network: Network, pixels: torch.Tensor, hidden: torch.Tensor, marked: Marked, *, task: Task
 ) -> Iterator[float]:
     """The probability of the class with each part hidden."""
-    veil = _blurred(pixels)
+    veil = blurred(pixels)
     with torch.inference_mode(), autocast(network.device, exact=False):
         for start in range(0, len(hidden), AT_ONCE):
             masks = hidden[start : start + AT_ONCE].to(pixels.device)
@@ -166,15 +166,27 @@ def _read(
             yield from activate(scores.float(), task)[:, marked.target].cpu().tolist()
 
 
-def _blurred(pixels: torch.Tensor) -> torch.Tensor:
+def blurred(pixels: torch.Tensor) -> torch.Tensor:
     """The picture with all but its broad light and colour gone; its border is blurred along with it.
 
     Grey or black patches are edges that no photograph has, and a network answers to those too.
     """
     height, width = pixels.shape[2:]
-    reach = (max(1, height // (2 * BLUR)), max(1, width // (2 * BLUR)))
-    padding = (reach[1], reach[1], reach[0], reach[0])
+    found = pixels.cpu().double()
     for _ in range(2):  # twice a box is close to a Gaussian
-        padded = functional.pad(pixels, padding, mode="replicate")
-        pixels = functional.avg_pool2d(padded, (2 * reach[0] + 1, 2 * reach[1] + 1), stride=1)
-    return pixels
+        for axis, side in ((2, height), (3, width)):
+            found = _means(found, max(1, side // (2 * BLUR)), axis=axis)
+    return found.to(pixels)
+
+
+def _means(pixels: torch.Tensor, reach: int, *, axis: int) -> torch.Tensor:
+    """The mean of each place and `reach` places to both sides of it, along axis 2 or 3 of [1, 3, h, w].
+
+    By running sums, whose time knows no reach: a pooling of a strip of 1600 x 256 pixels took 170 s, for each of its
+    places 401 x 65 others were added up.
+    """
+    edges = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+    wide = functional.pad(pixels, edges, mode="replicate")
+    sums = functional.pad(wide.cumsum(axis), (0, 0, 1, 0) if axis == 2 else (1, 0))
+    across, places = 2 * reach + 1, pixels.shape[axis]
+    return (sums.narrow(axis, across, places) - sums.narrow(axis, 0, places)) / across

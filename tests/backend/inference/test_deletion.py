@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from backend.data.images import Placement
 from backend.engine.models import find_spec
 from backend.engine.network import Network
-from backend.inference.deletion import MOVES, SHARES, Marked, cells, deletion_test, moved, ranks, verdict
+from backend.inference.deletion import (
+    MOVES,
+    SHARES,
+    Marked,
+    blurred,
+    cells,
+    deletion_test,
+    moved,
+    ranks,
+    verdict,
+)
 
 SIDE = 56
 WHOLE = Placement(0, 0, SIDE, SIDE)
@@ -197,3 +208,21 @@ def test_of_a_network_that_learned_nothing_most_maps_are_weak(predictor, picture
     pictures = [picture(label, seed=61 + place) for place, label in enumerate(("disc", "square", "stripes") * 2)]
     found = [explained(bundle, one, "disc").evidence.verdict for one in pictures]
     assert found.count("weak") >= 4
+
+
+def test_a_blurred_place_is_a_mean_of_means_up_to_the_edges():
+    pixels = torch.rand(1, 3, 24, 40, generator=torch.Generator().manual_seed(0))
+    expected, reach = pixels, (3, 5)
+    for _ in range(2):
+        padded = functional.pad(expected, (reach[1], reach[1], reach[0], reach[0]), mode="replicate")
+        expected = functional.avg_pool2d(padded, (2 * reach[0] + 1, 2 * reach[1] + 1), stride=1)
+    assert torch.allclose(blurred(pixels), expected, atol=1e-6)
+
+
+def test_blurring_a_strip_at_full_size_adds_up_few_numbers(monkeypatch):
+    """A window of 401 x 65 pixels at each of 1600 x 256 places took minutes; running sums take two passes."""
+    monkeypatch.setattr(functional, "avg_pool2d", lambda *_, **__: pytest.fail("a window is added up at every place"))
+    strip = torch.linspace(0, 1, 1600).expand(1, 3, 256, 1600)
+    found = blurred(strip)
+    assert found.shape == strip.shape
+    assert torch.allclose(found[..., 400:1200], strip[..., 400:1200], atol=1e-5)  # a mean of a ramp is its middle
