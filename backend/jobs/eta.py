@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 LEAST_SHARE = 0.02  # below that, one batch more or less would move the estimate by half
+LEAST_S = 1.0  # nor does less time say anything: a run with its pictures at hand stands at 5% before it has begun
 RECENT_SHARE = 0.15  # of the whole job: the last part, by which the pace is judged
 RECENT_WEIGHT = 2.0 / 3.0
 JUMP_SHARE, JUMP_S = 0.1, 1.0  # a tenth within a second was not computed but found: resumed, or in a cache
@@ -45,7 +46,7 @@ class Eta:
 
     def _estimate(self, share: float, now: float) -> float | None:
         (begun, base), (at, reached) = self._first, self._marks[-1]
-        if reached - base < LEAST_SHARE:
+        if reached - base < LEAST_SHARE or at - begun < LEAST_S:
             return None
         overall = (at - begun) / (reached - base)
         since, from_share = self._marks[0]

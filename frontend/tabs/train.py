@@ -85,7 +85,7 @@ def form(api: Client, dataset: DatasetAnswer) -> None:
         recipe.get("models") or chosen.models or [candidate for candidate in candidates if candidate["default"]]
     )
     with start_place:
-        st.caption(estimate.sentence(api, dataset, recipe, networks=networks, budget_s=chosen.time_budget_s))
+        st.caption(estimate.sentence(api, dataset, recipe, networks=networks, chosen=chosen))
         if st.button(t("train.start"), key="start", type="primary", icon=":material/play_arrow:"):
             start(api, recipe)
 

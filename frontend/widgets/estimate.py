@@ -9,15 +9,16 @@ from typing import Any
 from frontend.answers import TRAIN_KIND, DatasetAnswer, ResultsAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
+from frontend.widgets.intent import Intent
 from frontend.widgets.wording import seconds
 
 TRAINED = ("probe", "finetune")  # rows that cost time: neither the baseline nor several networks together
 
 
-def sentence(
-    api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any], *, networks: int, budget_s: float | None
-) -> str:
+def sentence(api: Client, dataset: DatasetAnswer, recipe: Mapping[str, Any], *, networks: int, chosen: Intent) -> str:
     """The estimate in words, or that there is nothing to judge by yet; and the limit, the recipe's or the preset's."""
+    budget_s = chosen.time_budget_s
+    recipe = {**recipe, "strategy": chosen.sets.get("strategy", recipe.get("strategy"))}  # as a stored recipe has it
     guess = estimate(_last_results(api, recipe), images=dataset["total_images"], recipe=recipe, networks=networks)
     limit = recipe.get("time_budget_s") or budget_s
     if guess is None:
@@ -52,8 +53,7 @@ def duration(started: str | None, ended: str | None) -> float | None:
 
 
 def _intent(recipe: Mapping[str, Any]) -> tuple[str, str]:
-    strategy = recipe.get("strategy") or "auto"
-    return (strategy, (recipe.get("preset") or "fast") if strategy == "auto" else "")
+    return recipe.get("strategy") or "auto", recipe.get("preset") or "fast"
 
 
 def _last_results(api: Client, recipe: Mapping[str, Any]) -> ResultsAnswer | None:

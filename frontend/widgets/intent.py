@@ -12,7 +12,7 @@ from frontend.answers import Preset
 from frontend.i18n import has, t
 from frontend.widgets.wording import seconds
 
-PLAIN_FINETUNE = "finetune"
+PLAIN_FINETUNE = "finetune"  # the strategy has the same name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,11 @@ class Intent:
     @property
     def is_plain(self) -> bool:
         return self.name == PLAIN_FINETUNE
+
+    @property
+    def trains_by_epochs(self) -> bool:
+        """Whether networks are trained as a whole, for a number of epochs that a person may choose."""
+        return self.is_plain or self.sets.get("strategy") == PLAIN_FINETUNE
 
 
 def choose(presets: Sequence[Preset]) -> Intent:

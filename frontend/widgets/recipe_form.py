@@ -31,7 +31,7 @@ def advanced_fields(
         recipe |= _budget(intent, _help("time_budget_s", schema))
     for place, name in enumerate(_numbers(intent), start=1):
         with (left, right)[place % 2]:
-            recipe[name] = _number(name, schema[name])
+            recipe[name] = _number(name, schema[name], intent)
     left, right = st.columns(2)
     with left:
         recipe |= _choice("class_balance", schema, words=lambda word: name_of("class_balance", word))
@@ -46,9 +46,9 @@ def advanced_fields(
 
 
 def _numbers(intent: Intent) -> list[str]:
-    """Numbers of the recipe that mean something here: epochs are the preset's own where there is one."""
+    """Numbers of the recipe that mean something here: a search after probes has epochs of its own."""
     return [
-        *(["num_epochs"] if intent.is_plain else []),
+        *(["num_epochs"] if intent.trains_by_epochs else []),
         *(["batch_size"] if intent.fine_tunes else []),
         *(["test_size"] if "data.split" not in intent.sets.get("overrides", {}) else []),
         "seed",
@@ -69,17 +69,17 @@ def _help(name: str, schema: dict[str, Any]) -> str:
     return t(key) if has(key) else str(schema.get(name, {}).get("description", ""))
 
 
-def _number(name: str, field: dict[str, Any]) -> int | float:
-    """A number field with the schema's bounds, step and default."""
+def _number(name: str, field: dict[str, Any], intent: Intent) -> int | float:
+    """A number field with the schema's bounds and step, and the intent's value, or else the schema's default."""
     is_whole = field["type"] == "integer"
     kind: Callable[[Any], int | float] = int if is_whole else float
     value: int | float = st.number_input(
         t(f"recipe.{name}"),
         min_value=kind(field["minimum"]),
         max_value=kind(field["maximum"]),
-        value=kind(field["default"]),
+        value=kind(intent.sets.get(name, field["default"])),
         step=1 if is_whole else 0.05,
-        key=f"recipe-{name}",
+        key=f"recipe-{name}{intent.own if name in intent.sets else ''}",
         help=_help(name, {name: field}),
         persist_state="session",
     )

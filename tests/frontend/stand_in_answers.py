@@ -340,7 +340,7 @@ def preset(name: str, time_budget_s: float, **depth: Any) -> dict[str, Any]:
 
 
 SPLIT = {"data.split": "stratified_70_15_15"}
-OWN = {"strategy": "finetune", "augmentations": ["horizontal_flip", "rotation"], "overrides": SPLIT}
+OWN = {"strategy": "finetune", "num_epochs": 20, "augmentations": ["horizontal_flip", "rotation"], "overrides": SPLIT}
 OPTIONS = {
     "augmentations": [
         {"name": "horizontal_flip", "description": "Mirror half of the images.", "default": True},

@@ -101,6 +101,14 @@ def test_a_preset_with_choices_of_its_own_begins_with_them_and_sends_what_was_ch
     }  # its own split has a share for the test
     start(form)
     assert not {"models", "augmentations", "test_size"} & set(service.recipes[0])
+    assert service.recipes[0]["num_epochs"] == 20
+
+
+def test_the_epochs_of_a_preset_that_trains_whole_networks_can_be_changed(form, service):
+    intend(form, "defects")
+    form.number_input(key="recipe-num_epochs-defects").set_value(3).run()
+    start(form)
+    assert (service.recipes[0]["preset"], service.recipes[0]["num_epochs"]) == ("defects", 3)
 
 
 def test_one_change_to_a_preset_s_own_choices_keeps_the_others(form, service):
@@ -351,32 +359,3 @@ def test_a_skipped_network_says_why(open_page, service, dataset):
     job = service.add_job(dataset["dataset_id"], state="succeeded")
     page = open_page(tab="train", job=job["job_id"])
     assert "The time budget was used up." in [caption.value for caption in page.caption]
-
-
-def test_a_later_run_of_another_kind_does_not_hide_the_one_to_judge_by(open_page, service, dataset):
-    service.add_job(dataset["dataset_id"], state="succeeded")
-    service.add_job(
-        dataset["dataset_id"], state="succeeded", recipe={"strategy": "finetune"}, ended_at="2026-02-01T10:00:00Z"
-    )
-    page = open_page(tab="train", dataset=dataset["dataset_id"])
-    assert page.caption[1].value.startswith("About 42 s on this machine")
-
-
-def test_the_estimate_is_judged_by_the_last_run_of_the_kind(open_page, service, dataset):
-    service.add_job(dataset["dataset_id"], state="succeeded")
-    page = open_page(tab="train", dataset=dataset["dataset_id"])
-    assert page.caption[1].value.startswith("About 42 s on this machine")
-    assert page.caption[1].value.endswith("It ends after 10 min at the latest, with the best found by then.")
-    intend(page, "best")
-    assert page.caption[1].value.startswith("No run of this kind")
-
-
-def test_the_estimate_is_never_above_the_limit(open_page, service, dataset):
-    service.add_job(dataset["dataset_id"], state="succeeded")
-    page = open_page(tab="train", dataset=dataset["dataset_id"])
-    page.number_input(key="recipe-budget").set_value(0.5).run()
-    assert page.caption[1].value.startswith("About 30 s on this machine")
-    assert "after 30 s at the latest" in page.caption[1].value
-    intend(page, "finetune")
-    page.number_input(key="recipe-budget").set_value(None).run()
-    assert "at the latest" not in page.caption[1].value

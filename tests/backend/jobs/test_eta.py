@@ -40,6 +40,13 @@ def test_work_that_was_found_done_does_not_make_the_rest_look_quick():
     assert found[-1] == pytest.approx(30 * 4.0, rel=0.05)
 
 
+def test_a_run_that_has_hardly_begun_says_nothing():
+    eta = Eta(started=0.0)
+    assert eta.update(0.05, now=0.2) is None  # the pictures were at hand: that says nothing of the training
+    assert eta.update(0.05, now=20.0) is None
+    assert eta.update(0.35, now=60.0) == pytest.approx(60.0 / 0.35 * 0.65, rel=0.5)
+
+
 def test_no_estimate_goes_beyond_the_time_budget():
     found = run([step / 1000 for step in range(1, 51)], budget_left_s=60.0)
     assert found[-1] == 60.0 + CLOSING_S
