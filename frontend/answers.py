@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 from frontend.label_answers import LabelConfusion
+from frontend.training_answers import EpochRecord, ExperimentAnswer
 from frontend.version_answers import VersionAnswer
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -197,13 +198,6 @@ class ClassScore(TypedDict):
     average_precision: NotRequired[float | None]
 
 
-class EpochRecord(TypedDict):
-    epoch: int
-    train_loss: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-
-
 class SplitSizes(TypedDict):
     train: int
     val: int
@@ -299,6 +293,7 @@ class ResultsAnswer(TypedDict):
     notes: NotRequired[list[str]]
     tracking: NotRequired[dict[str, Any]]
     recipe: NotRequired[dict[str, Any]]
+    experiment: NotRequired[ExperimentAnswer | None]
     total_seconds: NotRequired[float]
 
 

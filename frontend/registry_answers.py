@@ -53,6 +53,7 @@ class CardAnswer(RegisteredAnswer):
     split: SplitAnswer | None
     trained_by: NotRequired[str | None]
     rollback_to: str | None
+    downloads: NotRequired[dict[str, str]]
 
 
 class PromotionAnswer(TypedDict):

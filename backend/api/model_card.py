@@ -11,6 +11,7 @@ from backend.contracts import ModelInfo, RegisteredModel, Results, SplitSizes, T
 from backend.errors import NotFoundError
 
 DOWNLOADS = ("pth", "onnx", "bundle", "card")
+CHECKPOINT = "checkpoint"  # of a network that was trained as a whole
 
 
 class BackendView(BaseModel):
@@ -70,9 +71,14 @@ def model_card(model: RegisteredModel, services: Services) -> ModelCard:
         notes=results.notes if results else (),
         trained_by=services.audit.actor_of("trained", model.job_id) if model.job_id else None,
         rollback_to=services.registry.predecessor(model),
-        downloads={name: address + name for name in DOWNLOADS},
+        downloads={name: address + name for name in (*DOWNLOADS, *_checkpoint(results))},
         serving=None if loaded is None else ServingView.model_validate(loaded),
     )
+
+
+def _checkpoint(results: Results | None) -> tuple[str, ...]:
+    there = results is not None and results.experiment is not None and results.experiment.checkpoint is not None
+    return (CHECKPOINT,) if there else ()
 
 
 def results_of(model: ModelInfo, services: Services) -> Results | None:

@@ -15,13 +15,13 @@ from backend.storage.files import atomic_file
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's folder, the folder of a run, or its id.")],
     *,
-    file_format: Annotated[str, typer.Option("--format", help="pth, onnx, bundle or card.")] = "bundle",
+    file_format: Annotated[str, typer.Option("--format", help="pth, onnx, bundle, card or checkpoint.")] = "bundle",
     output: Annotated[
         Path | None, typer.Option(help="File to write, or a folder; none: here, under its own name.")
     ] = None,
     server: Annotated[str | None, typer.Option(help="Ask this service instead; MODEL is an id then.")] = None,
 ) -> None:
-    """Write a model as .pth, as ONNX, as a ZIP with everything, or as an HTML page about it.
+    """Write a model as .pth, as ONNX, as a ZIP with everything, as an HTML page about it, or its best epoch's weights.
 
     ONNX is compared with the model on at least 64 pictures; a file that disagrees is not made.
     """

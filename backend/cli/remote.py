@@ -14,6 +14,7 @@ from backend.cli.console import messages
 from backend.cli.following import follow_job
 from backend.cli.service import Service
 from backend.contracts import Recipe, Results
+from backend.engine.model_folder import CHECKPOINTS
 from backend.errors import ConflictError
 from backend.storage.files import atomic_directory
 from backend.workflows.experiment import close_experiment, open_experiment
@@ -56,6 +57,7 @@ def train_stored_at(
     results = Results.model_validate(service.json("GET", f"/api/cv/jobs/{job['job_id']}/results"))
     open_experiment(out, Recipe.model_validate(results.recipe))
     folder = _fetch_model(service, results.model_id, out / "models" / results.model_id)
+    _fetch_checkpoint(service, results, folder)
     close_experiment(out, results, folder)
     return results, folder
 
@@ -77,6 +79,15 @@ def _fetch_model(service: Service, model_id: str, folder: Path) -> Path:
                 with archive.open(member) as source, (target / name).open("wb") as file:
                     shutil.copyfileobj(source, file)
     return folder
+
+
+def _fetch_checkpoint(service: Service, results: Results, folder: Path) -> None:
+    """The best epoch's weights, where the service says that there are some."""
+    name = results.experiment.checkpoint if results.experiment else None
+    if name is not None:
+        target = folder / CHECKPOINTS / Path(name).name
+        target.parent.mkdir(exist_ok=True)
+        service.download(f"/api/cv/models/{results.model_id}/download?format=checkpoint", target)
 
 
 @contextmanager

@@ -15,7 +15,10 @@ from backend.cli.service import service_at
 from backend.cli.sweep import show_sweep
 from backend.cli.training import Order, combined, plan_sweep, train_here
 from backend.contracts import Results
+from backend.engine.model_folder import CHECKPOINTS
 from backend.errors import InputError
+
+RUN_FILES = ("config.yaml", "results.json", "model_final.pt")
 
 
 def train(
@@ -88,6 +91,7 @@ def show_run(order: Order, options: dict[str, Any], *, as_json: bool) -> None:
         print_json({**results.model_dump(mode="json"), "model_folder": str(folder)})
     else:
         report(results, folder, paths=paths)
+        answers().print(what_lies_in(order.out, results), markup=False)
 
 
 def listed(text: str | None) -> list[str] | None:
@@ -129,6 +133,24 @@ def suspect_paths(results: Results, archive: Path, out: Path) -> dict[str, str]:
             place.write_bytes(read_picture(dataset.root, item.path))
             places[item.image_id] = str(place)
     return places
+
+
+def what_lies_in(out: Path, results: Results) -> str:
+    """The run's folder and its files; where no checkpoint is among them, why."""
+    best = results.experiment.checkpoint if results.experiment else None
+    if best is not None and (out / CHECKPOINTS / best).is_file():
+        return f"Run: {out} ({', '.join(RUN_FILES)}, {CHECKPOINTS}/{best})"
+    return f"Run: {out} ({', '.join(RUN_FILES)}; no checkpoint of a best epoch: {_why_none(results)})"
+
+
+def _why_none(results: Results) -> str:
+    if results.best_model.members:
+        return "several networks answer together"
+    if results.best_model.strategy != "finetune":
+        return "only a last layer was trained"
+    if results.recipe.get("strategy") != "finetune":
+        return "a network that is trained further after the probes keeps its last epoch"
+    return "the service is an older one, which keeps none"
 
 
 def report(results: Results, folder: Path, *, paths: dict[str, str]) -> None:

@@ -24,5 +24,8 @@ class Experiment(Record):
     best_validation: dict[str, float] = Field(
         default_factory=dict, description="Scores that ranked it: with its thresholds, where there are any."
     )
+    checkpoint: str | None = Field(
+        None, description="File of the best epoch's weights, in `checkpoints`; none: no epoch was chosen."
+    )
     parameters: int | None = Field(None, description="Weights in all.")
     trainable_parameters: int | None = Field(None, description="Weights that the training moved.")

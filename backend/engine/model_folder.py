@@ -12,6 +12,8 @@ from backend.errors import InputError, NotFoundError
 WEIGHTS_FILE = "model.pth"
 INFO_FILE = "model.json"
 REFERENCE_FILE = "reference.npz"
+CHECKPOINTS = "checkpoints"  # of a network that was trained as a whole: the best epoch, before calibration
+BEST = "best_model_epoch*.pt"  # as `engine.best_checkpoint` names them
 
 
 def require_file(folder: Path, name: str) -> Path:
@@ -24,6 +26,11 @@ def require_file(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise NotFoundError(f"There is no model in '{folder.name}': {name} is missing. Train again.")
     return path
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The weights of the best epoch in a model's folder; None where no epoch was chosen, or in a model of before."""
+    return next(iter(sorted((folder / CHECKPOINTS).glob(BEST))), None)
 
 
 def load_info(folder: Path) -> ModelInfo:

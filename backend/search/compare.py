@@ -15,7 +15,9 @@ from backend.contracts.journal import Begun, Journal, NullJournal, decided
 from backend.data.manifest import restrict_classes
 from backend.engine.arithmetic import set_threads
 from backend.engine.environment import versions
+from backend.engine.model_folder import CHECKPOINTS
 from backend.errors import DatasetError
+from backend.search.best_epochs import kept_of
 from backend.search.budget import Budget
 from backend.search.candidates import plan
 from backend.search.contest import TRAINED, Contest
@@ -115,11 +117,15 @@ def _contest(study: Study, candidates: list[Candidate], *, run: Run, started: fl
     winner = _winner(ranked)
     run.control.report(Progress(stage="evaluating", message="Looking into the best network", progress=TRAINED))
     look = look_in(study, ranked, winner, budget=budget)
-    ready = look.calibrated(winner.with_model())
+    whole = winner.with_model()
+    best = kept_of(study, whole)  # calibration writes into the network
+    ready = look.calibrated(whole)
     ranked[ranked.index(winner)] = ready
     run.control.report(Progress(stage="evaluating", message="Reading the test images once"))
     reading = read_test(study, ranked, ready, places=contest.places)
     model = save_winner(run.folder, study, ready, reading=reading, ids=(run.model_id, run.job_id))
+    if best is not None:
+        best.write(run.folder / CHECKPOINTS)
     notes = [CANCELLED, *contest.notes] if run.control.ended_early else contest.notes
     results = build_results(study, reading, model=model, look=look, notes=notes)
     results = results.model_copy(update={"total_seconds": round(time.perf_counter() - started, 3)})

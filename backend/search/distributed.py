@@ -25,6 +25,7 @@ from backend.engine.models import find_spec
 from backend.engine.network import resolve_spec
 from backend.engine.weights import fingerprint, folder_file, locate
 from backend.errors import SightglassError
+from backend.search.best_epochs import keep_where_wanted
 from backend.search.on_node import Brief, Look, TurnOrder, TurnReport, Weights, take_turn
 from backend.search.probing import build_probe, run_probe
 from backend.search.runner import InProcess, TrialRunner
@@ -97,7 +98,9 @@ class Distributed:
 
     def finetune(self, study: Study, candidate: Candidate, *, epochs: int, watch: TrialWatch) -> Trial:
         order = replace(self._order("finetune", study, candidate, watch=watch), epochs=epochs)
-        return self._trained(study, *self._send(study, order, watch=watch))
+        trial = self._trained(study, *self._send(study, order, watch=watch))
+        keep_where_wanted(study, trial)  # the node had no folder for it
+        return trial
 
     def stop(self) -> None:
         self._pool.stop()

@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.contracts import LeaderboardRow
 from backend.contracts.experiment import Experiment
+from backend.search.best_epochs import best_epoch_of
 from backend.search.study import Study
 from backend.search.trial import Trial
 
@@ -18,6 +19,7 @@ def experiment_of(study: Study, winner: Trial, row: LeaderboardRow) -> Experimen
     trained = winner.strategy == "finetune" and not winner.members
     epochs = {record.epoch: record for record in winner.history}
     best = epochs.get(winner.best_epoch) if trained and winner.best_epoch is not None else None
+    kept = best_epoch_of(study, winner)
     return Experiment(
         network=winner.candidate.name,
         timm_name=winner.candidate.timm_name,
@@ -25,6 +27,7 @@ def experiment_of(study: Study, winner: Trial, row: LeaderboardRow) -> Experimen
         best_epoch=winner.best_epoch if trained else None,
         at_best_epoch=best.model_dump(exclude={"epoch"}) if best else None,
         best_validation={name: value for name, value in validation.items() if value is not None},
+        checkpoint=None if kept is None else kept.filename,
         parameters=row.parameters,
         trainable_parameters=row.trainable_parameters,
     )

@@ -30,6 +30,7 @@ from backend.engine.partial import (
 )
 from backend.engine.schedule import count_trainable, freeze_below_head
 from backend.engine.trainer import FinetuneOutcome, FinetunePlan, finetune
+from backend.search.best_epochs import keep_where_wanted
 from backend.search.probing import actual, size_mb
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
@@ -60,7 +61,7 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
     seconds = time.perf_counter() - started
     watch.stage("predicting the test images")
     test = predict_probabilities(network, images, preprocessing=preprocessing, places=study.test, control=study.control)
-    return Trial(
+    trial = Trial(
         candidate=actual(candidate, network),
         strategy="finetune",
         reason=outcome.stopped_early or (HEAD_KEPT if outcome.best_epoch == 0 else None),
@@ -75,6 +76,8 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
         size_mb=size_mb(network),
         model=TrainedModel(network=network, preprocessing=preprocessing, features=None),
     )
+    keep_where_wanted(study, trial)  # while it ran, a file held what trained; now it holds the whole network
+    return trial
 
 
 def _train(

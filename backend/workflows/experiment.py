@@ -6,6 +6,7 @@
         model_final.pt     the same bytes as models/<id>/model.pth
         checkpoints/       best_model_epoch{N}_f1_{x}.pt of the winner; others in a folder of their network's name
 
+The winner's weights and its best epoch lie in the model's folder, and here under a second name.
 It knows nothing of how a network is trained.
 """
 
@@ -17,14 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from backend.contracts import Recipe, Results
-from backend.engine.model_folder import WEIGHTS_FILE
+from backend.engine.model_folder import BEST, CHECKPOINTS, WEIGHTS_FILE, best_checkpoint
 from backend.storage.files import atomic_file, atomic_write
 from backend.workflows.configure import CONFIG_FILE, write_config
 
 RESULTS_FILE = "results.json"
 FINAL_FILE = "model_final.pt"
-CHECKPOINTS = "checkpoints"
-BEST = "best_model_epoch*.pt"  # as `engine.best_checkpoint` names them
 
 
 def open_experiment(out: Path, recipe: Recipe) -> Path:
@@ -44,7 +43,7 @@ def close_experiment(out: Path, results: Results, model_folder: Path) -> None:
     if weights.is_file():
         with atomic_file(out / FINAL_FILE) as temporary:
             _link(weights, temporary)
-    _raise_winner(out / CHECKPOINTS, results)
+    _raise_winner(out / CHECKPOINTS, results, best_checkpoint(model_folder))
 
 
 def _link(source: Path, target: Path) -> None:
@@ -56,14 +55,20 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _raise_winner(checkpoints: Path, results: Results) -> None:
-    """The winner's checkpoint lies in `checkpoints` itself. A linear head on frozen features has none."""
+def _raise_winner(checkpoints: Path, results: Results, best: Path | None) -> None:
+    """The winner's best epoch lies in `checkpoints` itself, and no longer among those of all networks.
+
+    A linear head on frozen features and a refinement have none; networks that answer together stay side by side.
+    """
     from backend.search.study import plain_name
 
-    own = checkpoints / plain_name(results.best_model.name)
-    if not own.is_dir():
+    if best is None:
         return
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    with atomic_file(checkpoints / best.name) as temporary:
+        _link(best, temporary)
+    own = checkpoints / plain_name(results.best_model.name)
     for file in own.glob(BEST):
-        file.replace(checkpoints / file.name)
-    with suppress(OSError):
+        file.unlink()
+    with suppress(OSError):  # it is not there, or holds what is not ours
         own.rmdir()

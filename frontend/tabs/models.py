@@ -110,7 +110,9 @@ def _card(api: Client, model: CardAnswer, names: dict[str, str]) -> None:
         model_actions.show(api, model)
         st.markdown(f"**{t('models.take_home')}**")
         with st.container(horizontal=True):
-            download_buttons(api, model["model_id"], model["name"])
+            download_buttons(
+                api, model["model_id"], model["name"], checkpoint="checkpoint" in model.get("downloads", {})
+            )
         with st.expander(t("models.ask"), icon=":material/terminal:"):
             st.code(_curl(api, model), language="bash", wrap_lines=True)
             st.caption(t("models.ask_help"))
@@ -120,7 +122,7 @@ def _facts(model: CardAnswer, names: dict[str, str]) -> list[str]:
     split = model["split"]
     lines = [
         t(
-            "models.test",
+            "models.test_labels" if model.get("task") == "multilabel" else "models.test",
             accuracy=percent(model["accuracy"]),
             interval=interval(model),
             f1=percent(model["macro_f1"]),

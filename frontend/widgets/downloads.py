@@ -28,13 +28,15 @@ FORMATS = [
     Format("onnx", ".onnx", "application/octet-stream"),
     Format("card", ".html", "text/html"),
 ]
+CHECKPOINT = Format("checkpoint", ".pt", "application/octet-stream")  # only of a network that was trained as a whole
 
 
 def show_downloads(api: Client, results: ResultsAnswer) -> None:
     """A button a format, and the one that makes this model the service's default."""
     model_id = results["model_id"]
     with st.container(horizontal=True):
-        download_buttons(api, model_id, results["best_model"]["name"])
+        experiment = results.get("experiment") or {}
+        download_buttons(api, model_id, results["best_model"]["name"], checkpoint=bool(experiment.get("checkpoint")))
         promoted = st.button(
             t("download.promote"), key="promote", help=t("download.promote_help"), icon=":material/star:"
         )
@@ -43,9 +45,9 @@ def show_downloads(api: Client, results: ResultsAnswer) -> None:
     agreement(api, model_id)
 
 
-def download_buttons(api: Client, model_id: str, name: str) -> None:
-    """A button a format; what is not there yet the service makes when it is pressed."""
-    for file_format in FORMATS:
+def download_buttons(api: Client, model_id: str, name: str, *, checkpoint: bool) -> None:
+    """A button a format; what is not there yet the service makes when it is pressed. `checkpoint`: there is one."""
+    for file_format in [*FORMATS, *([CHECKPOINT] if checkpoint else [])]:
         st.download_button(
             t(f"download.{file_format.name}"),
             data=partial(api.download, model_id, file_format.name),

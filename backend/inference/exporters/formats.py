@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.contracts import ModelExport, ModelInfo
-from backend.engine.model_folder import WEIGHTS_FILE, load_info, require_file
+from backend.engine.model_folder import BEST, CHECKPOINTS, WEIGHTS_FILE, best_checkpoint, load_info, require_file
 from backend.errors import ConflictError, InputError
 from backend.inference.exporters.archive import write_archive
 from backend.inference.exporters.card import write_card
@@ -21,13 +21,18 @@ from backend.storage.locks import try_lock
 
 LOCK = f"{TEMPORARY_PREFIX}exporting"
 PAUSE_S = 0.05
+NO_CHECKPOINT = (
+    "There is no checkpoint of a best epoch: only a network that was trained as a whole has one (strategy finetune, "
+    "preset defects), alone and not beside others that answer with it. Take the model itself: format pth."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One way of taking a model home. `write` fills an empty folder; None: the file is part of the saved model.
 
-    A new `generation` makes files that an older Sightglass left be made anew.
+    A new `generation` makes files that an older Sightglass left be made anew. `missing` says why a model may lack the
+    file, whose name then follows a pattern; None: every model has it, or it can be made.
     """
 
     filename: str
@@ -35,6 +40,7 @@ class Format:
     media_type: str
     write: Callable[[Path, Subject], None] | None = None
     generation: int = 1
+    missing: str | None = None
 
 
 def _write_onnx(folder: Path, subject: Subject) -> None:
@@ -59,6 +65,9 @@ FORMATS: dict[str, Format] = {
         filename="bundle.zip", suffix=".zip", media_type="application/zip", write=_write_bundle, generation=2
     ),
     "card": Format(filename="card.html", suffix=".html", media_type="text/html; charset=utf-8", write=write_card),
+    "checkpoint": Format(
+        filename=f"{CHECKPOINTS}/{BEST}", suffix=".pt", media_type="application/octet-stream", missing=NO_CHECKPOINT
+    ),
 }
 
 
@@ -68,13 +77,16 @@ def export(folder: Path, format: str = "pth", *, around: Surroundings | None = N
     Raises:
         InputError: there is no such format; the message names the allowed ones.
         NotFoundError: there is no model in this folder.
-        ConflictError: the model cannot be had in this format; the message says why.
+        ConflictError: the model cannot be had in this format, or lacks what it holds; the message says why.
     """
     require_format(format)
     info = load_info(folder)
     require_file(folder, WEIGHTS_FILE)
+    form = FORMATS[format]
     path = _made(format, Subject(folder=folder, info=info, around=around or Surroundings()))
-    return ExportedFile(path, file_name(info, format), FORMATS[format].media_type)
+    if form.missing is not None and not path.is_file():
+        raise ConflictError(form.missing)
+    return ExportedFile(path, _handed_out_as(format, info, path), form.media_type)
 
 
 def require_format(name: str) -> None:
@@ -90,12 +102,18 @@ def require_format(name: str) -> None:
 
 
 def exports_of(folder: Path, info: ModelInfo) -> list[ModelExport]:
-    """Every format, and what of it lies in the model's folder already. Reads names and one small file."""
-    return [_standing(name, folder, info) for name in FORMATS]
+    """Every format that there can be of it, and what of it lies in its folder. Reads names and one small file."""
+    found = [_standing(name, folder, info) for name in FORMATS]
+    return [one for one in found if one.ready or FORMATS[one.format].missing is None]
 
 
 def file_name(info: ModelInfo, name: str) -> str:
     return f"{file_stem(info)}{FORMATS[name].suffix}"
+
+
+def _handed_out_as(name: str, info: ModelInfo, path: Path) -> str:
+    """A checkpoint keeps its own name, which says epoch and score."""
+    return file_name(info, name) if FORMATS[name].missing is None else path.name
 
 
 def _standing(name: str, folder: Path, info: ModelInfo) -> ModelExport:
@@ -103,7 +121,7 @@ def _standing(name: str, folder: Path, info: ModelInfo) -> ModelExport:
     found = path.stat() if path.is_file() else None
     return ModelExport(
         format=name,
-        filename=file_name(info, name),
+        filename=_handed_out_as(name, info, path),
         media_type=form.media_type,
         ready=found is not None,
         size_bytes=None if found is None else found.st_size,
@@ -114,6 +132,8 @@ def _standing(name: str, folder: Path, info: ModelInfo) -> ModelExport:
 
 def _place(name: str, folder: Path) -> Path:
     form = FORMATS[name]
+    if form.missing is not None:
+        return best_checkpoint(folder) or folder / form.filename
     return folder / form.filename if form.write is None else folder / f"export-{name}-{form.generation}" / form.filename
 
 

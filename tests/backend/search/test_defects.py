@@ -108,12 +108,25 @@ def test_the_best_epoch_s_weights_are_the_saved_model_s(outcome):
     [file] = (checkpoints / experiment.network).iterdir()
     score = experiment.at_best_epoch["val_macro_f1"]
     assert file.name == f"best_model_epoch{experiment.best_epoch}_f1_{score:.4f}.pt"
+    assert experiment.checkpoint == file.name
     kept = torch.load(file, weights_only=True)
     saved = torch.load(comparison.folder / "model.pth", weights_only=True)["state_dict"]
-    assert 0 < len(kept) < len(saved)  # what lies before stride 8 did not train
+    assert kept.keys() == saved.keys()  # the stages before stride 8 too, which did not train
     body = [name for name in kept if not name.startswith("classifier.")]  # the saved head has its temperature in it
     assert len(body) == len(kept) - 2
     assert all(torch.equal(kept[name], saved[name]) for name in body)
+    assert not torch.equal(kept["classifier.weight"], saved["classifier.weight"])
+
+
+def test_the_best_epoch_lies_in_the_model_s_folder_too(outcome):
+    """So that a service and a Ray node leave it as a run on the command line does."""
+    comparison, _, checkpoints = outcome
+    [file] = (checkpoints / "efficientnet_lite0_cbam").iterdir()
+    [beside] = (comparison.folder / "checkpoints").iterdir()
+    assert beside.name == file.name
+    own, other = (torch.load(path, weights_only=True) for path in (file, beside))
+    assert own.keys() == other.keys()
+    assert all(torch.equal(own[name], other[name]) for name in own)
 
 
 def test_the_strips_are_seen_as_they_are(outcome):

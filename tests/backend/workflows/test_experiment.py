@@ -6,8 +6,9 @@ import pytest
 import service_fakes
 
 from backend.contracts import Recipe, Results
+from backend.engine.model_folder import CHECKPOINTS
 from backend.workflows.configure import read_config
-from backend.workflows.experiment import CHECKPOINTS, FINAL_FILE, RESULTS_FILE, close_experiment, open_experiment
+from backend.workflows.experiment import FINAL_FILE, RESULTS_FILE, close_experiment, open_experiment
 
 RECIPE = Recipe(dataset_id="ds-1", preset="defects", seed=7, overrides={"loss.gamma": 3})
 
@@ -32,14 +33,25 @@ def test_results_model_and_the_winner_s_checkpoint_lie_where_one_looks_for_them(
     for name in (results.best_model.name, "timm-other"):
         (checkpoints / name).mkdir(parents=True)
         (checkpoints / name / "best_model_epoch3_f1_0.7500.pt").write_bytes(name.encode())
+    (model_folder / "checkpoints").mkdir()
+    (model_folder / "checkpoints" / "best_model_epoch3_f1_0.7500.pt").write_bytes(b"whole")
     close_experiment(out, results, model_folder)
     assert Results.model_validate_json((out / RESULTS_FILE).read_bytes()) == results
     assert (out / FINAL_FILE).read_bytes() == b"weights"
-    assert (out / CHECKPOINTS / "best_model_epoch3_f1_0.7500.pt").read_bytes() == results.best_model.name.encode()
+    assert (out / CHECKPOINTS / "best_model_epoch3_f1_0.7500.pt").read_bytes() == b"whole"
     assert sorted(path.name for path in (out / CHECKPOINTS).iterdir()) == [
         "best_model_epoch3_f1_0.7500.pt",
         "timm-other",
     ]
+
+
+def test_what_came_from_elsewhere_has_its_checkpoint_in_the_run_s_folder_too(tmp_path, model_folder):
+    (model_folder / "checkpoints").mkdir()
+    (model_folder / "checkpoints" / "best_model_epoch2_accuracy_0.9000.pt").write_bytes(b"of a node, or a service")
+    open_experiment(tmp_path / "run", RECIPE)
+    close_experiment(tmp_path / "run", service_fakes.results_record(), model_folder)
+    kept = tmp_path / "run" / CHECKPOINTS / "best_model_epoch2_accuracy_0.9000.pt"
+    assert kept.read_bytes() == b"of a node, or a service"
 
 
 def test_a_second_run_in_the_same_folder_leaves_no_checkpoint_of_the_first_and_nothing_else_is_touched(tmp_path):

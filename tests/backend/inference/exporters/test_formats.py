@@ -178,7 +178,10 @@ def few_pictures(monkeypatch) -> None:
     monkeypatch.setattr("backend.inference.exporters.parity.PICTURES", 2)
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+CHECKPOINT = "best_model_epoch3_f1_0.8125.pt"
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "checkpoint"])
 def test_every_format_gives_a_file_with_a_safe_name(name, saved, tmp_path, info, few_pictures) -> None:
     folder = tmp_path / "model-2"
     folder.mkdir()
@@ -193,9 +196,25 @@ def test_every_format_gives_a_file_with_a_safe_name(name, saved, tmp_path, info,
 
 def test_what_lies_there_is_told_without_making_it(tmp_path, info) -> None:
     found = {one.format: one for one in exports_of(tmp_path, info())}
-    assert set(found) == set(FORMATS)
+    assert set(found) == set(FORMATS) - {"checkpoint"}  # which cannot be made afterwards
     assert not any(one.ready for one in found.values())
     assert found["onnx"].report is None
+
+
+def test_a_checkpoint_is_handed_out_under_its_own_name(saved, tmp_path, info) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / CHECKPOINT).write_bytes(b"weights")
+    (tmp_path / "model.json").write_text(info().model_dump_json())
+    (tmp_path / "model.pth").symlink_to(saved / "model.pth")
+    exported = export(tmp_path, "checkpoint")
+    assert (exported.filename, exported.path.read_bytes()) == (CHECKPOINT, b"weights")
+    told = next(one for one in exports_of(tmp_path, info()) if one.format == "checkpoint")
+    assert (told.filename, told.ready, told.size_bytes) == (CHECKPOINT, True, 7)
+
+
+def test_a_model_without_a_best_epoch_says_what_has_one(saved) -> None:
+    with pytest.raises(ConflictError, match="trained as a whole"):
+        export(saved, "checkpoint")
 
 
 def test_the_report_of_the_onnx_file_is_told(saved, info) -> None:
