@@ -64,7 +64,8 @@ class TrialWatch:
         self._publish(stage=stage, epochs=epochs or self._state.epochs)
 
     def epoch(self, record: EpochRecord, *, epochs: int) -> None:
-        best = max(self._state.score or 0.0, record.val_accuracy or 0.0)
+        told = record.val_accuracy if record.val_macro_f1 is None else record.val_macro_f1  # what chooses the epoch
+        best = max(self._state.score or 0.0, told or 0.0)
         self._publish(stage="fine-tuning", epoch=record.epoch, epochs=epochs, score=best)
 
     def tries(self, what: str) -> None:

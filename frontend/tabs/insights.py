@@ -155,7 +155,12 @@ def together(insights: InsightsAnswer) -> None:
     if not per_image:
         return
     st.subheader(t("insights.together"), anchor=False)
-    parts = [t("insights.per_image", count=int(labels), images=images) for labels, images in per_image.items()]
+    parts = [
+        t("insights.per_image", count=int(labels), images=images)
+        if int(labels)
+        else t("insights.per_image_none", count=images)
+        for labels, images in per_image.items()
+    ]
     st.markdown(", ".join(parts) + ".")
     pairs = insights.get("label_pairs") or []
     if not pairs:

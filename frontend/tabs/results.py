@@ -27,6 +27,7 @@ from frontend.widgets import (
     run_picker,
     scores_table,
     suspects,
+    training,
 )
 from frontend.widgets.downloads import show_downloads
 from frontend.widgets.wording import model_name, name_of, percent, plain, seconds, shares, whole
@@ -58,7 +59,7 @@ def render(api: Client) -> None:
     confidence.show(results)
     learning_curve(results)
     suspects.show(api, results)
-    curves(results)
+    training.curves(results)
     how_it_was_done(results)
 
 
@@ -140,24 +141,6 @@ def classes(results: ResultsAnswer) -> None:
     scores_table.show(results["per_class"], counted=t("column.support"))
 
 
-def curves(results: ResultsAnswer) -> None:
-    """Training curves, where anything was trained by epochs."""
-    trained = {name: epochs for name, epochs in results["history"].items() if len(epochs) > 1}
-    if not trained:
-        st.caption(t("results.no_curves"))
-        return
-    st.subheader(t("results.curves"), anchor=False)
-    left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-    with left:
-        charts.draw(charts.accuracy_curves(trained), key="accuracy-curves", alt=t("results.curves_alt"))
-    with right:
-        best = results["best_model"]["name"]
-        name = st.selectbox(
-            t("results.curve_of"), list(trained), index=list(trained).index(best) if best in trained else 0
-        )
-        charts.draw(charts.loss_curves(trained, name), key="loss-curves", alt=t("results.loss_alt", name=name))
-
-
 def learning_curve(results: ResultsAnswer) -> None:
     """Would more images help? Drawn where the run measured it."""
     points = results.get("learning_curve")
@@ -182,6 +165,7 @@ def how_it_was_done(results: ResultsAnswer) -> None:
         lines.append(plain(preprocessing.get("reason") or _size_line(preprocessing)))
         if preprocessing.get("smallest_defect_px"):
             lines.append(t("results.smallest_defect", count=preprocessing["smallest_defect_px"]))
+    lines += training.in_short(results)
     if results.get("total_seconds"):
         lines.append(t("results.time", time=seconds(results["total_seconds"])))
     lines.append(_tracking_line(results))

@@ -67,7 +67,8 @@ def show_answer(api: Client, model: ModelAnswer, picture: Picture, *, top_k: int
         st.markdown(f"**{plain(picture.name)}**")
         problems.show_problem(error)
         return
-    words, looks = st.columns([2, 3], gap="large")
+    long = pictures.is_long(picture.data)
+    words, looks = (st.container(), st.container()) if long else st.columns([2, 3], gap="large")
     with words:
         show_words(answer, picture.name)
         honesty.explain_confidence(model, answer)
@@ -121,9 +122,14 @@ class Looks(NamedTuple):
             st.caption(t("predict.no_preview"))
             return
         if overlay is None:
-            st.image(original, width=280, alt=t("predict.original_alt", name=name))
+            st.image(
+                original,
+                width="stretch" if pictures.is_long(self.picture.data) else 280,
+                alt=t("predict.original_alt", name=name),
+            )
             return
-        left, right = st.columns(2, wrap=False)
+        below = pictures.is_long(self.picture.data)  # a strip at half the page's width shows no defect
+        left, right = (st.container(), st.container()) if below else st.columns(2, wrap=False)
         strength = st.slider(
             t("predict.strength"), 0, 100, 100, format=t("format.whole_percent"), key=f"strength-{self.picture.number}"
         )

@@ -8,8 +8,9 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from frontend.answers import EpochRecord, LearningCurvePoint
+from frontend.answers import LearningCurvePoint
 from frontend.i18n import t, written
+from frontend.training_answers import EpochRecord
 from frontend.widgets.wording import percent
 
 # Okabe and Ito's palette: eight colours that people with any kind of colour vision tell apart.
@@ -67,17 +68,22 @@ def class_counts(counts: Mapping[str, int]) -> Any:
     return figure
 
 
-def accuracy_curves(history: Mapping[str, Sequence[EpochRecord]]) -> Any:
-    """Validation accuracy by epoch, a line a network."""
+def chosen_by_f1(history: Mapping[str, Sequence[EpochRecord]]) -> bool:
+    """Whether the macro-F1 chose the best epoch of every network; it is what the curve must show then."""
+    return all(record.get("val_macro_f1") is not None for epochs in history.values() for record in epochs)
+
+
+def score_curves(history: Mapping[str, Sequence[EpochRecord]], *, by_f1: bool) -> Any:
+    """The validation score that chose the best epoch, by epoch, a line a network."""
     figure = go.Figure()
     for name, epochs in history.items():
-        points = [(record["epoch"], record["val_accuracy"]) for record in epochs if record["val_accuracy"] is not None]
-        _line(figure, name, points)
-    figure.update_yaxes(title=t("chart.val_accuracy"), tickformat=".0%")
+        scores = [(one["epoch"], one.get("val_macro_f1") if by_f1 else one["val_accuracy"]) for one in epochs]
+        _line(figure, name, [(epoch, score) for epoch, score in scores if score is not None])
+    figure.update_yaxes(title=t("chart.val_macro_f1" if by_f1 else "chart.val_accuracy"), tickformat=".0%")
     return _by_epoch(figure)
 
 
-def loss_curves(history: Mapping[str, Sequence[EpochRecord]], name: str) -> Any:
+def loss_curves(history: Mapping[str, Sequence[EpochRecord]], name: str, *, title: str) -> Any:
     """Training and validation loss of one network by epoch."""
     figure = go.Figure()
     records = history[name]
@@ -85,16 +91,16 @@ def loss_curves(history: Mapping[str, Sequence[EpochRecord]], name: str) -> Any:
     val = [(record["epoch"], record["val_loss"]) for record in records if record["val_loss"] is not None]
     _line(figure, t("chart.train_loss"), train)
     _line(figure, t("chart.val_loss"), val)
-    figure.update_yaxes(title=t("chart.loss"), rangemode="tozero")
+    figure.update_yaxes(title=title, rangemode="tozero")
     return _by_epoch(figure)
 
 
 def live_scores(seen: Mapping[str, Mapping[int, float]]) -> Any:
-    """Best validation accuracy so far, as watched."""
+    """Best validation score so far, as watched."""
     figure = go.Figure()
     for name, scores in seen.items():
         _line(figure, name, sorted(scores.items()))
-    figure.update_yaxes(title=t("chart.val_accuracy"), tickformat=".0%")
+    figure.update_yaxes(title=t("train.curve"), tickformat=".0%")
     return _by_epoch(figure, height=240)
 
 

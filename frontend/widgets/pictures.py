@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import streamlit as st
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from frontend.client import ApiError, Client
 
 # Pixels a side on the page.
 THUMBNAIL = 76
+TURNED = (5, 6, 7, 8)  # values of EXIF's orientation by which width and height change places
 # Addresses fetched at a time: more do not come faster from one API process.
 PARALLEL = 6
 # Pixels. Larger ones are scaled down before they travel to the browser, tiny ones up with their pixels kept visible.
 SCREEN_SIDE = 512
 TINY_SIDE = 160
+# A strip is as readable as its shorter side is high: it gets more of the page's width than a photograph.
+LONG = 3.0  # times as wide as high
+LONG_SIDE, LONG_THUMBNAIL = 1280, 192
 
 
 @st.cache_data(ttl=3600, max_entries=256, show_spinner=False)
@@ -42,8 +46,24 @@ def show_row(
     with st.container(horizontal=True, gap="small"):
         for place, image in enumerate(fetched):
             if image is not None:
-                st.image(image, width=width, alt=words[place], caption=captions[place] if captions else None)
+                st.image(
+                    image,
+                    width=max(width, LONG_THUMBNAIL) if is_long(image) else width,
+                    alt=words[place],
+                    caption=captions[place] if captions else None,
+                )
     return sum(image is not None for image in fetched)
+
+
+def is_long(image: bytes) -> bool:
+    """Whether a picture is a strip, much wider than high. Reads no more of it than its size."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in TURNED
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return False
+    return (height >= LONG * width) if turned else (width >= LONG * height)
 
 
 def for_screen(image: bytes) -> bytes | None:
@@ -76,7 +96,7 @@ def _fetch(api: Client, address: str) -> bytes | None:
 def _open(image: bytes) -> Image.Image | None:
     try:
         opened = Image.open(io.BytesIO(image))
-        opened.draft("RGB", (SCREEN_SIDE * 2, SCREEN_SIDE * 2))
+        opened.draft("RGB", (LONG_SIDE, LONG_SIDE))
         upright = ImageOps.exif_transpose(opened)
         if "A" in upright.getbands():
             page = Image.new("RGBA", upright.size, "white")
@@ -88,8 +108,9 @@ def _open(image: bytes) -> Image.Image | None:
 
 def _sized(image: Image.Image) -> Image.Image:
     longest = max(image.size)
-    if longest > SCREEN_SIDE:
-        image.thumbnail((SCREEN_SIDE, SCREEN_SIDE))
+    most = LONG_SIDE if image.width >= LONG * image.height else SCREEN_SIDE
+    if longest > most:
+        image.thumbnail((most, most))
     elif longest < TINY_SIDE:
         factor = SCREEN_SIDE // longest
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

@@ -22,10 +22,30 @@ def opened(data):
 
 @pytest.mark.parametrize(
     ("size", "shown"),
-    [((28, 28), (504, 504)), ((2000, 1000), (512, 256)), ((300, 200), (300, 200)), ((1, 1), (512, 512))],
+    [
+        ((28, 28), (504, 504)),
+        ((2000, 1000), (512, 256)),
+        ((300, 200), (300, 200)),
+        ((1, 1), (512, 512)),
+        ((1600, 256), (1280, 205)),
+    ],
 )
 def test_a_picture_is_scaled_to_a_size_that_can_be_seen(size, shown):
     assert opened(pictures.for_screen(encoded(Image.new("RGB", size)))).size == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "expected"),
+    [((1600, 256), 1, True), ((300, 200), 1, False), ((256, 1600), 1, False), ((256, 1600), 6, True)],
+)
+def test_a_strip_is_told_by_its_shape_upright(size, orientation, expected):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert pictures.is_long(encoded(Image.new("L", size), "JPEG", exif=exif)) is expected
+
+
+def test_what_is_no_picture_is_no_strip():
+    assert not pictures.is_long(b"nothing")
 
 
 def test_a_photograph_is_turned_upright():

@@ -166,12 +166,25 @@ def test_an_older_run_can_be_chosen(open_page, service, dataset):
 def test_a_single_step_draws_no_curve_and_says_why(open_page, service, dataset, monkeypatch):
     one_step = [{"epoch": 1, "train_loss": 0.1, "val_loss": 0.2, "val_accuracy": 0.9}]
     answered = stand_in_api.results_of
-    monkeypatch.setattr(
-        stand_in_api, "results_of", lambda *args: answered(*args) | {"history": {"efficientnet_lite0": one_step}}
-    )
+    monkeypatch.setattr(stand_in_api, "results_of", lambda *args: answered(*args) | {"history": {"resnet18": one_step}})
     service.add_job(dataset["dataset_id"], state="succeeded")
     page = open_page(tab="results", dataset=dataset["dataset_id"])
     assert any(caption.value.startswith("No training curves") for caption in page.caption)
+
+
+def test_a_fine_tune_of_one_epoch_says_what_it_reached_and_not_that_only_a_layer_was_trained(
+    open_page, service, dataset, monkeypatch
+):
+    one_epoch = [{"epoch": 1, "train_loss": 0.1, "val_loss": 0.2, "val_accuracy": 0.25, "val_macro_f1": 0.5}]
+    answered = stand_in_api.results_of
+    history = {"efficientnet_lite0": one_epoch, "resnet18": one_epoch}  # the second is a linear head's one step
+    monkeypatch.setattr(stand_in_api, "results_of", lambda *args: answered(*args) | {"history": history})
+    service.add_job(dataset["dataset_id"], state="succeeded")
+    page = open_page(tab="results", dataset=dataset["dataset_id"])
+    said = [caption.value for caption in page.caption if caption.value.startswith("No training curve")]
+    assert said == [
+        "No training curve of efficientnet\\_lite0: it was trained for one epoch. Validation macro F1 after it: 50.0%."
+    ]
     assert "Training curves" not in [element.value for element in page.subheader]
 
 
