@@ -21,6 +21,8 @@ _CURVES = "live-curves"
 _PICTURES = "pictures"
 _SEEN = "candidates-seen"
 _CORRECTIONS = "corrections"
+_BASES = "corrections-base"
+_FOREIGN = "corrections-foreign"
 _COSTS = "cost-ratios"
 _CHANGED = "version-made"
 _ASKED = "model-asked"
@@ -180,6 +182,28 @@ def corrections(dataset: str) -> dict[str, Choice]:
     return chosen
 
 
+def looked_at(dataset: str, version: int) -> int:
+    """The version on which the corrections were chosen: the one that is the newest when the first is drawn."""
+    seen: int = st.session_state.setdefault(_BASES, {}).setdefault(dataset, version)
+    return seen
+
+
+def tell_of(dataset: str, version: int) -> None:
+    """Remember that the person was told of a version that somebody else made meanwhile."""
+    st.session_state.setdefault(_FOREIGN, {})[dataset] = version
+
+
+def told_of(dataset: str) -> int | None:
+    told: int | None = st.session_state.get(_FOREIGN, {}).get(dataset)
+    return told
+
+
+def look_again(dataset: str) -> None:
+    """Nothing is chosen any more: the next choice is made on the version that is the newest then."""
+    for kept in (_BASES, _FOREIGN):
+        st.session_state.get(kept, {}).pop(dataset, None)
+
+
 def correct(dataset: str, image_id: str, choice: Choice | None) -> None:
     """Remember a correction; None takes it back."""
     chosen = st.session_state.setdefault(_CORRECTIONS, {}).setdefault(dataset, {})
@@ -191,6 +215,7 @@ def correct(dataset: str, image_id: str, choice: Choice | None) -> None:
 
 def clear_corrections(dataset: str) -> None:
     st.session_state.get(_CORRECTIONS, {}).pop(dataset, None)
+    look_again(dataset)
 
 
 def remember_change(dataset: str, version: int | None) -> None:

@@ -68,7 +68,10 @@ def server_folder(api: Client) -> None:
     with st.expander(t("upload.folder"), icon=":material/folder_open:"), st.form("server-folder", border=False):
         label = t("upload.folder_path", roots=", ".join(f"`{root}`" for root in roots))
         path = st.text_input(label, key="server-path", help=t("upload.folder_help"))
-        if st.form_submit_button(t("upload.folder_go"), icon=":material/download:") and path.strip():
+        if st.form_submit_button(t("upload.folder_go"), icon=":material/download:"):
+            if not path.strip():
+                problems.show_detail(t("upload.folder_empty"))
+                return
             try:
                 api.import_path(path.strip())
             except ApiError as error:

@@ -18,8 +18,8 @@ YEAR_S = 365 * 24 * 3600
 def tell(language: str) -> None:
     """Say the language to screen readers, and have a choice remembered by this browser for a year."""
     st.html(f"<script>{script(language, known(reader.chosen()))}</script>", unsafe_allow_javascript=True)
-    if language != FALLBACK:  # Streamlit's own words are English
-        st.html(f"<style>{drop_zone_style()}</style>")
+    translated = "" if language == FALLBACK else drop_zone_style()  # Streamlit's own words are English
+    st.html(f"<style>{too_large_style()}{translated}</style>")
 
 
 def script(language: str, chosen: str | None) -> str:
@@ -29,6 +29,17 @@ def script(language: str, chosen: str | None) -> str:
         cookie = f"{reader.COOKIE}={chosen}; path=/; max-age={YEAR_S}; SameSite=Lax"
         lines.append(f"document.cookie = {json.dumps(cookie)};")
     return "\n".join(lines)
+
+
+def too_large_style() -> str:
+    """A red box below a drop zone with a file that the browser refused, of which Streamlit shows a red mark alone.
+
+    The page's code is not told of such a file; the mark's own words appear only to who points at it.
+    """
+    uploader = '[data-testid="stFileUploader"]:has([data-testid="stFileChip"][aria-invalid="true"])'
+    red = "color: light-dark(#a51d2d, #ff9a9a); background: light-dark(#fdecec, #4a1f1f);"
+    shape = "display: block; margin-top: 0.75rem; padding: 1rem; border-radius: 0.5rem;"
+    return f"{uploader}::after {{ content: {_in_css(t('streamlit.too_large'))}; {shape} {red} }}"
 
 
 def drop_zone_style() -> str:

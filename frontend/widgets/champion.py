@@ -34,6 +34,8 @@ def show(api: Client, results: ResultsAnswer) -> None:
     with st.container(border=True):
         st.markdown(f"**{plain(comparison['headline'])}**")
         st.markdown(plain(comparison["by_class"]))
+        newer, older = comparison["dataset_version"], comparison["champion_version"]
+        st.caption(t("champion.who", challenger=newer, champion=older))
         for note in comparison["notes"]:
             st.caption(plain(note))
         st.caption(_who_answers(results, promoted))

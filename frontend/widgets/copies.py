@@ -13,10 +13,10 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.i18n import t
 from frontend.insight_answers import InsightsAnswer
+from frontend.widgets.picture_choice import LEAVE_OUT
 
 KINDS = ("exact_duplicates", "near_duplicates")
 CONTRADICTING = "conflicting_labels"
-LEAVE_OUT = ""  # as in `corrections`, which draws what is chosen here
 
 
 def groups(insights: InsightsAnswer, kind: str) -> list[list[str]]:

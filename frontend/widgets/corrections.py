@@ -6,7 +6,6 @@ What is chosen waits in the browser tab until the button is pressed; then all of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import streamlit as st
 
@@ -16,31 +15,12 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.state import Choice
 from frontend.version_answers import CorrectionsBody, DifferenceAnswer
-from frontend.widgets import problems, retrain
+from frontend.widgets import picture_choice, problems, retrain
+from frontend.widgets.picture_choice import LEAVE_OUT, Picture
 from frontend.widgets.pictures import thumbnails
-from frontend.widgets.wording import plain
 
-LEAVE_OUT = ""
 PICTURES_A_ROW = 4
-WIDTH = 150
-MOST_OF_NAME = 24  # letters in two lines below a picture
 MOST_TO_UNDO = 1000  # images that a difference names
-
-
-class Picture(NamedTuple):
-    """One picture that may need a correction; `suggested` is the class that something or somebody proposes.
-
-    Where an image may have several labels, `labels` are those it has, and `suggested` all that it should have. `file`
-    is its name in the upload.
-    """
-
-    image_id: str
-    label: str
-    caption: str = ""
-    suggested: Choice | None = None
-    alt: str = ""
-    labels: tuple[str, ...] = ()
-    file: str = ""
 
 
 def gallery(
@@ -58,7 +38,7 @@ def gallery(
         columns = st.columns(PICTURES_A_ROW)
         for column, picture, image in zip(columns, pictures[start:], images[start:], strict=False):
             with column:
-                _one(dataset, picture, image, key=key)
+                picture_choice.show(dataset, picture, image, key=key)
 
 
 def bar(api: Client, dataset: DatasetAnswer) -> None:
@@ -69,7 +49,10 @@ def bar(api: Client, dataset: DatasetAnswer) -> None:
     if made is not None and made == dataset["version"] and not chosen:
         _made(api, dataset)
     if not chosen:
+        state.look_again(identifier)
         return
+    behind = state.looked_at(identifier, dataset["version"]) != dataset["version"]
+    told = state.told_of(identifier) == dataset["version"]
     out = [image_id for image_id, label in chosen.items() if label == LEAVE_OUT]
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="corrections-bar"):
         st.markdown(t("corrections.chosen", excluded=len(out), relabelled=len(chosen) - len(out)), width="stretch")
@@ -77,7 +60,10 @@ def bar(api: Client, dataset: DatasetAnswer) -> None:
             t("corrections.forget"), key="corrections-forget", on_click=state.clear_corrections, args=(identifier,)
         )
         apply = st.button(t("corrections.apply"), key="corrections-apply", type="primary", icon=":material/check:")
-    if apply:
+    if behind:  # drawn each time: whatever draws the page anew would take a box away that is drawn once
+        problems.show_detail(t("corrections.somebody_else", version=dataset["version"]))
+        state.tell_of(identifier, dataset["version"])
+    if apply and (told or not behind):
         relabel: dict[str, str | list[str]] = {
             image_id: label if isinstance(label, str) else list(label)
             for image_id, label in chosen.items()
@@ -116,81 +102,6 @@ def _for_all(identifier: str, pictures: Sequence[Picture], *, key: str, all_out:
 def _choose(identifier: str, choices: Mapping[str, Choice | None]) -> None:
     for image_id, choice in choices.items():
         state.correct(identifier, image_id, choice)
-
-
-def _one(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: str) -> None:
-    if image is None:
-        st.caption(t("corrections.gone"))
-        return
-    alt = picture.alt or t("corrections.alt", label=picture.label)
-    name = file_name(picture.file)
-    caption = "  \n".join(part for part in (picture.caption, plain(name)) if part)
-    st.image(image, width=WIDTH, alt=f"{alt} ({name})" if name else alt, caption=caption or None)
-    identifier = dataset["dataset_id"]
-    if dataset["task"] == "multilabel":
-        _one_of_several(dataset, picture, key=key)
-        return
-    others = [name for name in sorted(dataset["class_counts"]) if name not in (picture.label, picture.suggested)]
-    first = [picture.suggested] if picture.suggested else []
-    choices = [None, LEAVE_OUT, *first, *others]
-    widget = f"{key}-{picture.image_id}"
-    chosen = state.corrections(identifier).get(picture.image_id)
-    state.mirror(widget, chosen if chosen in choices else None)
-    st.selectbox(
-        t("corrections.choice", label=picture.label),
-        choices,
-        key=widget,
-        format_func=lambda choice: _choice(choice, picture.label),
-        on_change=lambda: state.correct(identifier, picture.image_id, state.value_of(widget)),
-        placeholder=_choice(None, picture.label),
-        label_visibility="collapsed",
-    )
-
-
-def file_name(file: str) -> str:
-    """A file's name without its folders, short enough to stand below a picture; its end tells files apart."""
-    name = file.rpartition("/")[2]
-    return name if len(name) <= MOST_OF_NAME else f"…{name[1 - MOST_OF_NAME :]}"
-
-
-def _one_of_several(dataset: DatasetAnswer, picture: Picture, *, key: str) -> None:
-    """All labels to choose from, those that it has already chosen; and whether it is to be left out."""
-    identifier, known = dataset["dataset_id"], sorted(dataset["class_counts"])
-    has = [name for name in known if name in picture.labels]
-    widget, out = f"{key}-{picture.image_id}", f"{key}-out-{picture.image_id}"
-    chosen = state.corrections(identifier).get(picture.image_id)
-    state.mirror(widget, has if chosen in (None, LEAVE_OUT) else [name for name in known if name in (chosen or ())])
-    state.mirror(out, chosen == LEAVE_OUT)
-
-    def remember() -> None:
-        if state.value_of(out):
-            state.correct(identifier, picture.image_id, LEAVE_OUT)
-            return
-        labels = tuple(sorted(state.value_of(widget)))
-        state.correct(identifier, picture.image_id, None if labels == tuple(has) else labels)
-
-    st.multiselect(
-        t("corrections.labels"),
-        known,
-        key=widget,
-        on_change=remember,
-        placeholder=t("labels.nothing"),
-        disabled=chosen == LEAVE_OUT,
-    )
-    if picture.suggested is not None and chosen is None:
-        st.button(
-            t("corrections.accept"),
-            key=f"{widget}-accept",
-            on_click=state.correct,
-            args=(identifier, picture.image_id, picture.suggested),
-        )
-    st.checkbox(t("corrections.exclude"), key=out, on_change=remember)
-
-
-def _choice(choice: Choice | None, label: str) -> str:
-    if choice is None:
-        return t("corrections.keep", label=label)
-    return t("corrections.exclude") if choice == LEAVE_OUT else t("corrections.relabel", label=str(choice))
 
 
 def _made(api: Client, dataset: DatasetAnswer) -> None:

@@ -18,6 +18,7 @@ from frontend.i18n import t
 from frontend.state import Choice
 from frontend.version_answers import ImageAnswer
 from frontend.widgets import corrections, problems
+from frontend.widgets.picture_choice import Picture
 from frontend.widgets.wording import plain
 
 IMAGES_A_PAGE = 24
@@ -86,7 +87,7 @@ def _draw(api: Client, dataset: DatasetAnswer, asked: Asked) -> None:
         st.pagination(pages, key=widget)
     group_of = {image_id: number for number, group in enumerate(asked.groups, start=1) for image_id in group}
     pictures = [
-        corrections.Picture(
+        Picture(
             one["image_id"],
             one["label"],
             caption=_caption(one, group_of.get(one["image_id"])),

@@ -12,6 +12,7 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.state import Choice
 from frontend.widgets import corrections
+from frontend.widgets.picture_choice import Picture
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import percent, plain
 
@@ -70,7 +71,7 @@ def _correctable(dataset: DatasetAnswer, api: Client, suspects: Sequence[Suspect
     number = st.pagination(pages, key=f"{key}-page-{len(suspects)}") if pages > 1 else 1
     page = suspects[(number - 1) * IMAGES_A_PAGE : number * IMAGES_A_PAGE]
     pictures = [
-        corrections.Picture(
+        Picture(
             one["image_id"],
             one["label"],
             caption=_caption(one),

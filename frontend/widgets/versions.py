@@ -12,6 +12,7 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.version_answers import ChangedImage, ImageAnswer, VersionAnswer
 from frontend.widgets import corrections, frame, problems, retrain
+from frontend.widgets.picture_choice import file_name
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import plain
 
@@ -141,7 +142,7 @@ def _labels(image: ChangedImage) -> str:
 
 def with_file(words: str, image: ChangedImage | ImageAnswer) -> str:
     """What is said of an image, and its name in the upload; its id where that is unknown."""
-    return f"{words} · {corrections.file_name(image.get('file') or image['image_id'])}"
+    return f"{words} · {file_name(image.get('file') or image['image_id'])}"
 
 
 def _excluded(api: Client, dataset: DatasetAnswer) -> None:

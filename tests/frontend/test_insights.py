@@ -67,7 +67,7 @@ def test_one_of_each_group_of_copies_is_kept_by_one_button(open_page, service):
 
 
 def test_copies_are_told_by_group_and_by_file(service, api, monkeypatch):
-    from frontend.widgets import corrections, gallery
+    from frontend.widgets import corrections, gallery, picture_choice
 
     drawn = []
     monkeypatch.setattr(corrections, "gallery", lambda api, dataset, pictures, **_: drawn.extend(pictures))
@@ -79,9 +79,9 @@ def test_copies_are_told_by_group_and_by_file(service, api, monkeypatch):
         for group, name in ((1, "circle"), (1, "circle"), (1, "circle"), (2, "circle"), (2, "square"))
     ]
     assert drawn[0].file == "set/circle/circle-0.png"
-    assert corrections.file_name("set/IMG_0001.jpg") == "IMG_0001.jpg"
-    assert corrections.file_name("x" * 40 + "7.jpg").endswith("7.jpg")
-    assert len(corrections.file_name("x" * 40)) == corrections.MOST_OF_NAME
+    assert picture_choice.file_name("set/IMG_0001.jpg") == "IMG_0001.jpg"
+    assert picture_choice.file_name("x" * 40 + "7.jpg").endswith("7.jpg")
+    assert len(picture_choice.file_name("x" * 40)) == picture_choice.MOST_OF_NAME
 
 
 def test_images_of_one_size_and_even_classes_are_said_in_words(open_page, service):

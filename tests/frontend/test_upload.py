@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from frontend.widgets import browser_page
+
 
 def drop(page, content, name="boats.zip"):
     zones = [zone for zone in page.file_uploader if "ZIP" in zone.label]
@@ -120,6 +122,19 @@ def test_a_folder_of_the_server_is_imported_and_its_progress_shown(open_page, se
     assert any("**pets** is being imported, 40% done." in text for text in texts(page.markdown))
     assert not page.exception
     assert [job["kind"] for job in service.jobs.values()] == ["import_dataset"]
+
+
+def test_a_path_that_is_empty_is_asked_for(open_page, service):
+    page = open_page()
+    next(button for button in page.button if button.label == "Import").click().run()
+    assert "Name a folder" in page.error[0].value
+    assert not service.jobs
+
+
+def test_a_file_that_the_browser_itself_refuses_is_told_in_words():
+    style = browser_page.too_large_style()
+    assert '[aria-invalid="true"]' in style
+    assert "over the limit and was not sent" in style
 
 
 def test_a_path_that_may_not_be_imported_says_why(open_page):

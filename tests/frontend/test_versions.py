@@ -6,6 +6,7 @@ import pytest
 from stand_in_api import Problem
 from stand_in_versions import made
 
+from frontend import state
 from frontend.widgets.corrections import opposite
 
 
@@ -171,3 +172,19 @@ def test_what_was_not_compared_is_compared_by_a_button(open_page, service, datas
 
 def test_a_dataset_s_only_model_is_compared_with_nobody(results):
     assert not any((button.key or "").startswith("champion") for button in results.button)
+
+
+def test_who_was_not_first_is_told_and_keeps_what_was_chosen(open_page, service):
+    dataset = service.add_dataset()
+    page = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"])
+    page.button(key="gallery-all-exclude").click().run()
+    dataset["version"] += 1  # somebody else's change
+    page.button(key="corrections-apply").click().run()
+    assert not service.changes
+    assert "Somebody else changed these images" in page.error[0].value
+    page.run()
+    assert page.error, "it stays when the page is drawn anew"
+    page.button(key="corrections-apply").click().run()
+    assert not page.exception
+    assert service.changes[-1]["base_version"] == dataset["version"] - 1
+    assert len(service.changes[-1]["exclude"]) == 24
