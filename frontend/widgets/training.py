@@ -41,10 +41,13 @@ def in_short(results: ResultsAnswer) -> list[str]:
     best, loss = experiment.get("best_epoch"), experiment.get("loss")
     if best and loss:
         epochs = len([one for one in results["history"].get(results["best_model"]["name"], []) if one["epoch"]])
-        lines.append(t("results.trained", loss=_loss(loss), epochs=epochs, best=best, score=_score(experiment)))
+        lines.append(t("results.trained", loss=_loss(loss), count=epochs, best=best, score=_score(experiment)))
     trained, every = experiment.get("trainable_parameters"), experiment.get("parameters")
     if loss and trained is not None and every is not None:
-        lines.append(t("results.weights_trained", trained=millions(trained), every=millions(every)))
+        if trained == every:
+            lines.append(t("results.all_trained", every=millions(every)))
+        else:
+            lines.append(t("results.weights_trained", trained=millions(trained), every=millions(every)))
     return lines
 
 
