@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ prepare_native_libraries()  # before any test loads torch: its threads would spi
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+BROWSER = "tests/browser/"
 KEEPS_ROWS = {"new_database_url", "empty_database"}  # fixtures that ask for the database of --database
 
 
@@ -39,15 +41,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with minutes in one test come first: with several workers, the last file should be a short one.
+    """What takes minutes in one piece comes first, so that the last file is a short one: the browser, then services.
 
     On PostgreSQL only what keeps rows is tested: the rest was, on its way through the other half.
     """
-    items.sort(key=lambda item: not {"acceptance", "browser"} & {mark.name for mark in item.iter_markers()})
+    first = {"browser": 0, "acceptance": 1}
+    items.sort(key=lambda item: min((first.get(mark.name, 2) for mark in item.iter_markers()), default=2))
     if config.getoption("--database") == "postgresql":
         rowless = [item for item in items if not KEEPS_ROWS & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=rowless)
         items[:] = [item for item in items if KEEPS_ROWS & set(getattr(item, "fixturenames", ()))]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file to a worker; the browser's files all to one, so that one service and one page server do for them."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BROWSER if nodeid.startswith(BROWSER) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

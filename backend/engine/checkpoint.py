@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import struct
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,11 @@ def _state_of(content: dict[str, Any]) -> State:
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
-def tensor_names(timm_name: str) -> list[str]:
+@cache  # 50 ms, a quarter of what making a network with bundled weights takes
+def tensor_names(timm_name: str) -> tuple[str, ...]:
     """Names of a network's tensors in order; built without memory for the weights."""
     with torch.device("meta"):
-        return list(timm.create_model(timm_name).state_dict())
+        return tuple(timm.create_model(timm_name).state_dict())
 
 
 def classifier_prefix(module: nn.Module) -> str:

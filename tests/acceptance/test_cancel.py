@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from benchmarks.parts import ROOT
-from benchmarks.service import FINAL, running_service, upload, warm_up
+from benchmarks.service import FINAL, running_service, upload
 
 pytestmark = pytest.mark.acceptance
 SAMPLE = ROOT / "sample_datasets" / "digits.zip"
@@ -33,7 +33,6 @@ def wait_for(fact, *, timeout_s):
 
 def test_cancelling_keeps_the_network_that_had_finished_as_a_model():
     with running_service("tests/acceptance/patient.py") as client:
-        warm_up(client)
         dataset_id = upload(client, SAMPLE)
         recipe = {"dataset_id": dataset_id, "models": ["efficientnet_lite0", "mobilenetv3_large"], "preset": "best"}
         job_id = client.post("/api/cv/train/start", json=recipe).json()["job_id"]

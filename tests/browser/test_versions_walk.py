@@ -53,7 +53,7 @@ def test_correct_train_again_and_compare(page, product, flawed_zip, tmp_path):
     suspects = results["suspect_labels"][:12]
     assert suspects, "the flipped labels must be found, or there is nothing to walk through"
     expect(page.get_by_role("img", name=re.compile("^Image labelled"))).to_have_count(len(suspects))
-    httpx2.post(f"{product.api_url}/api/cv/models/{results['model_id']}/promote").raise_for_status()
+    httpx2.post(f"{product.api_url}/api/cv/models/{results['model_id']}/promote", timeout=120).raise_for_status()
 
     page.get_by_role("button", name="Accept all suggestions here").click()
     settle(page)

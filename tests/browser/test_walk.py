@@ -135,7 +135,7 @@ def compare_findings(page, results):
 
 def compare_prediction(page, product, dataset, results):
     label, addresses = min(dataset["samples"].items())
-    picture = httpx2.get(product.api_url + addresses[0].partition("?")[0]).content
+    picture = httpx2.get(product.api_url + addresses[0].partition("?")[0], timeout=120).content
     page.get_by_label("One or several pictures").or_(page.locator("input[type=file]")).last.set_input_files(
         {"name": "question.png", "mimeType": "image/png", "buffer": picture}
     )
@@ -270,7 +270,9 @@ def test_a_reload_in_the_middle_of_training_reattaches(page, product):
 
 def test_a_bad_zip_gives_a_red_box_with_the_api_s_detail(page, product):
     bad = b"this is no archive"
-    told = httpx2.post(f"{product.api_url}/api/cv/upload", files={"file": ("bad.zip", bad)}).json()["detail"]
+    told = httpx2.post(f"{product.api_url}/api/cv/upload", files={"file": ("bad.zip", bad)}, timeout=120).json()[
+        "detail"
+    ]
     page.locator("input[type=file]").first.set_input_files(
         {"name": "bad.zip", "mimeType": "application/zip", "buffer": bad}
     )

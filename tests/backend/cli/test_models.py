@@ -6,48 +6,21 @@ import json
 import httpx2
 import pytest
 import service_fakes
+from inline_pool import InlinePool
 from service_fakes import dataset_info, model_info, results_record
 from starlette.testclient import TestClient
 
 from backend.cli import models as module
 from backend.cli.app import run
 from backend.cli.service import Service
-from backend.contracts.serving import NOTHING_LOADED
 from backend.contracts.table import TableColumn, TableMember, TableModelInfo, TableResults, TableTestScores
 from backend.main import VERBS, create_app
-
-
-class NoPool:
-    """Nothing is predicted here."""
-
-    waiting = 0
-    state = NOTHING_LOADED
-
-    def watch(self, *, batch, state):
-        pass
-
-    def call(self, function, *args, **kwargs):
-        return function(*args, **kwargs)
-
-    call_patiently = call
-
-    async def hello(self):
-        return {}
-
-    async def prepare(self, model_folder):
-        pass
-
-    def process_ids(self):
-        return []
-
-    def close(self):
-        pass
 
 
 @pytest.fixture
 def services(settings, monkeypatch):
     """The commands reach a real application, without a port between."""
-    app = create_app(settings, verbs=dataclasses.replace(VERBS, warm_up=service_fakes.do_nothing), pool=NoPool())
+    app = create_app(settings, verbs=dataclasses.replace(VERBS, warm_up=service_fakes.do_nothing), pool=InlinePool())
     with TestClient(app, raise_server_exceptions=False) as client:
 
         def pass_on(request):

@@ -11,7 +11,8 @@ from backend.search import screen as screen_module
 from backend.search.budget import DoesNotFit
 from backend.search.compare import Run, compare
 
-LITE, NET, THIRD = "efficientnet_lite0", "mobilenetv3_large", "resnet18"
+# what has learned, and two small networks that have not
+LITE, NET, THIRD = "efficientnet_lite0", "timm:test_efficientnet", "timm:test_resnet"
 
 
 @pytest.fixture
