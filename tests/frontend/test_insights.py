@@ -101,9 +101,11 @@ def test_the_upload_tab_says_what_was_found_and_leads_there(open_page, service):
     page.button(key="go-insights").click().run()
     assert page.query_params["tab"] in (state.INSIGHTS, [state.INSIGHTS])
     service.insights = {"notes": []}
-    assert not [
-        one for one in open_page(tab=state.UPLOAD, dataset=dataset["dataset_id"]).button if one.key == "go-insights"
-    ]
+    page = open_page(tab=state.UPLOAD, dataset=dataset["dataset_id"])
+    assert not [one for one in page.button if one.key == "go-insights"]
+    assert "no copies, no contradicting labels" in texts(page)
+    service.insights = {"quality": "pending", "notes": []}
+    assert "are being compared" in texts(open_page(tab=state.UPLOAD, dataset=dataset["dataset_id"]))
 
 
 def test_a_check_on_its_way_is_said(open_page, service):
