@@ -37,7 +37,7 @@ def dataset(make_zip, settings, catalog):
 
 @pytest.fixture
 def run(dataset, settings):
-    payload = {"dataset_id": dataset.info.dataset_id, "models": ["efficientnet_lite0"], "strategy": "probe"}
+    payload = {"dataset_id": dataset.info.dataset_id, "models": ["timm:test_efficientnet"], "strategy": "probe"}
     job = Job(job_id=JOB_ID, kind="train_images", dataset_id=dataset.info.dataset_id, payload=payload)
 
     def run(**control):
