@@ -13,13 +13,15 @@ LONGEST = 60  # characters of a value that are shown
 WORD = re.compile(r"'([^']*)'")
 
 
-def misfit(error: Mapping[str, Any], *, meaning: str = "") -> str:
+def misfit(error: Mapping[str, Any], *, meaning: str = "", several: bool = False) -> str:
     """One error of pydantic's as the end of a sentence: `Input should be 'bce' or 'focal' (seen: "focl"). Did you ...`.
 
-    `meaning` is the setting's own description; it stands where pydantic's words are none for a person.
+    `meaning` is the setting's own description; it stands where pydantic's words are none for a person, and where
+    `several` kinds of value are allowed, of which its words name one.
     """
     seen = _seen(error.get("input"))
-    if error["type"] == "string_pattern_mismatch" and meaning:
+    said_badly = error["type"] == "string_pattern_mismatch" or (several and not nearest_allowed(error))
+    if said_badly and meaning:
         return f"seen: {seen}. {meaning}"
     return f"{error['msg']} (seen: {seen}).{nearest_allowed(error)}"
 

@@ -135,10 +135,11 @@ class Recipe(Record):
             try:
                 model.model_validate(self._overridden(section))
             except ValidationError as error:
-                first = error.errors()[0]
+                first, *others = error.errors()
                 key = f"{section}.{first['loc'][0]}"
                 word = next((f" It is also called {word}." for word, name in OTHER_NAMES.items() if name == key), "")
-                said = misfit(first, meaning=_field(key).description or "")
+                several = any(other["loc"][0] == first["loc"][0] for other in others)
+                said = misfit(first, meaning=_field(key).description or "", several=several)
                 raise RecipeError(f"'{key}' does not fit: {said}{word}") from error
 
 
@@ -170,7 +171,8 @@ def no_setting(key: str, *, more: Iterable[str] = ()) -> RecipeError:
     known = [*override_keys(), *dotted_words(), *more]
     section = f"{key.partition('.')[0]}."
     allowed = [name for name in known if name.startswith(section)] or known
-    return RecipeError(f"There is no setting '{key}'.{nearest(key, known)} Allowed: {', '.join(allowed)}.")
+    meant = nearest(key, allowed) or nearest(key, known)  # a right section is no slip of the pen
+    return RecipeError(f"There is no setting '{key}'.{meant} Allowed: {', '.join(allowed)}.")
 
 
 def default_of(key: str) -> Any:
