@@ -21,7 +21,7 @@ SENTENCES = frozenset(
 DATA = frozenset(
     [
         *("recipe", "recipe_schema", "values", "overrides", "payload", "loss", "search", "facts"),
-        *("rows", "preview", "examples", "samples", "class_counts", "label_counts", "labels", "answers", "classes"),
+        *("rows", "preview", "examples", "samples", "class_counts", "label_counts", "answers", "classes"),
         *("probs", "probabilities", "relabel", "history", "formats", "modes", "versions"),
     ]
 )

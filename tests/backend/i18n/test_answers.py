@@ -40,6 +40,11 @@ def test_a_column_or_class_called_like_a_field_keeps_what_it_holds(name):
     assert said(answer, shout) == answer
 
 
+def test_the_drift_of_labels_is_said_and_a_list_of_labels_is_not():
+    answer = {"labels": {"words": "a", "bins": [{"name": "words"}]}, "image": {"labels": ["warnings", "b"]}}
+    assert said(answer, shout) == answer | {"labels": {"words": "A", "bins": [{"name": "words"}]}}
+
+
 def models_in(annotation):
     if inspect.isclass(annotation) and issubclass(annotation, pydantic.BaseModel):
         yield annotation
