@@ -78,6 +78,11 @@ VARIANTS = (
     Variant(name="focal, no CBAM", formerly="without CBAM", overrides=FOCAL | WITHOUT),
     Variant(name="BCE, no CBAM", overrides=BCE | WITHOUT),
     Variant(
+        name="BCE, CBAM, resized to 224 x 224",
+        overrides=BCE | WITH | {"data.resolution": "network"},
+        squashed=True,
+    ),
+    Variant(
         name="focal, CBAM, mean instead of max",
         formerly="average pooling",
         overrides=FOCAL | WITH | {"model.pooling": "average"},
