@@ -38,10 +38,12 @@ def show(api: Client, results: ResultsAnswer) -> None:
         st.caption(t("champion.who", challenger=newer, champion=older))
         for note in comparison["notes"]:
             st.caption(plain(note))
-        st.caption(_who_answers(results, promoted))
+        answers = st.empty()  # said anew when the button below has changed it
+        answers.caption(_who_answers(results, promoted))
         other = promoted is None or promoted["model_id"] != results["model_id"]
-        if other and st.button(t("champion.promote"), key="champion-promote", icon=":material/star:"):
-            promote(api, results["model_id"])
+        pressed = other and st.button(t("champion.promote"), key="champion-promote", icon=":material/star:")
+        if pressed and promote(api, results["model_id"]):
+            answers.caption(t("champion.this_promoted"))
     with st.expander(t("champion.classes"), icon=":material/table_rows:"):
         _table(comparison)
 

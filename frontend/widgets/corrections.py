@@ -54,15 +54,11 @@ def bar(api: Client, dataset: DatasetAnswer) -> None:
     behind = state.looked_at(identifier, dataset["version"]) != dataset["version"]
     told = state.told_of(identifier) == dataset["version"]
     out = [image_id for image_id, label in chosen.items() if label == LEAVE_OUT]
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="corrections-bar"):
-        st.markdown(t("corrections.chosen", excluded=len(out), relabelled=len(chosen) - len(out)), width="stretch")
-        st.button(
-            t("corrections.forget"), key="corrections-forget", on_click=state.clear_corrections, args=(identifier,)
-        )
-        apply = st.button(t("corrections.apply"), key="corrections-apply", type="primary", icon=":material/check:")
-    if behind:  # drawn each time: whatever draws the page anew would take a box away that is drawn once
-        problems.show_detail(t("corrections.somebody_else", version=dataset["version"]))
-        state.tell_of(identifier, dataset["version"])
+    with st.container(border=True, key="corrections-bar"):
+        if behind:  # drawn each time: whatever draws the page anew would take a box away that is drawn once
+            problems.show_detail(t("corrections.somebody_else", version=dataset["version"]))
+            state.tell_of(identifier, dataset["version"])
+        apply = _row(identifier, excluded=len(out), relabelled=len(chosen) - len(out))
     if apply and (told or not behind):
         relabel: dict[str, str | list[str]] = {
             image_id: label if isinstance(label, str) else list(label)
@@ -70,6 +66,16 @@ def bar(api: Client, dataset: DatasetAnswer) -> None:
             if label != LEAVE_OUT
         }
         send(api, dataset, {"exclude": out, "relabel": relabel})
+
+
+def _row(identifier: str, *, excluded: int, relabelled: int) -> bool:
+    """How much is chosen, and the two buttons; whether the version is to be made."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(t("corrections.chosen", excluded=excluded, relabelled=relabelled), width="stretch")
+        st.button(
+            t("corrections.forget"), key="corrections-forget", on_click=state.clear_corrections, args=(identifier,)
+        )
+        return st.button(t("corrections.apply"), key="corrections-apply", type="primary", icon=":material/check:")
 
 
 def send(api: Client, dataset: DatasetAnswer, body: CorrectionsBody) -> None:

@@ -78,10 +78,12 @@ def agreement(api: Client, model_id: str) -> None:
         )
 
 
-def promote(api: Client, model_id: str) -> None:
+def promote(api: Client, model_id: str) -> bool:
+    """Make a model the one that answers, and say so; whether the service did."""
     try:
         api.promote(model_id)
     except ApiError as error:
         problems.show_problem(error)
-    else:
-        st.success(t("download.promoted"), icon=":material/check_circle:")
+        return False
+    st.success(t("download.promoted"), icon=":material/check_circle:")
+    return True

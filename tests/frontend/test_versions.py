@@ -153,6 +153,10 @@ def test_a_new_model_stands_beside_the_one_before_it(open_page, service, dataset
     assert "No model of this dataset is promoted, so predictions use its newest one." in captions
     page.button(key="champion-promote").click().run()
     assert service.promoted == [model_id]
+    captions = [caption.value for caption in page.caption]
+    assert "Predictions use this model: it is promoted." in captions
+    assert not any("No model of this dataset is promoted" in caption for caption in captions)
+    assert any("this run's model, trained on version" in caption for caption in captions)
 
 
 def test_a_promoted_champion_stays_until_somebody_promotes_another(open_page, service, dataset):
