@@ -213,6 +213,7 @@ class SuspectLabel(TypedDict):
     label: str
     suggested: str
     confidence: float
+    file: NotRequired[str]
     doubted: NotRequired[str | None]
     labels: NotRequired[list[str] | None]
     kind: NotRequired[str | None]

@@ -165,12 +165,14 @@ class SuspectLabel(Record):
 
     Multi-label: one label of the image is doubted, `doubted`, as missing or as superfluous; `label` and `suggested` are
     all labels in one line, as they are and as they would be; `labels` and `suggested_labels` have them one by one.
+    `file` is its name in the archive, "" where that was not kept.
     """
 
     image_id: Id
     label: str
     suggested: str
     confidence: float
+    file: str = ""
     doubted: str | None = None
     labels: tuple[str, ...] | None = None
     kind: Literal["missing", "superfluous"] | None = None

@@ -95,7 +95,10 @@ def _where(item: ImageItem, task: Task) -> str:
 
 def _nothing_new(found: Sequence[ImageItem], skipped: Sequence[SkippedFile]) -> str:
     reasons = "; ".join(f"'{entry.file}' ({entry.reason.rstrip('.')})" for entry in skipped[:MOST_NAMED])
-    seen = f"all {len(found)} pictures are there already" if found else "no usable images were found"
+    if len(found) == 1:
+        seen = "its only picture is there already"
+    else:
+        seen = f"all {len(found)} pictures are there already" if found else "no usable images were found"
     return f"Nothing was added: {seen}. {reasons}."
 
 

@@ -92,7 +92,7 @@ def column_of(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def _decoded(data: bytes, column: Image.Image, box: tuple[int, int, int, int]) -> bool:
     """As `ImageFile.load` does it: below 0 bytes taken means that the decoder saw the end; then its error counts."""
-    decoder = Image._getdecoder("RGB", "jpeg", ("RGB", ""))  # noqa: SLF001 -- what Pillow's own plugins call
+    decoder = Image.core.jpeg_decoder("RGB", "RGB", "")  # type: ignore[attr-defined]  # as Pillow's own plugin makes it
     try:
         decoder.setimage(column.im, box)
         taken, error = decoder.decode(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Found:
     def items(self) -> tuple[ImageItem, ...]:
         return self.columns.items()
 
-    @property
+    @cached_property
     def labels(self) -> list[tuple[str, ...]]:
         """All labels of each item, as `labels_of`."""
         if self.task == "multilabel":

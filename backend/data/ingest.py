@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from operator import is_
 from typing import Any
 
 from backend.contracts import Progress, RunControl
@@ -87,6 +88,8 @@ class _Counting:
 
 def _reading_order(source: MemberSource, members: Sequence[Member]) -> list[tuple[int, Member]]:
     """The members with their places, as they lie in the source: a packed stream is read forwards once."""
+    if len(members) == len(source.members) and all(map(is_, members, source.members)):
+        return list(enumerate(members))
     by_name = {member.name: place for place, member in enumerate(source.members)}
     there = [by_name.get(member.name, 0) for member in members]
     order = sorted(range(len(members)), key=there.__getitem__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -45,7 +46,8 @@ class Labelling:
 
     @property
     def classes(self) -> set[str]:
-        return {label for one in self.pictures for label in (one.labels or (one.label,)) if label}
+        several = chain.from_iterable(one.labels for one in self.pictures if one.labels)
+        return {*several, *(one.label for one in self.pictures)} - {""}
 
 
 def assign_labels(source: MemberSource) -> Labelling:

@@ -166,7 +166,7 @@ def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: Imp
 
 
 def _classes(labels: Iterable[tuple[str, ...]]) -> set[str]:
-    return {label for found in labels for label in found if label}
+    return set(chain.from_iterable(labels)) - {""}
 
 
 def _describe(dataset_id: str, *, name: str, found: Found) -> DatasetInfo:

@@ -112,6 +112,7 @@ def _suspect(item: ImageItem, names: Sequence[str], label: int, *, missing: bool
         label=", ".join(sorted(item.labels)),
         suggested=", ".join(suggested),
         confidence=round(sure, 6),
+        file=item.file,
         doubted=name,
         labels=item.labels,
         kind="missing" if missing else "superfluous",

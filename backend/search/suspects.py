@@ -69,6 +69,7 @@ def suspect_labels(
             label=class_names[int(targets[place])],
             suggested=class_names[suggested],
             confidence=round(confidence, 6),
+            file=items[place].file,
         )
         for place, suggested, confidence in found
     )

@@ -43,7 +43,7 @@ def show(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
         return
     alt = picture.alt or t("corrections.alt", label=picture.label)
     name = file_name(picture.file)
-    caption = "  \n".join(part for part in (picture.caption, plain(name)) if part)
+    caption = with_file(picture.caption, picture.file)
     st.image(image, width=WIDTH, alt=f"{alt} ({name})" if name else alt, caption=caption or None)
     identifier = dataset["dataset_id"]
     if dataset["task"] == "multilabel":
@@ -64,6 +64,11 @@ def show(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
         placeholder=_choice(None, picture.label),
         label_visibility="collapsed",
     )
+
+
+def with_file(caption: str, file: str) -> str:
+    """A caption with the file's name on a line of its own, where there is one."""
+    return "  \n".join(part for part in (caption, plain(file_name(file))) if part)
 
 
 def file_name(file: str) -> str:

@@ -12,7 +12,7 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.state import Choice
 from frontend.widgets import corrections
-from frontend.widgets.picture_choice import Picture
+from frontend.widgets.picture_choice import Picture, with_file
 from frontend.widgets.pictures import show_row
 from frontend.widgets.wording import percent, plain
 
@@ -78,6 +78,7 @@ def _correctable(dataset: DatasetAnswer, api: Client, suspects: Sequence[Suspect
             suggested=_suggested(one),
             alt=_alt(one),
             labels=tuple(one.get("labels") or ()),
+            file=one.get("file", ""),
         )
         for one in page
     ]
@@ -97,7 +98,7 @@ def _gallery(api: Client, results: ResultsAnswer, suspects: Sequence[SuspectLabe
         api,
         [f"/api/cv/datasets/{results['dataset_id']}/images/{suspect['image_id']}?size=192" for suspect in page],
         alt=[_alt(suspect) for suspect in page],
-        captions=[_caption(suspect) for suspect in page],
+        captions=[with_file(_caption(suspect), suspect.get("file", "")) for suspect in page],
         width=WIDTH,
     )
     if shown < len(page):

@@ -224,8 +224,9 @@ def results_of(job: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
 
 FINDINGS: dict[str, Any] = {
     "suspect_labels": [
-        {"image_id": f"circle-{number}", "label": "circle", "suggested": "square", "confidence": 0.99 - 0.01 * number}
-        for number in range(15)
+        {"image_id": f"circle-{at}", "file": f"circle/{at}.png", "label": "circle", "suggested": "square"}
+        | {"confidence": 0.99 - 0.01 * at}
+        for at in range(15)
     ],
     "learning_curve": [
         {"train_images": images, "accuracy": score, "accuracy_ci95": [score - 0.08, score + 0.06], "macro_f1": score}

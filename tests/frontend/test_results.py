@@ -345,7 +345,7 @@ def test_suspect_labels_are_a_gallery_to_leaf_through(page):
     assert any(text.startswith("Nothing was changed.") for text in texts_of(page))
     shown = captions_of_suspects(page)
     assert len(shown) == 12
-    assert shown[0] == "labelled **circle**, looks like **square** (99%)"
+    assert shown[0] == "labelled **circle**, looks like **square** (99%)  \n0.png"
 
 
 def test_a_run_that_found_no_suspect_says_so(page_with):

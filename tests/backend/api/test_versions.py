@@ -189,7 +189,7 @@ def test_the_same_zip_twice_adds_nothing(client, dataset_id):
     assert add(client, dataset_id, members).status_code == 201
     again = add(client, dataset_id, members)
     assert again.status_code == 422
-    assert "all 1 pictures are there already" in again.json()["detail"]
+    assert "its only picture is there already" in again.json()["detail"]
 
 
 def test_a_key_is_named_in_the_history_and_not_told(make_app, tmp_path, shapes_zip):

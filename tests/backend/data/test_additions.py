@@ -79,7 +79,7 @@ def test_an_id_that_another_picture_has_is_changed(dataset, listed):
     assert len({item.path for item in made.items}) == 10
 
 
-@pytest.mark.parametrize(("rows", "said"), [([("cat", "c0")], "all 1 pictures are there already"), ([], "no usable")])
+@pytest.mark.parametrize(("rows", "said"), [([("cat", "c0")], "its only picture is there already"), ([], "no usable")])
 def test_nothing_new_is_refused(dataset, listed, rows, said):
     with pytest.raises(DatasetError, match=f"Nothing was added: {said}"):
         with_images(dataset, found(listed, *rows), folder="f")

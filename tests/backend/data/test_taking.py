@@ -55,6 +55,7 @@ def test_too_many_pixels_are_refused_in_every_lane(take, contents):
 def test_columns_of_any_length_tell_the_same(take, contents, monkeypatch):
     together = rows(take(contents))
     monkeypatch.setattr(taking, "PIXELS_TOGETHER", 1)
+    monkeypatch.setattr(taking, "LARGE_TOGETHER", 1)
     assert rows(take(contents, number=8)) == together
 
 

@@ -14,6 +14,7 @@ def items_of(targets, digests=None):
         ImageItem(
             image_id=f"img-{place}",
             path=f"{place}.png",
+            file=f"photos/{place}.png",
             label=NAMES[target],
             digest=digests[place] if digests else f"digest-{place}",
             width=8,
@@ -51,6 +52,7 @@ def test_planted_mistakes_are_found_and_little_else(seed):
     right = [one.suggested == NAMES[truth[place]] for one, place in zip(suspects, places(suspects), strict=True)]
     assert np.mean(right) >= 0.8
     assert all(one.label == NAMES[given[place]] for one, place in zip(suspects, places(suspects), strict=True))
+    assert [one.file for one in suspects] == [f"photos/{place}.png" for place in places(suspects)]
 
 
 @pytest.mark.parametrize("seed", range(5))
