@@ -13,6 +13,7 @@ def items(targets, *, digests=None):
         ImageItem(
             image_id=f"image-{place}",
             path=f"{place}.png",
+            file=f"strips/{place}.png",
             label=own[0] if own else "",
             labels=own,
             digest=digests[place] if digests else f"{place:06d}",
@@ -41,6 +42,7 @@ def test_flipped_labels_are_found_and_named_for_what_they_lack_or_have_too_much(
         *((f"image-{place}", "hole", "missing") for place in missing),
     }
     assert all(one.confidence > 0.6 for one in found)
+    assert all(one.file == one.image_id.replace("image-", "strips/") + ".png" for one in found)
 
 
 def test_what_is_suggested_are_all_labels_as_they_would_be():
