@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.config import Settings
 from backend.engine.model_folder import INFO_FILE
 from backend.inference.predictor import Predictor
+from backend.storage.files import status_of
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +107,5 @@ class ModelCache:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """What changes when a model is written anew; empty where nothing is there, which loading then reports."""
-    path = folder / INFO_FILE
-    if not path.is_file():
-        return ()
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    status = status_of(folder / INFO_FILE)
+    return () if status is None else (status.st_mtime_ns, status.st_size, status.st_ino)

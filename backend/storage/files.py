@@ -180,11 +180,13 @@ def remove_tree(folder: Path) -> None:
 def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> int:
     """Delete what interrupted writes left in `folder`; returns how many entries went.
 
-    A day is longer than any write takes, so that a write of another process is never touched.
+    A day is longer than any write takes, so that a write of another process is never touched. It may well end, and its
+    entry be gone, between being listed here and being looked at.
     """
     removed = 0
     for entry in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        if time.time() - entry.stat().st_mtime < older_than_s:
+        status = status_of(entry)
+        if status is None or time.time() - status.st_mtime < older_than_s:
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
@@ -192,6 +194,14 @@ def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> int:
             entry.unlink(missing_ok=True)
         removed += 1
     return removed
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """Size and times of a file; None where there is none, asked in one step, since another process may remove it."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _beside(path: Path) -> Path:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from backend.contracts import RunControl, Upload
 from backend.errors import LockedError, NotFoundError, TooLargeError
-from backend.storage.files import atomic_write, free_bytes, new_id
+from backend.storage.files import atomic_write, free_bytes, new_id, status_of
 from backend.storage.folders import LOCAL, Folders
 
 CHECKSUMS = ("sha1", "sha256", "md5")
@@ -255,7 +255,5 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+    status = status_of(path)
+    return 0.0 if status is None else status.st_mtime

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from backend.config import Settings
 from backend.contracts.table import RowAnswer
 from backend.errors import TooLargeError
+from backend.storage.files import status_of
 
 if TYPE_CHECKING:
     from backend.tabular.model import TableModel
@@ -63,8 +64,8 @@ def export_table_model(settings: Settings, model_id: str) -> Path:
 def _opened(folder: Path) -> TableModel:
     from backend.tabular.model import INFO_FILE
 
-    path = folder / INFO_FILE
-    return _kept(folder, path.stat().st_mtime_ns if path.is_file() else 0)
+    written = status_of(folder / INFO_FILE)
+    return _kept(folder, 0 if written is None else written.st_mtime_ns)
 
 
 @lru_cache(maxsize=KEPT_MODELS)

@@ -16,7 +16,7 @@ from backend.inference.exporters.archive import write_archive
 from backend.inference.exporters.card import write_card
 from backend.inference.exporters.request import ExportedFile, Subject, Surroundings, file_stem, read_report
 from backend.registry import nearest
-from backend.storage.files import TEMPORARY_PREFIX, atomic_directory
+from backend.storage.files import TEMPORARY_PREFIX, atomic_directory, status_of
 from backend.storage.locks import try_lock
 
 LOCK = f"{TEMPORARY_PREFIX}exporting"
@@ -118,7 +118,7 @@ def _handed_out_as(name: str, info: ModelInfo, path: Path) -> str:
 
 def _standing(name: str, folder: Path, info: ModelInfo) -> ModelExport:
     path, form = _place(name, folder), FORMATS[name]
-    found = path.stat() if path.is_file() else None
+    found = status_of(path)
     return ModelExport(
         format=name,
         filename=_handed_out_as(name, info, path),

@@ -1,5 +1,6 @@
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,21 @@ def test_only_old_leftovers_are_cleared(tmp_path):
         os.utime(entry, (long_ago, long_ago))
     assert remove_leftovers(tmp_path) == 2
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-fresh", "real"]
+
+
+def test_a_write_that_ends_between_being_listed_and_being_looked_at_is_no_leftover(tmp_path, monkeypatch):
+    """Two nodes of a cluster share a cache: one clears leftovers while the other renames what it has written."""
+    listed = Path.glob
+
+    def glob_then_rename(folder, pattern):
+        found = list(listed(folder, pattern))
+        (tmp_path / ".tmp-written").rename(tmp_path / "head.npz")
+        return found
+
+    (tmp_path / ".tmp-written").write_bytes(b"1")
+    monkeypatch.setattr(Path, "glob", glob_then_rename)
+    assert remove_leftovers(tmp_path, older_than_s=0) == 0
+    assert (tmp_path / "head.npz").read_bytes() == b"1"
 
 
 def test_a_folder_that_cannot_be_written_to_is_unavailable(tmp_path):
