@@ -37,8 +37,16 @@ def mark_used(path: Path) -> None:
 
 
 def prune(cache_dir: Path, *, limit_mb: int, spared_s: float = SPARED_S) -> int:
-    """Delete the entries used longest ago until the rest takes `limit_mb` MiB; returns how many bytes went."""
-    entries = sorted(_entries(cache_dir), key=lambda entry: entry.used)
+    """Delete the entries used longest ago until the rest takes `limit_mb` MiB; returns how many bytes went.
+
+    A cache that cannot be looked through (another user's files, a share that went away) is left as it is: whoever
+    keeps house here has just computed something, and loses it to no lack of order.
+    """
+    try:
+        entries = sorted(_entries(cache_dir), key=lambda entry: entry.used)
+    except OSError as error:
+        log.warning("cache not pruned", extra={"reason": str(error)})
+        return 0
     excess = sum(entry.size for entry in entries) - limit_mb * 2**20
     removed = 0
     for entry in entries:

@@ -67,3 +67,13 @@ def test_half_written_entries_are_not_counted(cache):
 def test_an_absent_folder_is_empty(tmp_path):
     assert prune(tmp_path / "none", limit_mb=1) == 0
     mark_used(tmp_path / "none")
+
+
+def test_a_cache_that_cannot_be_looked_through_costs_nobody_his_work(cache, monkeypatch, caplog):
+    def refused(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("backend.storage.cache_space.remove_leftovers", refused)
+    assert prune(cache, limit_mb=0) == 0
+    assert left(cache) == ["middle", "new.npy", "old.npy"]
+    assert "cache not pruned" in caplog.text
