@@ -27,7 +27,7 @@ Preset = Literal["fast", "balanced", "best", "defects"]
 ClassBalance = Literal["auto", "balanced", "plain"]
 RankBy = Literal["accuracy", "macro_f1", "mean_average_precision"]
 RankingChoice = Literal["auto", "accuracy", "macro_f1", "mean_average_precision"]
-Setting = float | int | str | bool | tuple[float, ...]
+Setting = float | int | str | bool | tuple[float | int, ...]  # 64 stays 64: a recipe is read back as it was written
 
 
 class Recipe(Record):
@@ -171,8 +171,33 @@ def no_setting(key: str, *, more: Iterable[str] = ()) -> RecipeError:
     known = [*override_keys(), *dotted_words(), *more]
     section = f"{key.partition('.')[0]}."
     allowed = [name for name in known if name.startswith(section)] or known
-    meant = nearest(key, allowed) or nearest(key, known)  # a right section is no slip of the pen
-    return RecipeError(f"There is no setting '{key}'.{meant} Allowed: {', '.join(allowed)}.")
+    namesakes = _namesakes(key, allowed) or _namesakes(key, known)
+    meant = _nearest_of(key, namesakes) or nearest(key, allowed) or nearest(key, known)  # a right section is no slip
+    elsewhere = [name for name in namesakes if name not in allowed]
+    return RecipeError(f"There is no setting '{key}'.{meant} Allowed: {', '.join([*allowed, *elsewhere])}.")
+
+
+def _namesakes(key: str, names: Iterable[str]) -> list[str]:
+    """Names whose last part is the key's; without one, those that say it by its initials, or the other way round.
+
+    A last part that is right says more than any likeness: `model.gamma` is most like `model.name`, and means
+    `loss.gamma`; `optimizer.learning_rate` is `optimizer.lr`.
+    """
+    asked = key.rpartition(".")[2].lower()
+    parts = {name: name.rpartition(".")[2] for name in names if asked}
+    same = [name for name, part in parts.items() if part == asked]
+    return same or [name for name, part in parts.items() if asked == _initials(part) or part == _initials(asked)]
+
+
+def _initials(word: str) -> str:
+    """`learning_rate` gives `lr`; nothing of a single word."""
+    parts = word.split("_")
+    return "".join(part[:1] for part in parts) if len(parts) > 1 else ""
+
+
+def _nearest_of(key: str, names: list[str]) -> str:
+    """One of the names in any case, the nearest where there are several; nothing of none."""
+    return (nearest(key, names) or f" Did you mean '{names[0]}'?") if names else ""
 
 
 def default_of(key: str) -> Any:

@@ -71,3 +71,13 @@ def chosen_augmentations(recipe: Recipe) -> tuple[str, ...]:
     names |= {name for name, on in switches.items() if on}
     names -= {name for name, on in switches.items() if not on}
     return tuple(name for name in AUGMENTATION_CATALOGUE.names() if name in names)
+
+
+def as_applied(recipe: Recipe) -> Recipe:
+    """The recipe with the random changes that a run by it makes as its list: its switches, and defaults of a fine-tune.
+
+    A recipe that says nothing of them and fine-tunes nothing by itself stays as it is.
+    """
+    if recipe.augmentations is None and not recipe.augmentation_switches and recipe.strategy != "finetune":
+        return recipe
+    return recipe.model_copy(update={"augmentations": chosen_augmentations(recipe)})

@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.config import Settings
 from backend.contracts import Candidate, Dataset, Deadline, ModelInfo, Progress, Recipe, Results, RunControl
 from backend.contracts.journal import Begun, Journal, NullJournal, decided
+from backend.data.augmentation_catalogue import as_applied
 from backend.data.manifest import restrict_classes
 from backend.engine.arithmetic import set_threads
 from backend.engine.environment import versions
@@ -169,5 +170,5 @@ def _tracked(results: Results, run: Run) -> Results:
 
 def _parameters(study: Study) -> dict[str, object]:
     info = study.dataset.info
-    chosen = study.recipe.model_dump(mode="json", exclude_none=True)
+    chosen = as_applied(study.recipe).model_dump(mode="json", exclude_none=True)
     return {**chosen, "images": info.total_images, "num_classes": info.num_classes, "dataset_digest": info.digest}

@@ -17,6 +17,7 @@ from backend.contracts import (
     TestPrediction,
     TestPredictions,
 )
+from backend.data.augmentation_catalogue import as_applied
 from backend.engine.environment import environment
 from backend.engine.metrics import Evaluation, evaluate
 from backend.engine.models import CBAM_SUFFIX
@@ -162,7 +163,7 @@ def build_results(
         split=_split_sizes(study),
         preprocessing=model.preprocessing,
         class_names=study.dataset.class_names,
-        recipe=study.recipe.model_dump(mode="json"),
+        recipe=as_applied(study.recipe).model_dump(mode="json"),
         environment=environment(study.settings) | _machines(study, reading),
         notes=(*_notes(study, reading), *look.notes, *notes),
         suspect_labels=look.suspects,

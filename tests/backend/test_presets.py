@@ -103,6 +103,15 @@ def test_a_field_and_its_dotted_word_must_agree() -> None:
         ("loss.typ", "focal", "loss.type"),
         ("optimiser.lr", 0.1, "optimizer.lr"),
         ("model.cbamm", True, "model.cbam"),
+        ("model.gamma", 2, r"Did you mean 'loss\.gamma'\? Allowed: .*model\.name.*, loss\.gamma\.$"),
+        ("gamma", 2, r"Did you mean 'loss\.gamma'"),
+        ("data.seed", 2, r"Did you mean 'experiment\.seed'"),
+        ("finetune.gamma", 2, r"Did you mean 'loss\.gamma'"),
+        ("optimizer.learning_rate", 2, r"Did you mean 'optimizer\.lr'"),
+        ("training.lr", 2, r"Did you mean 'optimizer\.lr'"),
+        ("loss.folds", 2, r"Did you mean '(probe|refine)\.folds'"),
+        ("probe.folds_", 2, r"Did you mean 'probe\.folds'"),
+        ("model.nmae", "x", r"Did you mean 'model\.name'"),
         ("loss.gamma", True, "true or false"),
         ("loss.gamma", -1, "loss.gamma"),
         ("data.resolution", "ful", "data.resolution"),
@@ -117,6 +126,14 @@ def test_a_wrong_word_or_value_is_named_with_the_nearest_right_one(key: str, val
 @pytest.mark.parametrize("written", ["[256, 1600]", "256x1600", "256, 1600", [256, 1600]])
 def test_a_size_may_be_written_as_a_form_or_a_command_line_brings_it(written: object) -> None:
     assert recipe(overrides={"data.resolution": written}).data.resolution == (256, 1600)
+
+
+@pytest.mark.parametrize("asked", [[64, 64], [256, 1600], [0.9, 1, 0.25]])
+def test_a_list_is_kept_in_the_numbers_that_were_asked_for(asked: list[float]) -> None:
+    key = "loss.alpha" if 1 in asked else "data.resolution"
+    kept = Recipe.model_validate_json(recipe(overrides={key: asked}).model_dump_json()).overrides[key]
+
+    assert repr(kept) == repr(tuple(asked))  # 64 == 64.0, and a person reads the two otherwise
 
 
 def test_weights_may_be_written_as_text() -> None:

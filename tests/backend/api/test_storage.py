@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from backend.config import Settings
 from backend.contracts import RunControl
+from backend.main import VERBS
 from backend.storage.folders import folders_of
 from backend.workflows import import_dataset
 
@@ -20,7 +21,10 @@ def pair(tmp_path, database_url, storage_url, make_app):
     def settings(name):
         return Settings(data_dir=tmp_path / name, database_url=address, storage_url=storage_url, offline=True)
 
-    with TestClient(make_app(settings("one"))) as one, TestClient(make_app(settings("other"))) as other:
+    def app(name):
+        return make_app(settings(name), export_model=VERBS.export_model)
+
+    with TestClient(app("one")) as one, TestClient(app("other")) as other:
         yield one, other
 
 
@@ -78,13 +82,36 @@ def test_a_model_that_was_published_here_answers_and_is_downloaded_there(pair, s
     services = one.app.state.services
     folder = services.settings.models_dir / "md-1"
     folder.mkdir()
-    (folder / "model.json").write_text("{}")
+    model = model_info("md-1", dataset_id=dataset_id)
+    (folder / "model.json").write_text(model.model_dump_json())
     (folder / "model.pth").write_bytes(b"weights")
     folders_of(services.settings).publish(folder)
-    services.catalog.publish(results_record(dataset_id=dataset_id), model_info("md-1", dataset_id=dataset_id))
+    services.catalog.publish(results_record(dataset_id=dataset_id), model)
     assert other.post(f"/api/cv/predict/{dataset_id}", files={"file": ("a.png", png)}).status_code == 200
     assert (other.app.state.services.settings.models_dir / "md-1" / "model.pth").read_bytes() == b"weights"
     assert other.get("/api/cv/models/md-1/download").status_code == 200
+
+
+def test_the_best_epoch_of_a_model_that_was_trained_here_is_downloaded_there(pair, shapes_zip):
+    one, other = pair
+    dataset_id = upload(one, shapes_zip)
+    services = one.app.state.services
+    folder, name = services.settings.models_dir / "md-1", "best_model_epoch3_f1_0.7500.pt"
+    model = model_info("md-1", dataset_id=dataset_id)
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / name).write_bytes(b"weights of the third epoch")
+    (folder / "model.json").write_text(model.model_dump_json())
+    (folder / "model.pth").write_bytes(b"weights")
+    folders_of(services.settings).publish(folder)
+    services.catalog.publish(results_record(dataset_id=dataset_id), model)
+    assert not (other.app.state.services.settings.models_dir / "md-1").exists()
+
+    offered = {one["format"]: one for one in other.get("/api/cv/models/md-1/exports").json()}
+    assert (offered["checkpoint"]["filename"], offered["checkpoint"]["ready"]) == (name, True)
+    for asked in ("md-1", dataset_id):
+        answer = other.get(f"/api/cv/models/{asked}/download?format=checkpoint")
+        assert (answer.status_code, answer.content) == (200, b"weights of the third epoch")
+        assert f'filename="{name}"' in answer.headers["Content-Disposition"]
 
 
 def test_a_storage_that_is_down_is_503_and_leaves_nothing(pair, shapes_zip, object_storage):

@@ -8,7 +8,7 @@ import pytest
 from backend.config import Settings
 from backend.contracts import Recipe
 from backend.data import open_dataset
-from backend.data.augmentation_catalogue import chosen_augmentations, default_augmentations
+from backend.data.augmentation_catalogue import as_applied, chosen_augmentations, default_augmentations
 from backend.data.names import clean_name, shown
 from backend.errors import ArchiveError, DatasetError, RecipeError, TooLargeError
 
@@ -110,3 +110,25 @@ def test_augmentations_have_defaults_and_unknown_ones_are_refused():
     for wrong in ({"augmentations": ["rotatin"]}, {"overrides": {"augment.rotatin": True}}):
         with pytest.raises(RecipeError, match="Did you mean 'rotation'"):
             chosen_augmentations(Recipe.model_validate({"dataset_id": "ds-1", **wrong}))
+
+
+@pytest.mark.parametrize(
+    ("said", "applied"),
+    [
+        ({"preset": "defects", "overrides": {"augment.vertical_flip": False}}, ("horizontal_flip",)),
+        (
+            {"preset": "defects", "overrides": {"augment.rotation": True, "augment.horizontal_flip": False}},
+            ("vertical_flip", "rotation"),
+        ),
+        ({"strategy": "finetune"}, ("horizontal_flip", "random_resized_crop")),
+        ({"augmentations": ["rotation"], "overrides": {"augment.rotation": False}}, ()),
+        ({"overrides": {"augment.horizontal_flip": False}}, ("random_resized_crop",)),
+        ({}, None),  # probes change no picture
+    ],
+)
+def test_a_recipe_lists_the_changes_that_it_really_makes(said, applied):
+    recipe = Recipe.model_validate({"dataset_id": "ds-1", **said})
+    told = as_applied(recipe)
+    assert told.augmentations == applied
+    assert chosen_augmentations(told) == chosen_augmentations(recipe)  # trained again from what is told, it is the same
+    assert told.model_copy(update={"augmentations": recipe.augmentations}) == recipe

@@ -66,7 +66,7 @@ def outcome(archive, tmp_path_factory):
         preset="defects",
         num_epochs=2,
         batch_size=8,
-        overrides={"refine.views": 3, "loss.type": "focal", "loss.alpha": "dynamic"},
+        overrides={"refine.views": 3, "loss.type": "focal", "loss.alpha": "dynamic", "augment.vertical_flip": False},
     )
     checkpoints = tmp_path_factory.mktemp("run") / "checkpoints"
     run = Run(settings=settings, model_id="model-test", checkpoints=checkpoints)
@@ -100,6 +100,7 @@ def test_the_results_say_how_it_was_trained(outcome):
     assert experiment.at_best_epoch["val_macro_f1"] == best.val_macro_f1
     assert experiment.best_validation["macro_f1"] == row.val_macro_f1
     assert (experiment.parameters, experiment.trainable_parameters) == (row.parameters, row.trainable_parameters)
+    assert results.recipe["augmentations"] == ["horizontal_flip"]  # the preset's other one was switched off
 
 
 def test_the_best_epoch_s_weights_are_the_saved_model_s(outcome):

@@ -90,6 +90,8 @@ def test_null_means_open_where_a_setting_may_be_open():
         ("loss.gama=2", r"no setting 'loss.gama'. Did you mean 'loss.gamma'"),
         ("training.num_epoch=3", "Did you mean 'training.num_epochs'"),
         ("num_epoch=3", "Did you mean 'num_epochs'"),
+        ("model.gamma=2", "Did you mean 'loss.gamma'"),
+        ("lr=0.1", "Did you mean 'optimizer.lr'"),
         ("hydra.run.dir=x", "There is no setting 'hydra.run.dir'"),
         ("dataset_id=ds-1", "There is no setting 'dataset_id'"),
         ("search.refined=3", "There is no setting 'search.refined'"),
@@ -135,6 +137,17 @@ def test_a_configuration_is_in_the_words_of_the_command_line(tmp_path):
     assert said["optimizer"] == {"lr": 0.001, "weight_decay": 0.02}
     assert said["experiment"] == {"seed": 42}
     assert said["training"]["early_stopping_patience"] == 15
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("[64,64]", [64, 64]), ("[256,1600]", [256, 1600]), ("256x1600", "256x1600")]
+)
+def test_a_size_stands_in_the_configuration_as_it_was_asked_for(written, kept, tmp_path):
+    made = typed(f"data.resolution={written}")
+    write_config(made, tmp_path / "config.yaml")
+    said = yaml.safe_load((tmp_path / "config.yaml").read_text())["data"]["resolution"]
+    assert repr(said) == repr(kept)  # 64.0 == 64, and is not what was asked
+    assert recipe(read_config(tmp_path)).data.resolution == made.data.resolution
 
 
 def test_what_is_typed_stands_above_a_configuration(tmp_path):
