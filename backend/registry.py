@@ -43,8 +43,8 @@ class Registry(Generic[T]):
         self._entries[name] = entry
         return entry
 
-    def get(self, name: str) -> T:
-        """Return the entry.
+    def get(self, name: str, *, made_of: Iterable[str] = ()) -> T:
+        """Return the entry. `made_of` are names that the caller makes of those here: suggested, and not listed.
 
         Raises:
             RecipeError: no such name; the message names the nearest and all allowed ones.
@@ -52,9 +52,8 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            raise RecipeError(
-                f"There is no {self._noun} '{name}'.{nearest(name, self.names())} Allowed: {', '.join(self.names())}."
-            ) from None
+            hint = nearest(name, [*self.names(), *made_of])
+            raise RecipeError(f"There is no {self._noun} '{name}'.{hint} Allowed: {', '.join(self.names())}.") from None
 
     def names(self) -> list[str]:
         return list(self._entries)

@@ -19,7 +19,7 @@ from backend.api.request_log import HEADER
 from backend.api.schemas import ChangeRequest
 from backend.api.secure_headers import SECURE_HEADERS
 from backend.contracts import Recipe
-from backend.contracts.misfit import nearest_allowed
+from backend.contracts.misfit import nearest_allowed, plain
 from backend.data.names import shown
 from backend.errors import (
     AuthenticationError,
@@ -143,7 +143,8 @@ def _sentence(error: dict[str, Any], fields: Sequence[str]) -> str:
         return _missing(place, error["loc"])
     if place == "file":
         return f"'file' holds text and not a file, or has no file name. {FORM_ADVICE}"
-    message = error["msg"][:1].lower() + error["msg"][1:].replace("valid tuple", "valid list")  # JSON has no tuples
+    said = plain(error)
+    message = said[:1].lower() + said[1:].replace("valid tuple", "valid list")  # JSON has no tuples
     return f"'{place}' does not fit: {message} (seen: {_seen(error.get('input'))}).{nearest_allowed(error)}"
 
 

@@ -13,16 +13,16 @@ from backend.cli.console import FAILED, answers, messages, print_json
 from backend.cli.remote import send, train_stored_at
 from backend.cli.service import service_at
 from backend.cli.training import Order, train_here
-from backend.workflows.sweep import SUMMARY_FILE, Planned, SweepRow, require_some_sense, run_sweep
+from backend.workflows.sweep import SUMMARY_FILE, Planned, SweepRow, require_sense, run_sweep
 
 
 def show_sweep(order: Order, planned: list[Planned], *, as_json: bool) -> None:
     """Run what is planned and print the table; exit code 1 where a run failed.
 
     Raises:
-        SightglassError: the archive cannot be read, or no run at all could begin.
+        SightglassError: the archive cannot be read, or a value is none that any run could have.
     """
-    require_some_sense(planned)
+    require_sense(planned)
     rows = _at_service(order, planned) if order.at_service else _here(order, planned)
     if as_json:
         print_json([row.model_dump(mode="json") for row in rows])

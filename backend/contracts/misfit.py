@@ -23,7 +23,12 @@ def misfit(error: Mapping[str, Any], *, meaning: str = "", several: bool = False
     said_badly = error["type"] == "string_pattern_mismatch" or (several and not nearest_allowed(error))
     if said_badly and meaning:
         return f"seen: {seen}. {meaning}"
-    return f"{error['msg']} (seen: {seen}).{nearest_allowed(error)}"
+    return f"{plain(error)} (seen: {seen}).{nearest_allowed(error)}"
+
+
+def plain(error: Mapping[str, Any]) -> str:
+    """What pydantic says; of a check of ours only what that says, without the name of its exception."""
+    return str(error["ctx"]["error"] if error["type"] == "value_error" else error["msg"])
 
 
 def nearest_allowed(error: Mapping[str, Any]) -> str:

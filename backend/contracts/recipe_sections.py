@@ -95,7 +95,7 @@ class DataSettings(Record):
     resolution: Annotated[Literal["network", "full"] | tuple[Side, Side], BeforeValidator(numbers_in)] = Field(
         "network",
         description="network: the size that each network was made for; full: as the images are, nothing scaled, with a "
-        "border where sizes differ; or [height, width] in pixels.",
+        "border where sizes differ; or [height, width] in pixels, 32 to 8192.",
     )
 
     split: SplitRule = Field(

@@ -238,7 +238,7 @@ def find_spec(name: str) -> ModelSpec:
         return with_cbam(find_spec(plain))
     timm_name = name.removeprefix(TIMM_PREFIX)
     if timm_name == name or not timm_name:
-        return MODELS.get(name)
+        return MODELS.get(name, made_of=[f"{spec.name}{CBAM_SUFFIX}" for spec in MODELS if not reads_tokens(spec)])
     return ModelSpec(
         name=name,
         family=TIMM_FAMILY,

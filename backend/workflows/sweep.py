@@ -49,20 +49,21 @@ class SweepRow(Record):
         return {"run": plain.pop("run"), **self.swept, **plain}
 
 
-def require_some_sense(planned: Sequence[Planned]) -> None:
-    """Raise where no run at all could begin, before a large archive is read.
+def require_sense(planned: Sequence[Planned]) -> None:
+    """Raise where a run has a value that no dataset could make right, before hours are spent on those before it.
+
+    What only the data or the network can tell (bce has no gamma, a transformer no maps) is that run's own failure: of a
+    product of values some often do not go together.
 
     Raises:
-        RecipeError: that of the first run.
+        RecipeError: that of the first such run, which it names.
     """
-    errors: list[RecipeError] = []
-    for _, options in planned:
+    for swept, options in planned:
         try:
             recipe_from(options, UNNAMED).check_overrides()
         except RecipeError as error:
-            errors.append(error)
-    if len(errors) == len(planned):
-        raise errors[0]
+            values = " ".join(f"{key}={value}" for key, value in swept.items())
+            raise RecipeError(f"{error.detail} It is the run with {values}; none was begun.") from error
 
 
 def run_sweep(

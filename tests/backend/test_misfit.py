@@ -13,7 +13,7 @@ from backend.workflows.train_images import recipe_from
         ({"loss.type": "focl"}, """'loss.type' does not fit: .*'focal' \\(seen: "focl"\\). Did you mean 'focal'?"""),
         ({"loss.alpha": "dynamc"}, """\\(seen: "dynamc"\\). Did you mean 'dynamic'?"""),
         ({"loss.alpha": 1.5}, r"'loss.alpha' does not fit: seen: 1\.5\. .*a number, one for each class, dynamic"),
-        ({"data.resolution": [5, 6]}, r"seen: \[5\.0, 6\.0\]\. .*or \[height, width\] in pixels"),
+        ({"data.resolution": [5, 6]}, r"seen: \[5, 6\]\. .*or \[height, width\] in pixels"),
         ({"optimizer.learning_rate": 1}, "There is no setting 'optimizer.learning_rate'. Did you mean 'optimizer.lr'?"),
         ({"data.split": "stratified_70_15"}, "Did you mean 'stratified_70_15_15'?"),
         ({"data.resolution": "ful"}, "Did you mean 'full'?"),

@@ -135,6 +135,9 @@ def test_a_whole_run_is_typed_as_settings(asked, make_zip, tmp_path):
         (["loss.gamma=-1"], "'loss.gamma' does not fit"),
         (["--multirun", "loss.gamma=1"], "needs something to go through"),
         (["--multirun", "loss.gamma=-1,-2"], "'loss.gamma' does not fit"),
+        (["--multirun", "loss.gamma=1,two"], "the run with loss.gamma=two; none was begun"),
+        (["loss.alpha={a:1}"], "'loss.alpha' takes a number, a word, true or false, or a list of numbers"),
+        (["seed=true"], "'seed' does not fit: a number is needed, not true or false"),
         (["--config", "nowhere.yaml"], "'nowhere.yaml' cannot be read"),
     ],
 )

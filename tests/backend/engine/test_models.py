@@ -40,7 +40,15 @@ def test_a_tagged_timm_name_tells_its_hub_repository():
     assert find_spec("timm:resnet50.a1_in1k").hub_id == "timm/resnet50.a1_in1k"
 
 
-@pytest.mark.parametrize(("wrong", "nearest"), [("resnet81", "resnet18"), ("vit-base", "vit_base")])
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("resnet81", "resnet18"),
+        ("vit-base", "vit_base"),
+        ("efficientnet_lite0_cbm", "efficientnet_lite0_cbam"),
+        ("vit_tiny_cbm", "vit_tiny"),
+    ],
+)
 def test_an_unknown_name_is_refused_with_the_nearest(wrong, nearest):
     with pytest.raises(RecipeError, match=f"Did you mean '{nearest}'"):
         find_spec(wrong)

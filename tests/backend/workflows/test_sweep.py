@@ -8,7 +8,7 @@ import service_fakes
 
 from backend.contracts.experiment import Experiment
 from backend.errors import DatasetError, RecipeError
-from backend.workflows.sweep import SUMMARY_FILE, SweepRow, as_csv, require_some_sense, run_sweep
+from backend.workflows.sweep import SUMMARY_FILE, SweepRow, as_csv, require_sense, run_sweep
 
 PLANNED = [({"loss.gamma": text}, {"overrides": {"loss.gamma": int(text)}}) for text in ("1", "2", "3")]
 EXPERIMENT = Experiment(network="lite0", timm_name="lite0", best_epoch=4, best_validation={"macro_f1": 0.75})
@@ -84,8 +84,12 @@ def test_a_table_leaves_out_what_no_run_has_and_keeps_a_nought():
     assert as_csv(rows) == 'run,seed,status,network,best_epoch\n1,1,ok,"a, b",0\n2,2,ok,c,0\n'
 
 
-def test_a_sweep_of_which_no_run_could_begin_is_refused_at_once():
-    bad = [({"loss.gamma": text}, {"overrides": {"loss.gamma": int(text)}}) for text in ("-1", "-2")]
-    with pytest.raises(RecipeError, match=r"loss\.gamma"):
-        require_some_sense(bad)
-    require_some_sense([*bad, PLANNED[0]])
+def test_a_value_that_no_run_could_have_is_refused_before_the_first_begins():
+    bad = ({"loss.gamma": "-1"}, {"overrides": {"loss.gamma": -1}})
+    with pytest.raises(RecipeError, match=r"'loss\.gamma' does not fit.*the run with loss\.gamma=-1; none was begun"):
+        require_sense([*PLANNED, bad])
+
+
+def test_values_that_only_the_data_can_judge_are_left_to_the_runs():
+    loss = {"loss.type": "bce", "loss.gamma": 2}
+    require_sense([*PLANNED, ({"loss.type": "bce"}, {"overrides": loss})])
