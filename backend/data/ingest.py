@@ -12,20 +12,23 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from operator import is_
+from pathlib import Path
 from typing import Any
 
 from backend.contracts import Progress, RunControl
 from backend.data.members import Member, MemberSource, Reader
-from backend.data.pictures import IMAGES_FOLDER
+from backend.data.pictures import IMAGES_FOLDER, PACK_SUFFIX, where
 from backend.data.taking import Intake, Taker
 from backend.data.tasks import Packed, Taken, Task, joined, nothing_taken, packed, unpacked
 from backend.errors import ArchiveError, OutOfMemory
 from backend.execution.child import lower_priority, stay_with_parent
 from backend.execution.native import prepare_native_libraries
+from backend.storage.flush import flushing
 
 FORK_SERVER = "forkserver"
 REPORT_EVERY = 50
@@ -35,35 +38,77 @@ BATCH_MEMBERS = 512
 BATCH_BYTES = 4 * 2**20
 BATCHES_A_PROCESS = 2
 Batches = Generator[Taken, None, None]
+Batch = tuple[int, list[Task]]
 # A process takes a second to start; before that many seconds of work it would not be worth it. Measured on two cores:
 # 0.05 ms for a picture of 32 x 32, and 40 MB of JPEG a second.
 SECONDS_FOR_PROCESSES = 1.0
 SECONDS_A_MEMBER, SECONDS_A_BYTE = 0.00005, 1 / 40e6
 
 
-def take_all(
-    source: MemberSource, members: Sequence[Member], *, into: Intake, processes: int, control: RunControl
-) -> Taken:
+@dataclass(frozen=True)
+class Hands:
+    """Who takes the members of one source: processes, or without them the caller's own."""
+
+    intake: Intake
+    pool: ProcessPoolExecutor | None = None
+    processes: int = 1
+
+
+@contextmanager
+def hands(source: MemberSource, intake: Intake, *, processes: int) -> Iterator[Hands]:
+    """Yield who will take members of a source. Processes start at once: the caller goes on to see what is a picture.
+
+    Small imports get none.
+
+    Raises:
+        OutOfMemory: a process was ended by the system.
+    """
+    if processes <= 1 or _seconds(source.members) <= SECONDS_FOR_PROCESSES:
+        yield Hands(intake)
+        return
+    context = _context()
+    first = (intake, source.shared_reader, context.Lock())
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=first)
+    finished = False
+    try:
+        for _ in range(processes):  # each piece of work starts another one
+            pool.submit(_begun)
+        yield Hands(intake, pool, processes)
+        finished = True
+    except BrokenProcessPool as error:
+        raise OutOfMemory(
+            "A process that reads images was ended by the system; most often the machine ran out of memory. "
+            "Send smaller images, or set SIGHTGLASS_IMPORT_PROCESSES=1."
+        ) from error
+    finally:
+        # Having nothing to do they end by themselves; one that is still starting would miss what is taken away here.
+        pool.shutdown(wait=not finished, cancel_futures=True)
+
+
+def take_all(source: MemberSource, members: Sequence[Member], *, into: Path, by: Hands, control: RunControl) -> Taken:
     """Take every member, in whatever order is quickest; returns what became of each, in the order of `members`.
 
-    The places told are those in `members`.
+    The places told are those in `members`. Packs lie in `into/images` at the end; each is on its way to
+    the disk while the next ones are made.
 
     Raises:
         JobCancelled: somebody asked to stop.
-        OutOfMemory: a process was ended by the system.
     """
-    (into.folder / IMAGES_FOLDER).mkdir(exist_ok=True)
-    many = processes > 1 and _seconds(members) > SECONDS_FOR_PROCESSES
-    batches = (
-        _in_processes(source, members, into=into, processes=processes) if many else _here(source, members, into=into)
-    )
+    (into / IMAGES_FOLDER).mkdir(exist_ok=True)
+    order = _batches(_reading_order(source, members))
+    if by.pool is None:
+        batches = _here(source, order, intake=by.intake, into=into)
+    else:
+        batches = _in_processes(source, order, pool=by.pool, width=by.processes, into=into)
     found: list[Taken] = []
     done = 0
     progress = _Counting(control, total=len(members))
-    with closing(batches):
+    with closing(batches), flushing() as flush:
         for batch in batches:
             control.check()
             found.append(batch)
+            if batch.paths and (pack := where(batch.paths[0]).file).endswith(PACK_SUFFIX):
+                flush(into / pack)
             done += len(batch.places) + len(batch.problems)
             progress.report(done)
     return joined(found)
@@ -100,7 +145,7 @@ def _seconds(members: Iterable[Member]) -> float:
     return sum(SECONDS_A_MEMBER + member.size * SECONDS_A_BYTE for member in members)
 
 
-def _batches(order: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, list[Task]]]:
+def _batches(order: Iterable[tuple[int, Member]]) -> Iterator[Batch]:
     """Batches with their numbers: the same of the same source, whoever takes them."""
     batch: list[Task] = []
     number = size = 0
@@ -114,44 +159,36 @@ def _batches(order: Iterable[tuple[int, Member]]) -> Iterator[tuple[int, list[Ta
         yield number, batch
 
 
-def _here(source: MemberSource, members: Sequence[Member], *, into: Intake) -> Batches:
-    taker = Taker(into, reader=source)
+def _here(source: MemberSource, order: Iterable[Batch], *, intake: Intake, into: Path) -> Batches:
+    taker = Taker(intake, reader=source)
     with _one_thread():
-        for number, batch in _batches(_reading_order(source, members)):
-            yield taker.take(number, batch)
+        for number, batch in order:
+            yield taker.take(number, batch, into=into)
 
 
-def _in_processes(source: MemberSource, members: Sequence[Member], *, into: Intake, processes: int) -> Batches:
+def _in_processes(
+    source: MemberSource, order: Iterable[Batch], *, pool: ProcessPoolExecutor, width: int, into: Path
+) -> Batches:
     """Yield batches as they are done. What only this process can read is read here and sent with the task."""
-    reader = source.shared_reader
-    context = _context()
-    first = (into, reader, context.Lock())
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=first)
+    here_only = source.shared_reader is None
     waiting: set[Future[Taken]] = set()
     finished = False
     try:
-        for _ in range(processes):  # a process for each; they start while the members are put in order
-            pool.submit(_begun)
-        for number, batch in _batches(_reading_order(source, members)):
-            while len(waiting) >= processes * BATCHES_A_PROCESS:
+        for number, batch in order:
+            while len(waiting) >= width * BATCHES_A_PROCESS:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
-            tasks, failed = _with_bytes(batch, source) if reader is None else (batch, [])
-            waiting.add(pool.submit(_take_batch, number, packed(tasks)))
+            tasks, failed = _with_bytes(batch, source) if here_only else (batch, [])
+            waiting.add(pool.submit(_take_batch, number, packed(tasks), into))
             if failed:
                 yield nothing_taken(failed)
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
         finished = True
-    except BrokenProcessPool as error:
-        raise OutOfMemory(
-            "A process that reads images was ended by the system; most often the machine ran out of memory. "
-            "Send smaller images, or set SIGHTGLASS_IMPORT_PROCESSES=1."
-        ) from error
     finally:
-        # Where nothing is left to do their end need not be waited for; else nothing is written once this has returned.
-        pool.shutdown(wait=not finished, cancel_futures=True)
+        if not finished:  # nothing is written once this has returned: the folder may be removed
+            pool.shutdown(cancel_futures=True)
 
 
 def get_ready(size: int, *, processes: int) -> None:
@@ -223,6 +260,6 @@ def _begun() -> None:
     """What a process can be asked to do before there is work."""
 
 
-def _take_batch(number: int, columns: Packed) -> Taken:
+def _take_batch(number: int, columns: Packed, into: Path) -> Taken:
     """Takes and gives columns: a record for each picture would take as long to send as to look at."""
-    return _taker[0].take(number, unpacked(columns))
+    return _taker[0].take(number, unpacked(columns), into=into)

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from backend.data.collecting import no_collection
 from backend.data.findings import warnings_about
 from backend.data.found import Found, columns_found, looks_of_found
 from backend.data.images import ALLOWED
-from backend.data.ingest import take_all
+from backend.data.ingest import Hands, hands, take_all
 from backend.data.insights import described, store_insights
 from backend.data.labels import Labelling, assign_labels
 from backend.data.manifest import save_info, save_items
@@ -36,7 +36,8 @@ from backend.data.subsets import split_note
 from backend.data.taking import Intake
 from backend.data.tasks import Taken
 from backend.errors import DatasetError, TooLargeError
-from backend.storage.files import atomic_directory, atomic_write, flush_tree, free_bytes, new_id
+from backend.storage.files import atomic_directory, atomic_write, free_bytes, new_id
+from backend.storage.flush import flush_tree
 
 logger = logging.getLogger(__name__)
 
@@ -96,25 +97,31 @@ def store_members(source: MemberSource, *, into: Path, name: str, plan: ImportPl
 
 
 def _store(source: MemberSource, *, into: Path, name: str, plan: ImportPlan) -> tuple[Stored, Found]:
-    labelling = assign_labels(source)
-    _require_classes(labelling.classes, labelling.task, labelling.skipped)
-    _require_room(labelling, into)
-    dataset_id = plan.dataset_id or new_id("ds")
-    with atomic_directory(into / dataset_id) as folder:
-        found, taken = _read(source, labelling, folder=folder, plan=plan)
-        _require_classes(_classes(found.labels), found.task, found.skipped)
-        with _written_meanwhile(found, folder):
-            info = _describe(dataset_id, name=name, found=found)
-            insights = described(info, looks_of_found(found, taken))
-        if found.masks:
-            atomic_write(folder / MASKS_FILE, found.masks)
-        store_insights(insights, folder)
-        save_info(info, folder)
+    with _hands(source, plan) as ours:
+        labelling = assign_labels(source)
+        _require_classes(labelling.classes, labelling.task, labelling.skipped)
+        _require_room(labelling, into)
+        dataset_id = plan.dataset_id or new_id("ds")
+        with atomic_directory(into / dataset_id) as folder:
+            found, taken = _read(source, labelling, into=folder, by=ours, control=plan.control)
+            _require_classes(_classes(found.labels), found.task, found.skipped)
+            with _written_meanwhile(found, folder):
+                info = _describe(dataset_id, name=name, found=found)
+                insights = described(info, looks_of_found(found, taken))
+            if found.masks:
+                atomic_write(folder / MASKS_FILE, found.masks)
+            store_insights(insights, folder)
+            save_info(info, folder)
     logger.info(
         "dataset imported",
         extra={"dataset_id": dataset_id, "images": info.total_images, "classes": info.num_classes},
     )
     return Stored(info, into / dataset_id), found
+
+
+def _hands(source: MemberSource, plan: ImportPlan) -> AbstractContextManager[Hands]:
+    intake = Intake(max_pixels=plan.settings.max_image_pixels, known=plan.known)
+    return hands(source, intake, processes=plan.processes)
 
 
 @contextmanager
@@ -139,16 +146,17 @@ def read_members(source: MemberSource, *, folder: Path, plan: ImportPlan) -> Fou
         DatasetError: a `labels.csv` that cannot be used.
         JobCancelled: somebody asked to stop.
     """
-    with no_collection():
+    with no_collection(), _hands(source, plan) as ours:
         labelling = assign_labels(source)
         _require_room(labelling, folder)
-        return _read(source, labelling, folder=folder, plan=plan)[0]
+        return _read(source, labelling, into=folder, by=ours, control=plan.control)[0]
 
 
-def _read(source: MemberSource, labelling: Labelling, *, folder: Path, plan: ImportPlan) -> tuple[Found, Taken]:
-    intake = Intake(folder=folder, max_pixels=plan.settings.max_image_pixels, known=plan.known)
+def _read(
+    source: MemberSource, labelling: Labelling, *, into: Path, by: Hands, control: RunControl
+) -> tuple[Found, Taken]:
     members = [picture.member for picture in labelling.pictures]
-    taken = take_all(source, members, into=intake, processes=plan.processes, control=plan.control)
+    taken = take_all(source, members, into=into, by=by, control=control)
     damaged = [
         SkippedFile(file=shown(members[place].name), reason=problem, damaged=True) for place, problem in taken.problems
     ]

@@ -41,12 +41,11 @@ PIECE = 2**20
 
 @dataclass(frozen=True)
 class Intake:
-    """What every picture of an import needs; travels to other processes. `folder` holds `images/`.
+    """What every picture of an import needs; travels to other processes.
 
     `known` are the digests of pictures that are stored already: they are looked at, but not written again.
     """
 
-    folder: Path
     max_pixels: int
     known: frozenset[str] = frozenset()
 
@@ -63,9 +62,9 @@ class Taker:
         self._reader = reader
         self._large = large
 
-    def take(self, number: int, tasks: Sequence[Task]) -> Taken:
-        """Take a batch; its pack is called by its number."""
-        return _Batch(self._intake, tasks, self._contents(tasks), self._turn).taken(number)
+    def take(self, number: int, tasks: Sequence[Task], *, into: Path) -> Taken:
+        """Take a batch. Its pack, called by its number, is written into `images/`, which lies in the folder `into`."""
+        return _Batch(self._intake, tasks, self._contents(tasks), self._turn).taken(number, into)
 
     def _contents(self, tasks: Sequence[Task]) -> list[bytes | str]:
         """The bytes of each member, or the reason why there are none."""
@@ -97,7 +96,7 @@ class _Batch:
         self._measures: list[Measures] = []
         self._waiting: dict[Size, list[tuple[int, Size, Kind, Image.Image]]] = defaultdict(list)
 
-    def taken(self, number: int) -> Taken:
+    def taken(self, number: int, into: Path) -> Taken:
         self._look_at_plain()
         self._look_at_others()
         problems = [
@@ -108,7 +107,7 @@ class _Batch:
         if not self._seen:
             return nothing_taken(problems)
         order = np.argsort(np.fromiter(self._seen, dtype=np.int64), kind="stable")
-        digests, paths = self._pack(number)
+        digests, paths = self._pack(number, into)
         rows = [self._seen[at] for at in sorted(self._seen)]
         return Taken(
             places=np.array([self._tasks[at].place for at in sorted(self._seen)], dtype=np.int64),
@@ -171,7 +170,7 @@ class _Batch:
 
     # -- keeping
 
-    def _pack(self, number: int) -> tuple[list[bytes], list[str]]:
+    def _pack(self, number: int, into: Path) -> tuple[list[bytes], list[str]]:
         """Write the sound pictures into one file, each once; returns digest and path of each."""
         pack = f"{IMAGES_FOLDER}/{number:05}{PACK_SUFFIX}"
         digests: list[bytes] = []
@@ -195,7 +194,7 @@ class _Batch:
             digests.append(digest)
             paths.append(by_digest[digest])
         if pieces:
-            _write(self._intake.folder / pack, pieces)
+            _write(into / pack, pieces)
         return digests, paths
 
 

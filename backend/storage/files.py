@@ -6,22 +6,18 @@ flushed to the disk and renamed. A power cut leaves at most a `.tmp-*` entry, wh
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from backend.errors import ConflictError, DiskFullError, UnavailableError
+from backend.storage.flush import flush_file, flush_folder, flush_tree
 
-SYNC_THREADS = 16
-MANY_FILES = 500
 TEMPORARY_PREFIX = ".tmp-"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # safetensors and Rust at large; SQLite; torch.save, whose writer says only that writing failed, in three ways
@@ -56,11 +52,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         yield temporary
-        _sync(temporary)
+        flush_file(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    flush_folder(path.parent)
 
 
 @contextmanager
@@ -77,11 +73,11 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        _sync_tree(temporary)
+        flush_tree(temporary)
         _take_place(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(target.parent)
+    flush_folder(target.parent)
 
 
 @contextmanager
@@ -96,12 +92,12 @@ def merged_directory(target: Path, *, order: Callable[[str], int]) -> Iterator[P
     temporary.mkdir()
     try:
         yield temporary
-        _sync_tree(temporary)
+        flush_tree(temporary)
         if target.exists() or not _taken_place(temporary, target):
             _move_in(temporary, target, order)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(target.parent)
+    flush_folder(target.parent)
 
 
 @contextmanager
@@ -116,11 +112,6 @@ def staged_directory(parent: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def flush_tree(folder: Path) -> None:
-    """Bring all that lies in a folder to the disk, so that renaming it afterwards is a promise."""
-    _sync_tree(folder)
-
-
 def put_in_place(staged: Path, target: Path) -> None:
     """Give a flushed folder its place by one rename.
 
@@ -128,7 +119,7 @@ def put_in_place(staged: Path, target: Path) -> None:
         ConflictError: another process was first.
     """
     _take_place(staged, target)
-    _sync_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def free_bytes(path: Path) -> int:
@@ -234,51 +225,4 @@ def _move_in(temporary: Path, target: Path, order: Callable[[str], int]) -> None
     for path in sorted(paths, key=lambda path: (order(path.as_posix()), path)):
         (temporary / path).replace(target / path)
     for folder in folders:
-        _sync_folder(folder)
-
-
-def _sync_tree(folder: Path) -> None:
-    """Flush a folder to the disk. 600 small files took 2.5 s one after another, 0.1 s sixteen at a time.
-
-    Many files are flushed with their file system in one call, where there is one (Linux): 1,500 files took 0.02 s
-    that way and 0.5 s sixteen at a time.
-    """
-    walked = list(os.walk(folder))
-    files = [Path(root) / name for root, _, names in walked for name in names]
-    if len(files) > MANY_FILES and _sync_file_system(folder):
-        return
-    with ThreadPoolExecutor(max_workers=SYNC_THREADS) as pool:
-        list(pool.map(_sync, files))  # list() lets the first error through
-    for root, _, _ in walked:
-        _sync_folder(Path(root))
-
-
-def _sync_file_system(folder: Path) -> bool:
-    """Flush the file system that holds the folder; False where that is not offered. Reports errors since Linux 5.8."""
-    if not sys.platform.startswith("linux"):
-        return False
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if call is None:
-        return False
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if call(descriptor) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(folder))
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # other systems cannot open a folder
-        _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    # O_RDONLY is enough for fsync on Linux and macOS; Windows needs write access to flush.
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush_folder(folder)

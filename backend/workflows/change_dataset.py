@@ -36,12 +36,12 @@ from backend.data.versions import described
 from backend.errors import ConflictError, NotFoundError, VersionConflict
 from backend.storage.files import (
     atomic_write,
-    flush_tree,
     put_in_place,
     remove_leftovers,
     remove_tree,
     staged_directory,
 )
+from backend.storage.flush import flush_tree
 from backend.storage.folders import LOCAL, Folders
 from backend.storage.version_log import VersionLog
 

@@ -144,9 +144,9 @@ def take(tmp_path: Path) -> Callable[..., Any]:
         max_pixels: int = 10**6,
     ) -> Any:
         (tmp_path / "images").mkdir(exist_ok=True)
-        taker = Taker(Intake(tmp_path, max_pixels, known), reader=_Bytes(contents))
+        taker = Taker(Intake(max_pixels, known), reader=_Bytes(contents))
         tasks = [Task(place, Member(name, len(data), None)) for place, (name, data) in enumerate(contents.items())]
-        return taker.take(number, tasks)
+        return taker.take(number, tasks, into=tmp_path)
 
     return run
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ import pytest
 from PIL import Image
 
 from backend.contracts import RunControl
-from backend.data import ingest
+from backend.data import ingest, scan
 from backend.data.archive import open_archive
 from backend.data.folder import Folder
 from backend.data.pictures import open_picture, read_picture
 from backend.data.scan import ImportPlan, import_members
-from backend.errors import JobCancelled
+from backend.errors import DatasetError, JobCancelled
 
 
 def tarred(members: dict[str, bytes], *, mode: str) -> bytes:
@@ -121,6 +123,41 @@ def test_cancelling_ends_the_processes_and_leaves_nothing(members, packed, tmp_p
     with open_archive(path) as archive, pytest.raises(JobCancelled):
         import_members(archive, into=into, name="x", plan=plan)
     assert list(into.iterdir()) == []
+
+
+def test_a_source_of_one_class_leaves_neither_folder_nor_process(
+    members, packed, tmp_path, settings, into, always_processes
+):
+    before = set(multiprocessing.active_children())
+    path = write_source("zip", {name: data for name, data in members.items() if "/cat/" in name}, tmp_path, packed)
+    with pytest.raises(DatasetError):
+        take(path, into, settings, processes=2)
+    assert not into.exists()
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_processes_start_while_labels_are_looked_for(written, settings, into, always_processes, monkeypatch):
+    started, told = [], scan.assign_labels
+    make = ingest.ProcessPoolExecutor
+    monkeypatch.setattr(ingest, "ProcessPoolExecutor", lambda *a, **k: started.append(1) or make(*a, **k))
+
+    def assign_labels(source):
+        assert started
+        return told(source)
+
+    monkeypatch.setattr(scan, "assign_labels", assign_labels)
+    assert take(written("zip"), into, settings, processes=2).info.total_images == 82
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_pack_is_on_its_way_to_the_disk_at_once(processes, written, settings, into, always_processes, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ingest, "BATCH_MEMBERS", 20)
+    monkeypatch.setattr(ingest, "flushing", lambda: nullcontext(lambda path: asked.append((path.name, path.is_file()))))
+    dataset = take(written("zip"), into, settings, processes=processes)
+    packs = sorted(path.name for path in (dataset.root / "images").iterdir())
+    assert len(packs) == 5
+    assert sorted(asked) == [(name, True) for name in packs]
 
 
 def test_progress_reaches_the_end(written, settings, into):

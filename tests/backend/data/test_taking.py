@@ -68,5 +68,5 @@ def test_a_reader_that_can_is_told_what_comes_next(contents, tmp_path, reader_of
 
     (tmp_path / "images").mkdir()
     tasks = [Task(place, Member(name, len(data), None)) for place, (name, data) in enumerate(contents.items())]
-    Taker(Intake(tmp_path, 10**6), reader=Holding(contents)).take(0, tasks)
+    Taker(Intake(10**6), reader=Holding(contents)).take(0, tasks, into=tmp_path)
     assert asked == [list(contents)]

@@ -10,7 +10,7 @@ from backend.data.manifest import load_dataset
 from backend.data.pictures import where
 from backend.errors import DatasetError, DiskFullError, JobCancelled, NotFoundError
 from backend.search import compare as compare_module
-from backend.storage import files
+from backend.storage import files, flush
 from backend.storage.catalog import Catalog
 from backend.storage.database import Database
 from backend.storage.journal import FileJournal
@@ -55,15 +55,16 @@ class Disk:
 
     def __init__(self, monkeypatch):
         self.room, self.flushed = None, 0
-        sync = files._sync
+        sync = flush.flush_file
 
-        def flush(path):
+        def flush_file(path):
             self.flushed += 1
             if self.room is not None and self.flushed > self.room:
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
             sync(path)
 
-        monkeypatch.setattr(files, "_sync", flush)
+        for room in (files, flush):
+            monkeypatch.setattr(room, "flush_file", flush_file)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 0.95])
