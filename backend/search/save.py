@@ -14,13 +14,14 @@ from backend.search.report import TestReading, answers
 from backend.search.study import Study
 from backend.search.trial import TrainedModel, Trial
 from backend.search.yardstick import yardstick
-from backend.storage.files import remove_tree
+from backend.storage.files import remove_tree, remove_unfinished
 
 
 def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReading, ids: tuple[str, str]) -> ModelInfo:
     """Write the bundle of the winning trial, of an ensemble with all its members; it appears whole or not at all.
 
-    A job that is run again after its worker was lost replaces the model that the first attempt may have left.
+    A job that is run again after its worker was lost replaces the model, or half of one, that the first attempt may
+    have left.
     """
     models = [(member.candidate.name, weight, _model_of(member)) for member, weight in winner.members]
     leader = models[0][2] if models else _model_of(winner)
@@ -33,8 +34,8 @@ def save_winner(folder: Path, study: Study, winner: Trial, *, reading: TestReadi
     reference = yardstick(study, winner, leader)
     told = answers(study, winner, thresholds=reading.thresholds)
     info = info.model_copy(update={"metrics": {**info.metrics, **_honest(reference, told)}})
-    if folder.exists():
-        remove_tree(folder)
+    remove_tree(folder)
+    remove_unfinished(folder)
     save_bundle(folder, leader.network, info=info, reference=reference, answers=told, members=members)
     return info
 

@@ -160,11 +160,15 @@ def check_writable(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder so that readers see it whole or gone: it is renamed first, then deleted."""
-    if not folder.exists():
-        return
+    """Remove a folder so that readers see it whole or gone: it is renamed first, then deleted.
+
+    Of two processes that remove the same one, one renames it and the other finds nothing left to do.
+    """
     doomed = _beside(folder)
-    folder.rename(doomed)
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
     shutil.rmtree(doomed, ignore_errors=True)
 
 
@@ -185,6 +189,12 @@ def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> int:
             entry.unlink(missing_ok=True)
         removed += 1
     return removed
+
+
+def remove_unfinished(target: Path) -> None:
+    """Delete what killed processes left of a folder that they were writing; for whoever alone may write it now."""
+    for dead in target.parent.glob(f"{TEMPORARY_PREFIX}*-{target.name[:100]}"):
+        shutil.rmtree(dead, ignore_errors=True)
 
 
 def status_of(path: Path) -> os.stat_result | None:

@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import re
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -106,6 +107,7 @@ class FileJournal(JournalPage):
         self._on_progress = on_progress
         self._lock: IO[bytes] | None = None
         self._started, self._used, self._kept = clock(), 0.0, float("-inf")
+        self._keeping = threading.Lock()
 
     def begin(self, identity: Mapping[str, Any]) -> Begun:
         self._root.mkdir(parents=True, exist_ok=True)
@@ -130,9 +132,12 @@ class FileJournal(JournalPage):
             self._lock = None
 
     def remove(self) -> bool:
-        """Remove the job's folder with all that is in it, unless another process is at work there."""
+        """Remove the job's folder with all that is in it, unless another process is at work there, or was quicker."""
         if self._lock is None and self._root.is_dir():
-            self._lock = try_lock(self._root / LOCK)
+            try:
+                self._lock = try_lock(self._root / LOCK)
+            except FileNotFoundError:  # two workers start at once, and both look for what is left over
+                return False
             if self._lock is None:
                 return False
         remove_tree(self._root)
@@ -141,8 +146,15 @@ class FileJournal(JournalPage):
 
     def _keep_time(self) -> None:
         now = self._clock()
-        if self._lock is None or now - self._kept < TICK_S:
-            return
+        if now - self._kept < TICK_S or not self._keeping.acquire(blocking=False):
+            return  # turns that are taken side by side all tick, and one writing of the clock is enough
+        try:
+            if self._lock is not None:
+                self._write_time(now)
+        finally:
+            self._keeping.release()
+
+    def _write_time(self, now: float) -> None:
         self._kept = now
         # not flushed: a power cut may take the last seconds back, and a flush would stop the training every second
         temporary = self._root / f"{TEMPORARY_PREFIX}{CLOCK}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from backend.inference.exporters.archive import write_archive
 from backend.inference.exporters.card import write_card
 from backend.inference.exporters.request import ExportedFile, Subject, Surroundings, file_stem, read_report
 from backend.registry import nearest
-from backend.storage.files import TEMPORARY_PREFIX, atomic_directory, status_of
+from backend.storage.files import TEMPORARY_PREFIX, atomic_directory, remove_unfinished, status_of
 from backend.storage.locks import try_lock
 
 LOCK = f"{TEMPORARY_PREFIX}exporting"
@@ -147,9 +146,7 @@ def _made(name: str, subject: Subject) -> Path:
         time.sleep(PAUSE_S)
     try:
         if not path.is_file():
-            # what a process that was killed here has left; whoever makes this file holds the lock
-            for dead in path.parent.parent.glob(f"{TEMPORARY_PREFIX}*-{path.parent.name}"):
-                shutil.rmtree(dead, ignore_errors=True)
+            remove_unfinished(path.parent)  # whoever makes this file holds the lock
             _write(path, write, subject)
     finally:
         held.close()

@@ -111,5 +111,8 @@ def test_a_member_without_its_network_is_named_and_nothing_is_written(study, ens
 
 def test_a_run_again_replaces_what_the_first_attempt_left(study, ensemble, settings, tmp_path):
     saved(study, trained(study, NAMES[0], seed=0), tmp_path / "model-1")
+    half = tmp_path / ".tmp-0123456789-model-1"  # killed while it was writing
+    half.mkdir()
     saved(study, ensemble, tmp_path / "model-1")
+    assert not half.exists()
     assert len(Predictor.open(tmp_path / "model-1", settings=settings).bundle.members) == 2

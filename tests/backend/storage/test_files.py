@@ -13,6 +13,7 @@ from backend.storage.files import (
     new_id,
     remove_leftovers,
     remove_tree,
+    remove_unfinished,
 )
 
 
@@ -95,6 +96,30 @@ def test_a_removed_tree_is_gone_and_removing_it_again_is_no_fault(tmp_path):
     remove_tree(folder)
     remove_tree(folder)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_processes_that_remove_a_tree_the_second_finds_nothing_to_do(tmp_path, monkeypatch):
+    """Two services start on one data folder, and both clear what a third machine has removed."""
+    folder = tmp_path / "doomed"
+    folder.mkdir()
+    renamed = Path.rename
+
+    def after_another(path, target):
+        monkeypatch.setattr(Path, "rename", renamed)
+        remove_tree(folder)
+        return renamed(path, target)
+
+    monkeypatch.setattr(Path, "rename", after_another)
+    remove_tree(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_a_folder_goes_and_nothing_else(tmp_path):
+    for name in (".tmp-0123456789-model-1", ".tmp-0123456789-model-11", ".tmp-0123456789-model-2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half.pth").write_bytes(b"1")
+    remove_unfinished(tmp_path / "model-1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-0123456789-model-11", ".tmp-0123456789-model-2"]
 
 
 def test_only_old_leftovers_are_cleared(tmp_path):

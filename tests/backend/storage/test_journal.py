@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +170,47 @@ def test_a_journal_that_is_removed_leaves_nothing(folder, journal):
     assert journal.remove()
     assert list(folder.parent.iterdir()) == []
     assert FileJournal(folder).remove()  # nothing to remove is no fault
+
+
+def test_two_who_look_for_leftovers_at_once_remove_a_journal_once(folder, journal, monkeypatch):
+    journal.close()
+    looked = Path.is_dir
+
+    def is_there_and_then_gone(path):
+        found = looked(path)
+        if path == folder:
+            monkeypatch.setattr(Path, "is_dir", looked)
+            assert FileJournal(folder).remove()
+        return found
+
+    monkeypatch.setattr(Path, "is_dir", is_there_and_then_gone)
+    assert not FileJournal(folder).remove()
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_turns_that_are_taken_side_by_side_tick_one_clock(folder, monkeypatch):
+    """A disk that stalls for seconds: another thread's tick comes while the first is being written."""
+    now = [0.0]
+    journal = FileJournal(folder, clock=lambda: now[0])
+    journal.begin(IDENTITY)
+    replaced, late = Path.replace, []
+
+    def slow_replace(path, target):
+        if target.name == module.CLOCK and now[0] == 10.0:
+            now[0] += 5.0
+            other = threading.Thread(target=lambda: late.append(journal.tick()))
+            other.start()
+            other.join()
+        return replaced(path, target)
+
+    monkeypatch.setattr(Path, "replace", slow_replace)
+    now[0] = 10.0
+    journal.tick()
+    assert late == [None]  # the other thread's tick came back, and without an error
+    journal.close()
+    again = FileJournal(folder)
+    assert again.begin(IDENTITY).used_s == 10.0
+    again.close()
 
 
 def test_names_stay_apart_whatever_they_hold():
