@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 # Four requests at once fill a line of 1 Gbit/s, and hold at most four packs in memory.
 REQUESTS = 4
 MOST_KNOWN = 4
+# Read in one step, so that digest and bytes are those of one moment: small files are replaced while others publish
+# (corrections, insights). Those above are weights, archives and packs of images, which never change.
+SMALL_BYTES = 32 * 2**20
 
 
 class StoredFolders:
@@ -168,7 +171,7 @@ class StoredFolders:
     def _send(self, folder: Path, tree: str, batch: list[tuple[str, int]], at: str) -> Pack:
         name = new_id("pack")
         key = pack_key(tree, name)
-        if len(batch) == 1:  # perhaps a large one: not through memory
+        if len(batch) == 1 and batch[0][1] > SMALL_BYTES:  # a large one: not through memory
             path = batch[0][0]
             source = folder / path
             file = StoredFile(path=at + path, size=source.stat().st_size, digest=digest_of(source))
@@ -212,10 +215,11 @@ class StoredFolders:
 
     def _commit(self, folder: Path, tree: str, commit_id: str) -> Commit:
         """A commit, from the working copy where it was read before."""
-        copy = folder / MARKS / f"{commit_id}.gz"
-        if copy.is_file():
-            return decode(copy.read_bytes(), tree=tree)
-        return decode(self._bucket.get_bytes(commit_key(tree, commit_id)), tree=tree)
+        try:
+            known = (folder / MARKS / f"{commit_id}.gz").read_bytes()
+        except (FileNotFoundError, NotADirectoryError):  # never read here, or the folder was removed meanwhile
+            known = self._bucket.get_bytes(commit_key(tree, commit_id))
+        return decode(known, tree=tree)
 
     def _placed(self, folder: Path, tree: str, ids: list[str]) -> Placed:
         """Where each file of a folder is stored; the last few are kept, as reading 50,000 lines takes half a second."""

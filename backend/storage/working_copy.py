@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from backend.storage.files import atomic_write
+from backend.storage.files import atomic_write, status_of
 from backend.storage.packs import LAST_FILES, Commit, encode, is_bulk
 
 MARKS = ".stored"
@@ -48,7 +48,9 @@ def files_of(folder: Path) -> list[tuple[str, int]]:
         for name in names:
             if not name.startswith("."):
                 path = place / name
-                found.append((path.relative_to(folder).as_posix(), path.stat().st_size))
+                status = status_of(path)
+                if status is not None:  # else it was removed since it was listed
+                    found.append((path.relative_to(folder).as_posix(), status.st_size))
     return sorted(found)
 
 
@@ -58,4 +60,5 @@ def digest_of(path: Path) -> str:
 
 
 def has(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+    status = status_of(path)
+    return status is not None and status.st_size == size

@@ -9,7 +9,7 @@ import pytest
 
 from backend.contracts import RunControl
 from backend.errors import JobCancelled, NotFoundError, UnavailableError
-from backend.storage import packs, patience
+from backend.storage import objects, packs, patience, working_copy
 from backend.storage.bucket import Bucket
 from backend.storage.commits import CommitLog
 from backend.storage.objects import StoredFolders
@@ -105,6 +105,40 @@ def test_a_file_that_changed_is_replaced_even_if_as_long_as_before(machines):
     assert other.files()["dataset.json"] == b'{"version": 2}'
 
 
+def test_a_file_that_is_replaced_while_it_is_published_arrives_as_it_was_before_or_after(machines, monkeypatch):
+    one, other = machines
+    one.folders.publish(one.dataset)
+    one.write({"dataset.json": b'{"version": 2}'})
+    listed = objects.files_of
+
+    def listed_and_then_replaced(folder):
+        found = listed(folder)
+        one.write({"dataset.json": b'{"version": 3, "longer": true}'})
+        return found
+
+    monkeypatch.setattr(objects, "files_of", listed_and_then_replaced)
+    monkeypatch.setattr(Bucket, "put_file", lambda *_: pytest.fail("read a second time, after its digest was taken"))
+    one.folders.publish(one.dataset)
+    other.folders.fetch(other.dataset)
+    assert other.files()["dataset.json"] == b'{"version": 3, "longer": true}'
+
+
+def test_a_file_that_vanishes_while_a_folder_is_listed_is_not_published(machines, monkeypatch):
+    one, other = machines
+    one.write({"old.json": b"1"})
+    looked = working_copy.status_of
+
+    def gone_and_looked(path):
+        if path.name == "old.json":
+            path.unlink()
+        return looked(path)
+
+    monkeypatch.setattr(working_copy, "status_of", gone_and_looked)
+    one.folders.publish(one.dataset)
+    other.folders.fetch(other.dataset)
+    assert other.files() == FIRST
+
+
 def test_two_machines_that_publish_at_once_lose_nothing(machines):
     one, other = machines
     one.folders.publish(one.dataset)
@@ -138,6 +172,7 @@ def test_lists_come_without_the_images_and_an_image_alone(machines, object_stora
 def test_a_large_file_travels_on_its_own(machines, monkeypatch):
     one, other = machines
     monkeypatch.setattr(packs, "PACK_BYTES", 1000)
+    monkeypatch.setattr(objects, "SMALL_BYTES", 1000)
     one.write({"model.pth": bytes(range(256)) * 40, **{f"images/{n:03}.png": b"x" * 300 for n in range(20)}})
     one.folders.publish(one.dataset)
     other.folders.fetch(other.dataset)
