@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from backend.contracts import RunControl, Upload
-from backend.errors import LockedError, NotFoundError, TooLargeError
+from backend.errors import ConflictError, LockedError, NotFoundError, TooLargeError
 from backend.storage.files import atomic_write, free_bytes, new_id, status_of
 from backend.storage.folders import LOCAL, Folders
 
@@ -151,14 +151,36 @@ class UploadStore:
 
         Raises:
             LockedError: somebody else does.
+            NotFoundError: it was removed since `upload` was read.
+            ConflictError: it was complete and handed on since then.
         """
-        with self._locked(upload.upload_id), self.path(upload.upload_id).open("ab") as file:
+        with self.turn(upload.upload_id), self._opened(upload.upload_id) as file:
             writer = UploadWriter(file, length=upload.length, algorithm=algorithm)
             try:
                 yield writer
             finally:
                 file.flush()
                 os.fsync(file.fileno())
+
+    @contextmanager
+    def turn(self, upload_id: str) -> Iterator[None]:
+        """Keep all others, in whatever process, from writing to an upload, finishing or removing it meanwhile.
+
+        Raises:
+            LockedError: somebody else has the turn.
+        """
+        with (self._folder / f"{upload_id}.lock").open("ab") as file:
+            if not _lock(file):
+                raise LockedError(f"Upload '{upload_id}' is being written to; ask with HEAD and try again in a moment.")
+            yield
+
+    def _opened(self, upload_id: str) -> BinaryIO:
+        """The bytes, never made anew: an empty file would say that a finished upload has none."""
+        try:
+            return self.path(upload_id).open("r+b")
+        except FileNotFoundError:
+            self.get(upload_id)
+            raise ConflictError(f"Upload '{upload_id}' is complete; a job has its bytes.") from None
 
     def take_bytes(self, upload_id: str) -> None:
         """Remove the bytes, which were handed on; the record stays for whoever asks what became of them."""
@@ -171,7 +193,7 @@ class UploadStore:
         Raises:
             LockedError: somebody writes to it.
         """
-        with self._locked(upload_id):
+        with self.turn(upload_id):
             self._forget(upload_id)
 
     def remove_expired(self) -> int:
@@ -198,13 +220,6 @@ class UploadStore:
         shared = self._shared(upload_id)
         if shared.exists():
             self._folders.remove(shared.parent)
-
-    @contextmanager
-    def _locked(self, upload_id: str) -> Iterator[None]:
-        with (self._folder / f"{upload_id}.lock").open("ab") as file:
-            if not _lock(file):
-                raise LockedError(f"Upload '{upload_id}' is being written to; ask with HEAD and try again in a moment.")
-            yield
 
 
 class UploadWriter:

@@ -221,7 +221,7 @@ def _standing(upload: Upload, services: Services, caller: Caller) -> dict[str, s
 
 def _finish(upload: Upload, services: Services, caller: Caller) -> Upload:
     """Queue the import. Asked for again after a restart between the last byte and this, HEAD comes here too."""
-    with services.uploads.writer(upload):  # two that ask at once queue one job
+    with services.uploads.turn(upload.upload_id):  # two that ask at once queue one job
         fresh = services.uploads.get(upload.upload_id)
         if fresh.job_id:
             return fresh

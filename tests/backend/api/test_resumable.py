@@ -8,8 +8,11 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
+from backend.api.routes import resumable
 from backend.config import Settings
+from backend.errors import ConflictError, NotFoundError
 from backend.main import HANDLERS
+from backend.storage.audit_log import NOBODY_KNOWN
 from backend.storage.uploads import UploadStore
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -178,6 +181,31 @@ def test_only_one_may_write(client, begun, services):
         assert send(client, begun, b"x", offset=0).status_code == 423
         assert client.delete(begun, headers=TUS).status_code == 423
     assert send(client, begun, b"x", offset=0).status_code == 204
+
+
+def test_who_read_an_upload_before_it_was_finished_leaves_nothing_behind(client, begun, shapes_zip, services, settings):
+    """HEAD reads that all bytes are there; before it queues the job, another request has, and the job has run."""
+    stale = services.uploads.get(begun.rsplit("/", 1)[-1])
+    assert send(client, begun, shapes_zip, offset=0).status_code == 204
+    run_queued_job(services, settings)
+    with pytest.raises(ConflictError, match="is complete"), services.uploads.writer(stale):
+        raise AssertionError("unreachable: there is nothing to write to")
+    assert client.head(begun, headers=TUS).headers["Upload-Offset"] == str(stale.length)
+    services.uploads.remove(stale.upload_id)
+    with pytest.raises(NotFoundError), services.uploads.writer(stale):
+        raise AssertionError("unreachable: there is nothing to write to")
+    assert not list(settings.uploads_dir.glob("*.part"))
+
+
+def test_two_requests_that_find_an_upload_whole_queue_one_job(client, begun, shapes_zip, services):
+    """The second reads the upload before the first has written down its job, and comes to finish it afterwards."""
+    stale = services.uploads.get(begun.rsplit("/", 1)[-1])
+    assert send(client, begun, shapes_zip, offset=0).status_code == 204
+    services.uploads.take_bytes(stale.upload_id)  # the job has read them already
+    done = resumable._finish(stale, services, NOBODY_KNOWN)
+    assert done.job_id
+    assert len(services.queue.list()) == 1
+    assert client.head(begun, headers=TUS).headers["Upload-Offset"] == str(stale.length)
 
 
 def test_what_was_abandoned_goes(settings, services):
