@@ -24,7 +24,7 @@ def require_file(folder: Path, name: str) -> Path:
     """
     path = folder / name
     if not path.is_file():
-        raise NotFoundError(f"There is no model in '{folder.name}': {name} is missing. Train again.")
+        raise _missing(folder, name)
     return path
 
 
@@ -41,6 +41,12 @@ def load_info(folder: Path) -> ModelInfo:
         InputError: `model.json` is damaged.
     """
     try:
-        return ModelInfo.model_validate_json(require_file(folder, INFO_FILE).read_bytes())
+        return ModelInfo.model_validate_json((folder / INFO_FILE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):  # asked by reading: it may be deleted in this very moment
+        raise _missing(folder, INFO_FILE) from None
     except ValidationError as error:
         raise InputError(f"'{folder.name}/{INFO_FILE}' is damaged: {error}. Train again.") from error
+
+
+def _missing(folder: Path, name: str) -> NotFoundError:
+    return NotFoundError(f"There is no model in '{folder.name}': {name} is missing. Train again.")

@@ -25,14 +25,13 @@ def read_answers(folder: Path) -> TestPredictions:
         NotFoundError: the model has none: it is gone, or an earlier version saved it.
         InputError: the file is damaged.
     """
-    path = folder / ANSWERS_FILE
-    if not path.is_file():
+    try:
+        return TestPredictions.model_validate_json((folder / ANSWERS_FILE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(
             f"Model '{folder.name}' has no answers to single test images; they are kept since this version. "
             "Train again to have them: POST /api/cv/train/start."
-        )
-    try:
-        return TestPredictions.model_validate_json(path.read_bytes())
+        ) from None
     except ValidationError as error:
         raise InputError(
             f"'{folder.name}/{ANSWERS_FILE}' is damaged: {error.errors()[0]['msg']}. Train again."

@@ -122,11 +122,10 @@ class TableModel:
             NotFoundError: there is none in this folder.
             InputError: a file is damaged, or holds what no model of ours holds.
         """
-        path = folder / INFO_FILE
-        if not path.is_file():
-            raise NotFoundError(f"There is no model of a table in '{folder.name}'. Train again.")
         try:
-            info = TableModelInfo.model_validate_json(path.read_bytes())
+            info = TableModelInfo.model_validate_json((folder / INFO_FILE).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):  # asked by reading: it may be deleted in this very moment
+            raise NotFoundError(f"There is no model of a table in '{folder.name}'. Train again.") from None
         except ValidationError as error:
             raise InputError(f"'{folder.name}/{INFO_FILE}' is damaged: {error.errors()[0]['msg']}.") from error
         return cls(info, tuple(_load(folder / Path(member.file).name) for member in info.members))

@@ -61,5 +61,7 @@ def file_stem(info: ModelInfo) -> str:
 
 def read_report(folder: Path) -> ParityReport | None:
     """How well the ONNX file in a folder agrees with the model; None where nothing says so."""
-    path = folder / REPORT_FILE
-    return ParityReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+    try:
+        return ParityReport.model_validate_json((folder / REPORT_FILE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from backend.engine.models import find_spec
 from backend.engine.network import create_network
 from backend.engine.reference import build_reference
 from backend.errors import ConflictError, InputError, NotFoundError
+from backend.inference.exporters.request import read_report
+from backend.storage.answers import read_answers
 
 # What a user does with the download: nothing of ours, three lines for the network.
 PLAIN_TIMM = """
@@ -146,3 +149,14 @@ def test_weights_that_do_not_fit_are_refused(saved, settings):
     torch.save(checkpoint | {"state_dict": {}}, saved / "model.pth")
     with pytest.raises(InputError, match="does not fit tf_efficientnet_lite0"):
         load_bundle(saved, settings=settings)
+
+
+@pytest.mark.parametrize("read", [load_info, read_answers, read_report], ids=lambda read: read.__name__)
+def test_a_model_that_is_deleted_while_it_is_read_is_not_found_and_no_mistake(tmp_path, monkeypatch, read) -> None:
+    """A look before the reading would still have found it."""
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    if read is read_report:
+        assert read(tmp_path / "model-1") is None
+        return
+    with pytest.raises(NotFoundError):
+        read(tmp_path / "model-1")

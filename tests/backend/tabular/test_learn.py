@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -227,3 +228,9 @@ def test_a_foreign_file_is_not_opened(bought, tmp_path, monkeypatch):
     with pytest.raises(InputError):
         TableModel.open(copy)
     assert not (tmp_path / "harmed").exists()
+
+
+def test_a_model_that_is_deleted_while_it_is_opened_is_not_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_file", lambda _: True)  # a look before the reading would still have found it
+    with pytest.raises(NotFoundError, match="no model of a table in 'model-1'"):
+        TableModel.open(tmp_path / "model-1")
