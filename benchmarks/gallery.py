@@ -26,7 +26,8 @@ import numpy as np
 
 from benchmarks.ingest import cpu_s, make_archive
 from benchmarks.parts import ROOT
-from benchmarks.service import free_port, running_service, upload
+from benchmarks.ports import free_port
+from benchmarks.service import running_service, upload
 
 IMAGES_A_PAGE = 24
 # Sources of the pictures below the gallery's heading, none while one of them is not drawn yet.

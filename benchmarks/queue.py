@@ -27,8 +27,9 @@ from PIL import Image
 
 from benchmarks.environments import environment
 from benchmarks.parts import ROOT
+from benchmarks.ports import free_port
 from benchmarks.queue_service import EPOCH_S
-from benchmarks.service import FINAL, free_port, wait_until_ready
+from benchmarks.service import FINAL, wait_until_ready
 
 CLIENTS, JOBS, WATCHERS = 10, 50, 10
 ROUNDS, ROUND_S = 4, 5.0

@@ -6,7 +6,6 @@ It starts, warms up and stops the service and times a job; it does not know what
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import httpx2
 
 from benchmarks.environments import environment
 from benchmarks.parts import ROOT
+from benchmarks.ports import free_port
 
 POLL_S = 0.1
 FINAL = {"succeeded", "failed", "cancelled"}
@@ -92,12 +92,6 @@ def train(client: httpx2.Client, recipe: dict[str, Any]) -> Times:
         raise SystemExit(f"The job {job['state']}: {job['error']}")
     results = client.get(f"/api/cv/jobs/{job_id}/results").json()
     return Times(first_row=first_row, total=time.perf_counter() - started, results=results)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path, within: float = 240) -> None:

@@ -24,7 +24,7 @@ from PIL import Image
 
 from benchmarks.environments import environment
 from benchmarks.parts import BENCH, ROOT
-from benchmarks.service import free_port
+from benchmarks.ports import free_port
 
 MODEL = "efficientnet_lite0"
 KEPT = BENCH / "serving"

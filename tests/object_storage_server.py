@@ -3,6 +3,8 @@
 import secrets
 import threading
 
+from tests.ports import free_port
+
 BUCKET = "sightglass-tests"
 
 
@@ -24,7 +26,7 @@ class ObjectStorageServer:
             return app(environment, start_response)
 
         self._make = lambda port: make_server("127.0.0.1", port, counted, threaded=True, request_handler=Quiet)
-        self._start(0)
+        self._start(free_port())  # none that the system hands out: while it is paused nobody else may be given it
         self.environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "AWS_ACCESS_KEY_ID": "nobody",

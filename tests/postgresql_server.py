@@ -5,13 +5,14 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+
+from tests.ports import free_port
 
 USER = "sightglass"  # let in as it is, so that a test's second door needs no more than the address it sees
 GUARDED_USER = "guarded"
@@ -48,9 +49,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="sightglass-postgresql-"))
         if self._identity:
             os.chown(self._folder, self._identity["user"], self._identity["group"])
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()  # none that the system hands out: initdb takes seconds, and tests stop the server
         options = ["--encoding=UTF8", "--no-locale", "--no-sync", "--auth=trust", f"--username={USER}"]
         self._run("initdb", *options, "-D", str(self._folder / "data"))
         access = self._folder / "data" / "pg_hba.conf"

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.parts import ROOT
 from benchmarks.service import FINAL, running_service, upload
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 SAMPLE = ROOT / "sample_datasets" / "digits.zip"
 
 
@@ -36,10 +36,10 @@ def test_cancelling_keeps_the_network_that_had_finished_as_a_model():
         dataset_id = upload(client, SAMPLE)
         recipe = {"dataset_id": dataset_id, "models": ["efficientnet_lite0", "mobilenetv3_large"], "preset": "best"}
         job_id = client.post("/api/cv/train/start", json=recipe).json()["job_id"]
-        done = wait_for(lambda: finished(client, job_id), timeout_s=240)
+        done = wait_for(lambda: finished(client, job_id), timeout_s=600)
         assert client.post(f"/api/cv/jobs/{job_id}/cancel").status_code == 202
         job = wait_for(
-            lambda: (job := client.get(f"/api/cv/jobs/{job_id}").json())["state"] in FINAL and job, timeout_s=120
+            lambda: (job := client.get(f"/api/cv/jobs/{job_id}").json())["state"] in FINAL and job, timeout_s=300
         )
         assert job["state"] == "cancelled"
         assert {row["name"]: row["state"] for row in job["candidates"]}[done[0]] == "succeeded"

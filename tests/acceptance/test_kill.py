@@ -31,6 +31,7 @@ FINETUNE = {
     "num_epochs": 6,
     "batch_size": 8,
 }
+WAITS_S = 500.0  # for a job that was begun anew; 20 s on a machine that does nothing else
 VICTIMS = ("training", "worker", "training", "service", "training")
 
 
@@ -112,7 +113,7 @@ def state(kept, job_id):
     return wait_until(lambda: job_state(kept.service, job_id), what="the service answers")
 
 
-def run_to_its_end(kept, job_id, *, timeout_s=240):
+def run_to_its_end(kept, job_id, *, timeout_s=WAITS_S):
     def ended():
         job = state(kept, job_id)
         return job if job["state"] in ("succeeded", "failed", "cancelled") else None
@@ -129,7 +130,9 @@ def disturb(kept, job_id, *, seed, longest_s):
     for victim in VICTIMS:
         # Until somebody has noticed the last kill, the job looks as it did before it.
         job = wait_until(
-            lambda after=claim: begun(kept, job_id, after), timeout_s=240, what=f"the job has begun again after {claim}"
+            lambda after=claim: begun(kept, job_id, after),
+            timeout_s=WAITS_S,
+            what=f"the job has begun again after {claim}",
         )
         if job["state"] == "succeeded":
             break
@@ -170,7 +173,7 @@ def without_times(row):
     return {key: value for key, value in row.items() if key not in TIMES}
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("options", "longest_s"), [(PROBE, 0.8), (FINETUNE, 3.0)], ids=["probe", "finetune"])
 def test_a_training_that_is_killed_again_and_again_ends_as_one_undisturbed(kept, dataset_id, options, longest_s):
     disturbed = begin(kept, dataset_id, options)
@@ -189,7 +192,8 @@ def test_nothing_is_left_over(kept, dataset_id):
     models = kept.service.client.get("/api/cv/models").json()
     assert len(models) == len(trained) == len(list((data / "models").iterdir()))
     assert list((data / "jobs").iterdir()) == []
-    left = [entry for entry in data.rglob(".tmp-*") if entry.parent.name != "decoded"]
+    # What is being written to the cache when the process dies goes with the entry that it was to be, or after a day.
+    left = [entry for entry in data.rglob(".tmp-*") if data / "cache" not in entry.parents]
     assert left == []
     assert_no_mlflow_run_stays_running(data)
     family = kept.family()

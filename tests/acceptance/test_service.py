@@ -171,10 +171,12 @@ def test_a_running_job_is_cancelled_within_five_seconds_and_health_stays_fast_me
     assert health["status"] == "ok"
     assert sorted(times)[len(times) // 2] < 0.05 * waiting.slowness()
     wait_until(lambda: service.client.get("/health").json()["jobs"]["running"] == 1, what="/health counts the job")
-    began = time.monotonic()
-    assert service.client.post(f"/api/cv/jobs/{job_id}/cancel").status_code == 202
-    wait_until(lambda: job_state(service, job_id)["state"] == "cancelled", what="the job is cancelled")
-    assert time.monotonic() - began < 5.5 * waiting.slowness()
+    with waiting.Meanwhile() as meanwhile:
+        began = time.monotonic()
+        assert service.client.post(f"/api/cv/jobs/{job_id}/cancel").status_code == 202
+        wait_until(lambda: job_state(service, job_id)["state"] == "cancelled", what="the job is cancelled")
+        taken = time.monotonic() - began
+    assert taken < 5.5 * meanwhile.slowness()
     events = service.client.get(f"/api/cv/jobs/{job_id}/events").text
     assert '"state": "cancelled"' in events.rpartition("data: ")[2]
 
