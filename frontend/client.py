@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO, cast
-from urllib.parse import quote
 
 import httpx2
 
@@ -35,6 +34,7 @@ from frontend.i18n.catalogue import FALLBACK, say
 from frontend.insight_answers import InsightsAnswer
 from frontend.label_answers import ThresholdAnswer, ThresholdQuery
 from frontend.registry_answers import AuditAnswer, CardAnswer, DriftAnswer, PromotionAnswer, RegisteredAnswer
+from frontend.segments import segment
 from frontend.table_client import Tables
 from frontend.version_answers import ComparisonAnswer, CorrectionsBody, DifferenceAnswer, ImagePage
 
@@ -117,12 +117,12 @@ class Client:
     def dataset(self, dataset_id: str, *, version: int | None = None) -> DatasetAnswer:
         """One dataset; without a version, as it stands now."""
         params = {} if version is None else {"version": version}
-        return cast(DatasetAnswer, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}", params=params))
+        return cast(DatasetAnswer, self._json("GET", f"/api/cv/datasets/{segment(dataset_id)}", params=params))
 
     def images(self, dataset_id: str, *, excluded: bool, limit: int = 100) -> ImagePage:
         """The first images of a dataset; with `excluded`, of those that its newest version leaves out."""
         params = {"excluded": "true" if excluded else "false", "limit": limit}
-        return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/images", params=params))
+        return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{segment(dataset_id)}/images", params=params))
 
     def image_page(
         self, dataset_id: str, *, label: str | None, issue: str | None, offset: int, limit: int
@@ -130,36 +130,36 @@ class Client:
         """Part of a dataset's images, of one class or with one issue where that is said."""
         wanted = {"class": label, "issue": issue, "offset": offset, "limit": limit}
         params = {name: value for name, value in wanted.items() if value is not None}
-        return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/images", params=params))
+        return cast(ImagePage, self._json("GET", f"/api/cv/datasets/{segment(dataset_id)}/images", params=params))
 
     def insights(self, dataset_id: str) -> InsightsAnswer:
         """What the newest version of a dataset looks like, and what may be wrong with it."""
-        return cast(InsightsAnswer, self._json("GET", f"/api/cv/datasets/{_segment(dataset_id)}/insights"))
+        return cast(InsightsAnswer, self._json("GET", f"/api/cv/datasets/{segment(dataset_id)}/insights"))
 
     def start_check(self, dataset_id: str) -> JobAnswer:
         """Have the newest version looked through again."""
-        return cast(JobAnswer, self._json("POST", f"/api/cv/datasets/{_segment(dataset_id)}/check"))
+        return cast(JobAnswer, self._json("POST", f"/api/cv/datasets/{segment(dataset_id)}/check"))
 
     def change_dataset(self, dataset_id: str, corrections: CorrectionsBody) -> DatasetAnswer:
         """Exclude, restore and relabel images; returns the new version."""
-        path = f"/api/cv/datasets/{_segment(dataset_id)}/changes"
+        path = f"/api/cv/datasets/{segment(dataset_id)}/changes"
         return cast(DatasetAnswer, self._json("POST", path, json=corrections))
 
     def add_images(self, dataset_id: str, file: BinaryIO, filename: str) -> DatasetAnswer:
         """Send a ZIP of further pictures; returns the new version."""
         files = {"file": (filename, file, "application/zip")}
-        return cast(DatasetAnswer, self._json("POST", f"/api/cv/datasets/{_segment(dataset_id)}/images", files=files))
+        return cast(DatasetAnswer, self._json("POST", f"/api/cv/datasets/{segment(dataset_id)}/images", files=files))
 
     def difference(self, dataset_id: str, earlier: int, later: int) -> DifferenceAnswer:
         """What a later version has that an earlier one has not."""
-        path = f"/api/cv/datasets/{_segment(dataset_id)}/diff"
+        path = f"/api/cv/datasets/{segment(dataset_id)}/diff"
         return cast(DifferenceAnswer, self._json("GET", path, params={"from": earlier, "to": later}))
 
     def delete_dataset(self, dataset_id: str) -> None:
-        self._send("DELETE", f"/api/cv/datasets/{_segment(dataset_id)}")
+        self._send("DELETE", f"/api/cv/datasets/{segment(dataset_id)}")
 
     def dataset_image(self, dataset_id: str, image_id: str, *, size: int) -> bytes:
-        path = f"/api/cv/datasets/{_segment(dataset_id)}/images/{_segment(image_id)}"
+        path = f"/api/cv/datasets/{segment(dataset_id)}/images/{segment(image_id)}"
         return self._send("GET", path, params={"size": size}).content
 
     def image_at(self, address: str) -> bytes:
@@ -176,14 +176,14 @@ class Client:
         return cast(list[JobAnswer], self._json("GET", "/api/cv/jobs"))
 
     def job(self, job_id: str) -> JobAnswer:
-        return cast(JobAnswer, self._json("GET", f"/api/cv/jobs/{_segment(job_id)}"))
+        return cast(JobAnswer, self._json("GET", f"/api/cv/jobs/{segment(job_id)}"))
 
     def job_events(self, job_id: str, *, after: str | None = None) -> Iterator[JobEvent | None]:
         """What happens to a job, as it happens, until it has ended; None where the service only says that it is there.
 
         Begins with how the job stands, or after the event of that id. Blocks between events.
         """
-        path = f"/api/cv/jobs/{_segment(job_id)}/events"
+        path = f"/api/cv/jobs/{segment(job_id)}/events"
         headers = {"Last-Event-ID": after} if after else {}
         with (
             self._caught(),
@@ -197,21 +197,21 @@ class Client:
             yield from _events(response.iter_lines())
 
     def cancel_job(self, job_id: str) -> JobAnswer:
-        return cast(JobAnswer, self._json("POST", f"/api/cv/jobs/{_segment(job_id)}/cancel"))
+        return cast(JobAnswer, self._json("POST", f"/api/cv/jobs/{segment(job_id)}/cancel"))
 
     def results(self, dataset_id: str) -> ResultsAnswer:
         """Results of the dataset's newest finished job."""
-        return cast(ResultsAnswer, self._json("GET", f"/api/cv/results/{_segment(dataset_id)}"))
+        return cast(ResultsAnswer, self._json("GET", f"/api/cv/results/{segment(dataset_id)}"))
 
     def job_results(self, job_id: str) -> ResultsAnswer:
-        return cast(ResultsAnswer, self._json("GET", f"/api/cv/jobs/{_segment(job_id)}/results"))
+        return cast(ResultsAnswer, self._json("GET", f"/api/cv/jobs/{segment(job_id)}/results"))
 
     def test_predictions(
         self, job_id: str, *, label: str, predicted: str, offset: int = 0, limit: int = 100
     ) -> AnswerPage:
         """The test images in one cell of the confusion matrix, the most confident answer first."""
         params = {"label": label, "predicted": predicted, "offset": offset, "limit": limit}
-        path = f"/api/cv/jobs/{_segment(job_id)}/test-predictions"
+        path = f"/api/cv/jobs/{segment(job_id)}/test-predictions"
         return cast(AnswerPage, self._json("GET", path, params=params))
 
     def label_predictions(
@@ -219,7 +219,7 @@ class Client:
     ) -> AnswerPage:
         """The test images on which a label was `found`, `missed` or a `false_alarm`."""
         params = {"label": label, "verdict": verdict, "offset": offset, "limit": limit}
-        path = f"/api/cv/jobs/{_segment(job_id)}/test-predictions"
+        path = f"/api/cv/jobs/{segment(job_id)}/test-predictions"
         return cast(AnswerPage, self._json("GET", path, params=params))
 
     # --- models and predictions; `model` is a model's or a dataset's id
@@ -228,20 +228,20 @@ class Client:
 
     def thresholds(self, model_id: str, asked: ThresholdQuery | None = None) -> ThresholdAnswer:
         """What a model of several labels finds and misses on its test images, at its own thresholds or at others."""
-        path = f"/api/cv/models/{_segment(model_id)}/thresholds"
+        path = f"/api/cv/models/{segment(model_id)}/thresholds"
         return cast(ThresholdAnswer, self._json("GET", path, params=dict(asked or {})))
 
     def comparison(self, model_id: str, champion: str | None = None) -> ComparisonAnswer:
         """A model against the one that it would replace, where that has been computed."""
-        path = f"/api/cv/models/{_segment(model_id)}/compare"
+        path = f"/api/cv/models/{segment(model_id)}/compare"
         return cast(ComparisonAnswer, self._json("GET", path, params={"with": champion} if champion else {}))
 
     def start_comparison(self, model_id: str, champion: str | None = None) -> JobAnswer:
-        path = f"/api/cv/models/{_segment(model_id)}/compare"
+        path = f"/api/cv/models/{segment(model_id)}/compare"
         return cast(JobAnswer, self._json("POST", path, params={"with": champion} if champion else {}))
 
     def promote(self, model_id: str) -> None:
-        self._send("POST", f"/api/cv/models/{_segment(model_id)}/promote")
+        self._send("POST", f"/api/cv/models/{segment(model_id)}/promote")
 
     # --- the registry
     def registered_models(self, *, dataset_id: str | None) -> list[RegisteredAnswer]:
@@ -250,23 +250,23 @@ class Client:
         return cast(list[RegisteredAnswer], self._json("GET", "/api/cv/models", params=params))
 
     def model_card(self, model_id: str) -> CardAnswer:
-        return cast(CardAnswer, self._json("GET", f"/api/cv/models/{_segment(model_id)}"))
+        return cast(CardAnswer, self._json("GET", f"/api/cv/models/{segment(model_id)}"))
 
     def change_model(self, model_id: str, verb: str) -> RegisteredAnswer:
         """`promote`, `rollback`, `archive` or `restore`; returns the model that this concerns, after a rollback the
         one that answers again.
         """
-        return cast(RegisteredAnswer, self._json("POST", f"/api/cv/models/{_segment(model_id)}/{_segment(verb)}"))
+        return cast(RegisteredAnswer, self._json("POST", f"/api/cv/models/{segment(model_id)}/{segment(verb)}"))
 
     def delete_model(self, model_id: str) -> None:
-        self._send("DELETE", f"/api/cv/models/{_segment(model_id)}")
+        self._send("DELETE", f"/api/cv/models/{segment(model_id)}")
 
     def promotions(self, model_id: str) -> list[PromotionAnswer]:
         """Which models have answered for a model's dataset, newest first."""
-        return cast(list[PromotionAnswer], self._json("GET", f"/api/cv/models/{_segment(model_id)}/history"))
+        return cast(list[PromotionAnswer], self._json("GET", f"/api/cv/models/{segment(model_id)}/history"))
 
     def drift(self, model_id: str) -> DriftAnswer:
-        return cast(DriftAnswer, self._json("GET", f"/api/cv/models/{_segment(model_id)}/drift"))
+        return cast(DriftAnswer, self._json("GET", f"/api/cv/models/{segment(model_id)}/drift"))
 
     def audit(self, *, limit: int, subject: str | None) -> AuditAnswer:
         """The newest entries of the audit log; with `subject`, those about one dataset, job or model."""
@@ -276,10 +276,10 @@ class Client:
 
     def exports(self, model: str) -> list[dict[str, Any]]:
         """The formats of a model, and how well its ONNX file agrees with it."""
-        return cast(list[dict[str, Any]], self._json("GET", f"/api/cv/models/{_segment(model)}/exports"))
+        return cast(list[dict[str, Any]], self._json("GET", f"/api/cv/models/{segment(model)}/exports"))
 
     def download(self, model: str, file_format: str) -> bytes:
-        path = f"/api/cv/models/{_segment(model)}/download"
+        path = f"/api/cv/models/{segment(model)}/download"
         return self._send("GET", path, params={"format": file_format}).content
 
     def predict(
@@ -287,7 +287,7 @@ class Client:
     ) -> PredictionAnswer:
         params = {"top_k": top_k, "explain": "true" if explain else "false", **(asked or {})}
         files = {"file": ("image", image, "application/octet-stream")}
-        answer = self._json("POST", f"/api/cv/predict/{_segment(model)}", params=params, files=files)
+        answer = self._json("POST", f"/api/cv/predict/{segment(model)}", params=params, files=files)
         return cast(PredictionAnswer, answer)
 
     def start_batch(
@@ -295,16 +295,16 @@ class Client:
     ) -> JobAnswer:
         """Send a ZIP of pictures to be answered; returns the job."""
         files = {"file": (filename, file, "application/zip")}
-        path = f"/api/cv/predict/{_segment(model)}/batch"
+        path = f"/api/cv/predict/{segment(model)}/batch"
         return cast(JobAnswer, self._json("POST", path, params={"top_k": top_k, **(asked or {})}, files=files))
 
     def table(self, job_id: str, file_format: str) -> bytes:
         """What a batch has answered, whole: csv or json."""
-        return self._send("GET", f"/api/cv/jobs/{_segment(job_id)}/download", params={"format": file_format}).content
+        return self._send("GET", f"/api/cv/jobs/{segment(job_id)}/download", params={"format": file_format}).content
 
     def table_head(self, job_id: str, lines: int) -> list[str]:
         """The first lines of a batch's CSV; the rest is not fetched."""
-        path = f"/api/cv/jobs/{_segment(job_id)}/download"
+        path = f"/api/cv/jobs/{segment(job_id)}/download"
         with self._caught(), self._http.stream("GET", path, params={"format": "csv"}) as response:
             if not response.is_success:
                 response.read()
@@ -315,7 +315,7 @@ class Client:
         """The heat map over the image for one class, and whether it marks what the answer rests on."""
         files = {"file": ("image", image, "application/octet-stream")}
         params = {"class_name": class_name, "format": "json"}
-        answer = self._json("POST", f"/api/cv/explain/{_segment(model)}", params=params, files=files)
+        answer = self._json("POST", f"/api/cv/explain/{segment(model)}", params=params, files=files)
         return cast(ExplanationAnswer, answer)
 
     # --- the wire
@@ -365,10 +365,6 @@ def connect(language: str = FALLBACK) -> Client:
     """A client for the address and key that the environment names."""
     url = os.environ.get("SIGHTGLASS_API_URL") or DEFAULT_URL
     return Client(url, api_key=os.environ.get("SIGHTGLASS_API_KEY") or None, language=language)
-
-
-def _segment(value: str) -> str:
-    return quote(value, safe="")
 
 
 def _events(lines: Iterator[str]) -> Iterator[JobEvent | None]:

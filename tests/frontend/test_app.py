@@ -49,6 +49,14 @@ def test_a_stale_link_shows_the_api_s_reason_and_a_way_out(open_page, name):
     assert not page.error
 
 
+@pytest.mark.parametrize("identifier", ["../x", "..", "a/b/c", "<b>", "%2e%2e"])
+def test_what_can_be_no_dataset_s_id_is_told_as_any_dataset_that_is_not_there(open_page, identifier):
+    page = open_page(tab="insights", dataset=identifier)
+    assert page.error[0].value.startswith("There is no dataset")
+    page.button[-1].click().run()
+    assert "dataset" not in page.query_params
+
+
 @pytest.mark.parametrize("name", ["train", "results"])
 def test_a_job_that_does_not_exist_shows_the_api_s_reason(open_page, name):
     assert "There is no job 'job-gone'" in open_page(tab=name, job="job-gone").error[0].value

@@ -57,8 +57,16 @@ def test_an_id_from_the_url_cannot_reach_another_route():
         seen.append(request.url.raw_path)
         return httpx2.Response(200, json={})
 
-    client_answering(handler).dataset("../jobs?x=1#y")
-    assert seen == [b"/api/cv/datasets/..%2Fjobs%3Fx%3D1%23y"]
+    client = client_answering(handler)
+    client.dataset("../jobs?x=1#y")
+    client.dataset("..")
+    client.tables.delete("a/b c")
+    # a server reads `%2F` as a slash: quoted twice it reaches the route, which says that there is no such dataset
+    assert seen == [
+        b"/api/cv/datasets/..%252Fjobs%3Fx%3D1%23y",
+        b"/api/cv/datasets/%252E%252E",
+        b"/api/tabular/datasets/a%252Fb%20c",
+    ]
 
 
 @pytest.mark.parametrize("address", ["http://elsewhere.test/api/x.png", "//elsewhere.test/api/x", "/etc/passwd", ""])
