@@ -38,7 +38,11 @@ QualityState = Literal["pending", "checked", "unavailable"]
 
 
 class Histogram(Record):
-    """How often values fall between two edges; one more edge than counts, the last bin holds its upper edge too."""
+    """How often values fall between two edges; one more edge than counts, the last bin holds its upper edge too.
+
+    Bins are equally wide, but for the last where it holds the few values that lie far above all others; it begins
+    above its lower edge then.
+    """
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]

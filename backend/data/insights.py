@@ -36,6 +36,8 @@ from backend.storage.files import atomic_write
 INSIGHTS_FILE = "insights.json"
 MEASURES = ("brightness", "contrast", "sharpness")
 BINS = 24
+USUAL = 99.0  # percent of the values that get equal bins
+SQUASHED = 2.0  # times as far as those the largest value lies: they would be left half of the axis
 SAMPLES_PER_CLASS = 8
 MOST_SAMPLES = 2000  # with 1,000 classes two thumbnails each: the answer stays below 0.5 MB
 MOST_SIZES = 300
@@ -181,13 +183,22 @@ def spread(values: Sequence[float] | Floats) -> Spread:
 
 
 def _histogram(values: Floats) -> Histogram:
-    """Equal bins between the least and the most; one bin where all values are the same."""
+    """Equal bins between the least and the most; one bin where all values are the same.
+
+    Where few values lie so far above the rest that they would squash it, the last bin alone is wide and holds them.
+    """
     if values.min() == values.max():
         only = _rounded(values[0])
         return Histogram(edges=(only, only), counts=(len(values),))
-    whole = bool((values == np.round(values)).all())
-    most = min(BINS, int(values.max() - values.min()) + 1) if whole else BINS
-    counts, edges = np.histogram(values, bins=max(1, most))
+    most = values.max()
+    usual = float(np.percentile(values, USUAL, method="lower"))  # a value there is: of few images too, not the outlier
+    tail = usual > values.min() and most - values.min() > SQUASHED * (usual - values.min())
+    shown = values[values <= usual] if tail else values
+    whole = bool((shown == np.round(shown)).all())
+    bins = min(BINS, int(shown.max() - shown.min()) + 1) if whole else BINS
+    counts, edges = np.histogram(shown, bins=max(1, bins))
+    if tail:
+        counts, edges = np.append(counts, len(values) - len(shown)), np.append(edges, most)
     return Histogram(edges=tuple(_rounded(edge) for edge in edges), counts=tuple(int(count) for count in counts))
 
 
