@@ -13,7 +13,10 @@ HARDLY = 0.05  # a temperature this near 1 moves a confidence of 80% by about a 
 
 
 def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
-    """Ensemble, classes, confidence, copies, learning curve, suspect labels; `paths` says where an image lies."""
+    """Ensemble, classes, confidence, copies, features, learning curve, suspect labels.
+
+    `paths` says where an image lies.
+    """
     members = results["best_model"].get("members")
     if members:
         named = ", ".join(f"{member['name']} ({100 * member['weight']:.0f}%)" for member in members)
@@ -24,6 +27,8 @@ def lines(results: Plain, *, paths: Mapping[str, str]) -> Iterator[str]:
         yield _confidence(results["calibration"])
     if results.get("leak"):
         yield _copies(results["leak"])
+    if results.get("features"):
+        yield _features(results["features"])
     if results.get("learning_curve"):
         points = results["learning_curve"]
         several = points[0].get("mean_average_precision") is not None
@@ -55,6 +60,17 @@ def _confidence(found: Plain) -> str:
     losses = f"log-loss {found['log_loss_before']:.3f} to {found['log_loss_after']:.3f}"
     errors = f"calibration error {percent(found['ece_before'])} to {percent(found['ece_after'])}"
     return f"Confidence: {change} to what holds, {judged}: {errors}, {losses}."
+
+
+def _features(use: Plain) -> str:
+    """What was reused of earlier runs."""
+    images, at_hand = use["images"], use["at_hand"]
+    counted = f", an image counted once for each of {use['networks']} networks" if use["networks"] > 1 else ""
+    if not at_hand:
+        return f"Features: of {images:,} images they were computed in this run{counted}; the next run reads them."
+    return (
+        f"Features: {at_hand:,} of {images:,} images were known from earlier runs and were not computed again{counted}."
+    )
 
 
 def _copies(leak: Plain) -> str:

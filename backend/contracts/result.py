@@ -242,6 +242,17 @@ class BestModel(Record):
     mean_average_precision: float | None = Field(None, description="Multi-label only.")
 
 
+class FeatureUse(Record):
+    """Features of images that networks asked for, and how many of them an earlier run had left: those cost nothing.
+
+    Over several networks each image counts once for each of them.
+    """
+
+    images: int
+    at_hand: int
+    networks: int = 1
+
+
 class SplitSizes(Record):
     train: int
     val: int
@@ -307,6 +318,9 @@ class Results(Record):
     imbalance: ClassImbalance | None = None
     leak: Leak | None = Field(None, description="The score with and without copies; none where there are no copies.")
     experiment: Experiment | None = Field(None, description="How the best network was trained; none in older runs.")
+    features: FeatureUse | None = Field(
+        None, description="What was reused of earlier runs; none in older runs, and where no network was frozen."
+    )
     total_seconds: float
 
 

@@ -128,6 +128,14 @@ class FeatureSource:
         """Whether `features` would only read."""
         return self._folder is not None and not self._shard(view).missing(self._keys[place] for place in places)
 
+    def at_hand(self, places: Ints) -> int:
+        """For how many of these pictures the plain features would only be read."""
+        if self._folder is None:
+            return 0
+        keys = [self._keys[place] for place in places]
+        missing = set(self._shard("plain").missing(keys))
+        return sum(key not in missing for key in keys)
+
     def estimate_seconds(self, count: int) -> float | None:
         """Seconds for the plain features of `count` more pictures of the dataset, what is kept taken off.
 

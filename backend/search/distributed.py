@@ -27,7 +27,7 @@ from backend.engine.weights import fingerprint, folder_file, locate
 from backend.errors import SightglassError
 from backend.search.best_epochs import keep_where_wanted
 from backend.search.on_node import Brief, Look, TurnOrder, TurnReport, Weights, take_turn
-from backend.search.probing import build_probe, run_probe
+from backend.search.probing import build_probe, looked_at, run_probe
 from backend.search.runner import InProcess, TrialRunner
 from backend.search.trial import TrainedModel, Trial
 from backend.storage.files import new_id
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
     from backend.contracts import Candidate, PoolAnswer, Preprocessing, TaskPool
     from backend.engine.models import ModelSpec
+    from backend.search.entrant import Entrant
     from backend.search.presets import Depth
-    from backend.search.probing import Entrant, Rung
+    from backend.search.probing import Rung
     from backend.search.study import Study
     from backend.search.watch import TrialWatch
 
@@ -68,8 +69,9 @@ class Distributed:
         return self._pool.width
 
     def probe(self, study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) -> Trial:
-        places = np.concatenate([rung.places, study.test]) if rung.last else rung.places
+        places = looked_at(study, rung)
         with self._lock:
+            entrant.show(places, journal=watch.control.journal)  # by this disk: a node may have more
             if entrant.source.cached(places):  # reading is quicker than asking
                 return run_probe(study, entrant, rung, watch=watch)
         owed = None if rung.refusal is None else rung.refusal.owed
@@ -79,6 +81,8 @@ class Distributed:
         return self._probed(study, entrant, report, ran_on)
 
     def answer(self, study: Study, entrant: Entrant, trial: Trial, *, watch: TrialWatch) -> Trial:
+        with self._lock:
+            entrant.show(study.test, journal=watch.control.journal)
         order = self._order("answer", study, entrant.candidate, watch=watch)
         bare = replace(trial, build=None, features_of=None, model=None)
         report, ran_on = self._send(study, replace(order, trial=bare, seconds=entrant.seconds), watch=watch)
@@ -157,7 +161,7 @@ class Distributed:
         with self._lock:
             entrant.source.take_over(report.computed)
         entrant.seconds = report.seconds
-        trial = replace(report.trial, features_of=entrant.source.features, ran_on=ran_on)
+        trial = replace(report.trial, features_of=entrant.source.features, feature_use=entrant.use, ran_on=ran_on)
         if trial.head is not None and trial.test_probabilities is not None:
             build = partial(build_probe, study, entrant, trial.head, learned=trial.places)
             trial = replace(trial, build=build)

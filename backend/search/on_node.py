@@ -30,8 +30,9 @@ from backend.engine.network import resolve_spec
 from backend.engine.weights import fingerprint, locate
 from backend.errors import UnavailableError
 from backend.search.budget import Budget
+from backend.search.entrant import Entrant, enter
 from backend.search.presets import Depth, time_budget
-from backend.search.probing import Entrant, Refusal, Rung, answer_test, enter, run_probe
+from backend.search.probing import Refusal, Rung, answer_test, run_probe
 from backend.search.refine import run_refinement
 from backend.search.study import Study
 from backend.search.trial import Trial

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from backend.contracts import Candidate, EpochRecord, Preprocessing
+from backend.contracts import Candidate, EpochRecord
 from backend.data.targets import Targets
-from backend.engine.feature_store import FeatureRequest, FeatureSource
 from backend.engine.head_store import remembered_probe
 from backend.engine.metrics import log_loss
-from backend.engine.models import find_spec
-from backend.engine.network import Network, resolve_spec
+from backend.engine.network import Network
 from backend.engine.probe import LinearHead, install_head
 from backend.search.budget import Budget, DoesNotFit
+from backend.search.entrant import Entrant
 from backend.search.trial import TrainedModel, Trial
 
 if TYPE_CHECKING:
@@ -34,22 +33,6 @@ ADMITTED = "admitted"
 KEPT_MB = 100.0  # of weights that stay in memory from one rung to the next
 LEAST_TURN_S = 0.5  # loading a network and a first look; less time left is none
 HEAD_S_PER_IMAGE = 0.001  # fitting and cross-validating a head: 0.2 s for 160 images, 4 s for 8,000, on two cores
-
-
-@dataclass(kw_only=True)
-class Entrant:
-    """A network on its way up the rungs, with the features that it has computed so far."""
-
-    candidate: Candidate
-    preprocessing: Preprocessing
-    source: FeatureSource
-    seconds: float = 0.0
-
-    def estimate(self, places: Ints) -> float:
-        """Seconds for the features of some images, 0 for those at hand; known once a batch was computed."""
-        if not len(places) or self.source.cached(places):
-            return 0.0
-        return self.source.estimate_seconds(len(places)) or 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,28 +64,6 @@ class Rung:
     tight: bool = False
 
 
-def enter(study: Study, candidate: Candidate) -> Entrant:
-    """Prepare a candidate; its network is built when a feature is asked for that is not on the disk.
-
-    Raises:
-        RecipeError: timm has no such network.
-    """
-    spec = resolve_spec(find_spec(candidate.name))
-    preprocessing = study.preprocessing(spec)
-    request = FeatureRequest(
-        spec=spec,
-        dataset=study.dataset,
-        preprocessing=preprocessing,
-        seed=study.recipe.seed,
-        settings=study.settings,
-        pooling=study.recipe.model.pooling,
-    )
-    source = FeatureSource(
-        request, images=lambda: study.images(preprocessing), num_classes=study.num_classes, control=study.control
-    )
-    return Entrant(candidate=candidate, preprocessing=preprocessing, source=source)
-
-
 def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) -> Trial:
     """Features once, then a linear head whose regularisation is cross-validated over the rung's images.
 
@@ -113,6 +74,7 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     """
     started = time.perf_counter()
     source, places = entrant.source, rung.places
+    entrant.show(looked_at(study, rung), journal=watch.control.journal)
     if watch.control.journal.recall(ADMITTED) is None:
         _admit(study, entrant, rung, watch=watch)
         watch.control.journal.note(ADMITTED, {})  # what was begun is not refused to whoever goes on with it
@@ -145,7 +107,12 @@ def run_probe(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) 
     if rung.last or source.facts.size_mb > KEPT_MB:
         source.release()  # seven networks at once took 2 GB
     entrant.seconds += time.perf_counter() - started
-    return replace(trial, train_seconds=entrant.seconds)
+    return replace(trial, train_seconds=entrant.seconds, feature_use=entrant.use)
+
+
+def looked_at(study: Study, rung: Rung) -> Ints:
+    """The images of a rung: on the last, the test images too."""
+    return np.concatenate([rung.places, study.test]) if rung.last else rung.places
 
 
 def _admit(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) -> None:
@@ -162,6 +129,10 @@ def _admit(study: Study, entrant: Entrant, rung: Rung, *, watch: TrialWatch) -> 
 def revive_probe(study: Study, entrant: Entrant, trial: Trial) -> Trial:
     """A probe from the journal with what it can only do beside its network's features."""
     entrant.seconds = trial.train_seconds
+    if trial.feature_use is not None and trial.places is not None:
+        entrant.use = trial.feature_use
+        answered = trial.test_probabilities is not None
+        entrant.shown.update(map(int, np.concatenate([trial.places, study.test]) if answered else trial.places))
     trial = replace(trial, features_of=entrant.source.features)
     return trial if trial.test_probabilities is None else _buildable(study, entrant, trial)
 
@@ -171,6 +142,7 @@ def answer_test(study: Study, entrant: Entrant, trial: Trial, *, watch: TrialWat
     head = trial.head
     if head is None:
         raise ValueError("a probe has a head")
+    entrant.show(study.test, journal=watch.control.journal)
     watch.stage("predicting the test images")
     features = entrant.source.features(study.test, control=watch.control)
     facts = entrant.source.facts
@@ -180,6 +152,7 @@ def answer_test(study: Study, entrant: Entrant, trial: Trial, *, watch: TrialWat
         predict_ms_per_image=entrant.source.measure_prediction(),
         parameters=facts.parameters,
         size_mb=facts.size_mb,
+        feature_use=entrant.use,
     )
     return _buildable(study, entrant, trial)
 

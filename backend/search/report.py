@@ -9,6 +9,7 @@ import numpy as np
 
 from backend.contracts import (
     BestModel,
+    FeatureUse,
     LeaderboardRow,
     Leak,
     ModelInfo,
@@ -173,6 +174,7 @@ def build_results(
         imbalance=look.imbalance,
         leak=reading.leak,
         experiment=experiment_of(study, reading.winner, winning_row(reading)),
+        features=_feature_use(reading.ranked),
         total_seconds=0.0,
     )
 
@@ -194,6 +196,16 @@ def _best_model(reading: TestReading, model: ModelInfo) -> BestModel:
         predict_ms_per_image=row.predict_ms_per_image,
         members=model.members,
         mean_average_precision=row.mean_average_precision,
+    )
+
+
+def _feature_use(ranked: Sequence[Trial]) -> FeatureUse | None:
+    """What all probes together found there, those that were stopped early too."""
+    uses = [trial.feature_use for trial in ranked if trial.feature_use is not None]
+    if not uses:
+        return None
+    return FeatureUse(
+        images=sum(use.images for use in uses), at_hand=sum(use.at_hand for use in uses), networks=len(uses)
     )
 
 

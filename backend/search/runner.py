@@ -13,8 +13,9 @@ from backend.search.tuning import run_finetune
 
 if TYPE_CHECKING:
     from backend.contracts import Candidate
+    from backend.search.entrant import Entrant
     from backend.search.presets import Depth
-    from backend.search.probing import Entrant, Rung
+    from backend.search.probing import Rung
     from backend.search.study import Study
     from backend.search.trial import Trial
     from backend.search.watch import TrialWatch

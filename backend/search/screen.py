@@ -17,8 +17,9 @@ from backend.contracts.journal import decided
 from backend.engine.metrics import score_by
 from backend.search.budget import Budget
 from backend.search.candidates import cost
+from backend.search.entrant import Entrant, enter
 from backend.search.leaderboard import SCORE_NAMES
-from backend.search.probing import Entrant, Refusal, Rung, enter, revive_probe
+from backend.search.probing import Refusal, Rung, revive_probe
 from backend.search.rungs import ladder, survivors
 from backend.search.ties import is_tie
 from backend.search.trial import Trial

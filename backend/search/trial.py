@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from backend.contracts import Candidate, EpochRecord, Preprocessing, TrialStrategy
+from backend.contracts import Candidate, EpochRecord, FeatureUse, Preprocessing, TrialStrategy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,8 @@ class Trial:
     epoch beat the solved head that it began with. A probe keeps its `head`, its `features_of` places, and how to
     `build` its network, so that many probes need no memory. `members` are an ensemble's trials with their weights,
     which add up to 1, the heaviest first; empty for a single network. `trainable` counts the weights that a fine-tune
-    moves. `ran_on` names the machine of a pool that did it, with its address; None: this one.
+    moves. `feature_use` counts the images that a probe looked at. `ran_on` names the machine of a pool that did it,
+    with its address; None: this one.
     """
 
     candidate: Candidate
@@ -67,6 +68,7 @@ class Trial:
     features_of: Callable[[Ints], Floats] | None = None
     model: TrainedModel | None = None
     members: tuple[tuple[Trial, float], ...] = ()
+    feature_use: FeatureUse | None = None
     ran_on: str | None = None
 
     @property

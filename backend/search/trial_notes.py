@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from backend.contracts import Candidate, EpochRecord
+from backend.contracts import Candidate, EpochRecord, FeatureUse
 from backend.engine.kept_network import keep_network, kept_network
 from backend.engine.probe import LinearHead
 from backend.errors import InputError
@@ -52,6 +52,7 @@ def note_trial(page: Journal, trial: Trial) -> None:
         keep_network(page.folder / MODEL_FILE, trial.model.network, trial.model.preprocessing)
     facts: dict[str, Any] = {name: getattr(trial, name) for name in PLAIN}
     facts["candidate"] = trial.candidate.model_dump()
+    facts["feature_use"] = None if trial.feature_use is None else trial.feature_use.model_dump()
     facts["history"] = [record.model_dump() for record in trial.history]
     arrays = _present(trial, ARRAYS)
     if trial.head is not None:
@@ -83,6 +84,7 @@ def recalled_trial(page: Journal) -> Trial | None:
         **plain,
         candidate=Candidate.model_validate(facts["candidate"]),
         history=tuple(EpochRecord.model_validate(record) for record in facts["history"]),
+        feature_use=None if facts.get("feature_use") is None else FeatureUse.model_validate(facts["feature_use"]),
         head=head,
         model=model,
     )

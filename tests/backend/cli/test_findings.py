@@ -47,6 +47,20 @@ def test_confidence_that_needed_no_correction_says_so():
     assert any("needed hardly any correction" in line for line in findings.lines(plain, paths={}))
 
 
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ((400, 380, 1), "Features: 380 of 400 images were known from earlier runs and were not computed again."),
+        ((3200, 2800, 8), "2,800 of 3,200 images were known from earlier runs and were not computed again, an image"),
+        ((400, 0, 1), "Features: of 400 images they were computed in this run; the next run reads them."),
+    ],
+)
+def test_what_was_reused_of_earlier_runs_is_said(use, words):
+    features = dict(zip(("images", "at_hand", "networks"), use, strict=True))
+    plain = service_fakes.results_record(features=features).model_dump(mode="json")
+    assert [line for line in findings.lines(plain, paths={}) if words in line]
+
+
 SCORE = {"test_images": 40, "leaked": 8, "accuracy": 0.9, "accuracy_without": 0.75}
 
 

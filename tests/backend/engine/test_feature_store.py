@@ -129,8 +129,11 @@ def test_a_growing_subset_costs_only_what_is_new(open_source, computed):
     source.features(EVERY[:10])
     source.features(EVERY[:25])
     assert sum(computed) == 25
-    open_source().features(EVERY)
+    later = open_source()
+    assert (later.at_hand(EVERY), later.at_hand(EVERY[20:]), later.at_hand(EVERY[:0])) == (25, 5, 0)
+    later.features(EVERY)
     assert sum(computed) == 36
+    assert later.at_hand(EVERY) == 36
 
 
 def test_a_changed_picture_is_the_only_one_computed_anew(open_source, pictures, computed):
@@ -144,8 +147,11 @@ def test_a_changed_picture_is_the_only_one_computed_anew(open_source, pictures, 
 
 
 def test_equal_pictures_are_computed_once(open_source, pictures, computed):
-    found = open_source(pictures[0][[4, 4, 9, 4]]).features(np.arange(4))
+    source = open_source(pictures[0][[4, 4, 9, 4]])
+    assert source.at_hand(np.arange(4)) == 0
+    found = source.features(np.arange(4))
     assert sum(computed) == 2
+    assert source.at_hand(np.arange(4)) == 4
     np.testing.assert_array_equal(found[0], found[3])
 
 

@@ -267,6 +267,9 @@ def test_a_second_run_on_the_same_data_computes_no_feature_and_builds_the_winner
     second = compare(dataset, recipe(dataset), run=Run(settings=settings)).results
     assert built == [second.best_model.name]
     assert second.test == first.test
+    networks = len([row for row in first.leaderboard if row.strategy == "probe"])
+    assert (first.features.at_hand, first.features.networks) == (0, networks)
+    assert second.features.at_hand == second.features.images == first.features.images == networks * len(dataset.items)
 
 
 def test_what_cannot_fit_the_budget_is_skipped_with_its_estimate(dataset, run, monkeypatch):

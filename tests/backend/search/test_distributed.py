@@ -108,6 +108,9 @@ def test_probes_that_are_sent_away_give_what_they_give_here(dataset, away, tmp_p
     again = compare(dataset, recipe_of(dataset), run=run_of(away, tmp_path / "driver", pool)).results
     assert measured(again) == measured(here)
     assert len(pool.tasks) == 2
+    found = [(one.features.images, one.features.at_hand, one.features.networks) for one in (here, sent, again)]
+    images = 2 * len(dataset.items)
+    assert found == [(images, 0, 2), (images, 0, 2), (images, images, 2)]
 
 
 @pytest.mark.parametrize("options", [{"strategy": "finetune", "num_epochs": 1, "models": (NET,)}])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from backend.contracts import Recipe, RunControl
+from backend.contracts import FeatureUse, Recipe, RunControl
 from backend.data import open_dataset
 from backend.engine import epoch_checkpoint, kept_network
 from backend.search import refine as refine_module
@@ -136,8 +136,8 @@ def attempt(dataset, settings):
 
 
 def comparable(outcome):
-    """All of the results but what the clock says."""
-    results = outcome.results.model_dump(exclude={"total_seconds"})
+    """All of the results but what the clock says, and what an earlier run has left on the disk."""
+    results = outcome.results.model_dump(exclude={"total_seconds", "features"})
     results["leaderboard"] = [{k: v for k, v in row.items() if k not in TIMES} for row in results["leaderboard"]]
     results["best_model"] = {k: v for k, v in results["best_model"].items() if k not in TIMES}
     weights = torch.load(outcome.folder / "model.pth", weights_only=True)["state_dict"]
@@ -178,6 +178,20 @@ def test_a_run_that_is_cut_at_every_write_ends_as_the_uninterrupted_one(kind, su
     assert not list(journal.folder.parent.rglob(".tmp-*"))
     journal.remove()
     assert not journal.folder.parent.exists()
+
+
+def test_features_of_an_earlier_attempt_are_none_of_an_earlier_run(attempt, cut, settings):
+    """Whichever write an attempt dies at, the run's own features are not told as what it found."""
+    cut.after(6, late=True)
+    with pytest.raises(PowerCut):
+        attempt("probe")
+    assert list((settings.cache_dir / "features").rglob("plain/*")), "the cut came after some work"
+    cut.never()
+    outcome, journal = attempt("probe")
+    assert outcome.results.features == FeatureUse(images=48, at_hand=0, networks=2)
+    journal.remove()
+    outcome, _ = attempt("probe")
+    assert outcome.results.features == FeatureUse(images=48, at_hand=48, networks=2)
 
 
 def test_a_journal_of_another_recipe_is_of_no_use(attempt, cut):

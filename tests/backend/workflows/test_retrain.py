@@ -68,6 +68,7 @@ def test_a_corrected_and_grown_dataset_is_trained_again_and_compared(dataset, se
     correct_dataset(desk, Corrections(exclude=(wrong,), relabel={other: "square"}))
     challenger = train(dataset_id, 2, settings)
     assert forwards == [], "no picture is new, so none may go through a network again"
+    assert reused(catalog, dataset_id) == (39, 39), "without the one that was left out"
     assert catalog.model(challenger).dataset_version == 2
     assert catalog.model(champion).dataset_version == 1, "an old model keeps its version"
     again = Comparisons(database).get(challenger, champion)
@@ -77,6 +78,7 @@ def test_a_corrected_and_grown_dataset_is_trained_again_and_compared(dataset, se
     add_images(desk, make_zip({"circle": 20 + NEW, "square": 20 + NEW}, name="more.zip"), settings=settings)
     third = train(dataset_id, 3, settings)
     assert sum(forwards) == first_forwards // 40 * 2 * NEW, "new pictures alone"
+    assert reused(catalog, dataset_id) == (39 + 2 * NEW, 39)
     grown = Comparisons(database).get(third, champion)
     assert (grown.dataset_version, grown.champion_version, grown.left_out) == (3, 1, 0)
     assert grown.answered_anew > 0
@@ -84,6 +86,12 @@ def test_a_corrected_and_grown_dataset_is_trained_again_and_compared(dataset, se
 
     assert catalog.resolve_model(dataset_id).model_id == champion, "a retraining promotes nobody"
     assert catalog.default_model().model_id == champion
+
+
+def reused(catalog, dataset_id):
+    """Images of the newest run, and those of them whose features lay there before it."""
+    use = catalog.results_for_dataset(dataset_id).features
+    return use.images, use.at_hand
 
 
 def test_an_earlier_version_can_be_trained_on(dataset, settings, database):
