@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 from frontend.label_answers import LabelConfusion
-from frontend.training_answers import EpochRecord, ExperimentAnswer
+from frontend.training_answers import EpochRecord, ExperimentAnswer, FeatureUseAnswer
 from frontend.version_answers import VersionAnswer
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -295,6 +295,7 @@ class ResultsAnswer(TypedDict):
     tracking: NotRequired[dict[str, Any]]
     recipe: NotRequired[dict[str, Any]]
     experiment: NotRequired[ExperimentAnswer | None]
+    features: NotRequired[FeatureUseAnswer | None]
     total_seconds: NotRequired[float]
 
 

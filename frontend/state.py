@@ -1,16 +1,19 @@
 """What this browser tab has chosen: with `reader.py` the only file that touches `st.session_state` and the URL.
 
 Dataset, job and tab live in the URL, so that a refresh, a dropped socket or a link sent to a colleague shows the same
-thing. The session holds only what may be lost: which uploads were already handled, curves seen so far.
+thing. The session holds only what may be lost: which uploads were already handled, curves seen so far. Corrections
+that are chosen and not yet sent may not: this process keeps them for the browser, which a cookie names.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
+
+from frontend.drafts import Choice, Draft, Drafts, is_browser, new_browser
 
 UPLOAD, INSIGHTS, TRAIN, RESULTS, PREDICTIONS = "upload", "insights", "train", "results", "predictions"
 MODELS = "models"
@@ -27,9 +30,7 @@ _COSTS = "cost-ratios"
 _CHANGED = "version-made"
 _ASKED = "model-asked"
 _TOLD = "model-told"
-
-
-Choice = str | tuple[str, ...]  # the right class of an image, or all its labels
+_BROWSER = "browser"
 
 
 # --- the URL
@@ -54,6 +55,7 @@ def choose_dataset(identifier: str | None, *, tab: str | None = None) -> None:
     if identifier != dataset_id():
         _set("job", None)
         _set("batch", None)
+        _set("issue", None)
     _set("dataset", identifier)
     if tab is not None:
         open_tab(tab)
@@ -84,6 +86,15 @@ def batch_job() -> str | None:
 
 def choose_batch(identifier: str | None) -> None:
     _set("batch", identifier)
+
+
+def issue_kind() -> str | None:
+    """The kind of issue that the Insights tab shows; it stays where a correction makes a new version."""
+    return _parameter("issue")
+
+
+def choose_issue_kind(kind: str | None) -> None:
+    _set("issue", kind)
 
 
 def _parameter(name: str) -> str | None:
@@ -175,16 +186,26 @@ def pictures() -> list[Any]:
     return kept
 
 
-# --- corrections chosen and not yet sent: they outlive a change of page and tab
+# --- corrections chosen and not yet sent: they outlive a change of page and tab, and a reload
+BROWSER_COOKIE = "sightglass_browser"
+
+
 def corrections(dataset: str) -> dict[str, Choice]:
     """Image id to its right class, to all its labels, or to "" where it is to be left out."""
-    chosen: dict[str, Choice] = st.session_state.get(_CORRECTIONS, {}).get(dataset, {})
+    kept = st.session_state.setdefault(_CORRECTIONS, {})
+    if dataset not in kept:
+        kept[dataset] = _taken_up(dataset)
+    chosen: dict[str, Choice] = kept[dataset]
     return chosen
 
 
 def looked_at(dataset: str, version: int) -> int:
     """The version on which the corrections were chosen: the one that is the newest when the first is drawn."""
-    seen: int = st.session_state.setdefault(_BASES, {}).setdefault(dataset, version)
+    bases = st.session_state.setdefault(_BASES, {})
+    if dataset not in bases:
+        bases[dataset] = version
+        _keep_draft(dataset)
+    seen: int = bases[dataset]
     return seen
 
 
@@ -206,16 +227,59 @@ def look_again(dataset: str) -> None:
 
 def correct(dataset: str, image_id: str, choice: Choice | None) -> None:
     """Remember a correction; None takes it back."""
-    chosen = st.session_state.setdefault(_CORRECTIONS, {}).setdefault(dataset, {})
-    if choice is None:
-        chosen.pop(image_id, None)
-    else:
-        chosen[image_id] = choice
+    correct_all(dataset, {image_id: choice})
+
+
+def correct_all(dataset: str, choices: Mapping[str, Choice | None]) -> None:
+    """Remember corrections of many images at once."""
+    chosen = corrections(dataset)
+    for image_id, choice in choices.items():
+        if choice is None:
+            chosen.pop(image_id, None)
+        else:
+            chosen[image_id] = choice
+    _keep_draft(dataset)
 
 
 def clear_corrections(dataset: str) -> None:
-    st.session_state.get(_CORRECTIONS, {}).pop(dataset, None)
+    corrections(dataset).clear()
     look_again(dataset)
+    _keep_draft(dataset)
+
+
+def browser() -> str | None:
+    """The name under which this browser's corrections are kept; None where there were none yet."""
+    name: str | None = st.session_state.get(_BROWSER)
+    if name is None and is_browser(told := st.context.cookies.get(BROWSER_COOKIE)):
+        name = st.session_state[_BROWSER] = told
+    return name
+
+
+def _taken_up(dataset: str) -> dict[str, Choice]:
+    """What this browser had chosen before the page was loaded again."""
+    name = browser()
+    draft = None if name is None else _drafts().find((name, dataset))
+    if draft is None:
+        return {}
+    if draft.version is not None:
+        st.session_state.setdefault(_BASES, {})[dataset] = draft.version
+    return dict(draft.choices)
+
+
+def _keep_draft(dataset: str) -> None:
+    chosen, name = corrections(dataset), browser()
+    if name is None:
+        if not chosen:
+            return
+        name = st.session_state[_BROWSER] = new_browser()
+    version = st.session_state.get(_BASES, {}).get(dataset)
+    _drafts().keep((name, dataset), Draft(dict(chosen), version))
+
+
+@st.cache_resource(show_spinner=False)
+def _drafts() -> Drafts:
+    """One for all browser tabs of this process."""
+    return Drafts()
 
 
 def remember_change(dataset: str, version: int | None) -> None:

@@ -24,3 +24,11 @@ class ExperimentAnswer(TypedDict):
     checkpoint: NotRequired[str | None]
     parameters: NotRequired[int | None]
     trainable_parameters: NotRequired[int | None]
+
+
+class FeatureUseAnswer(TypedDict):
+    """Features that networks asked for, an image counted once for each, and how many were there from earlier runs."""
+
+    images: int
+    at_hand: int
+    networks: int

@@ -10,7 +10,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import Client
 from frontend.i18n import t, written
-from frontend.insight_answers import InsightsAnswer, IssueNote
+from frontend.insight_answers import InsightsAnswer, IssueNote, SpreadAnswer
 from frontend.widgets import charts, copies, corrections, frame, gallery, insight_charts, problems
 from frontend.widgets.wording import name_of, plain
 
@@ -18,6 +18,7 @@ from frontend.widgets.wording import name_of, plain
 LOOK_S = 2.0
 # Kinds that are no list of images of the dataset.
 OF_FILES, OF_CLASSES = "corrupt", "small_classes"
+KIND_CONTROL = "issue-kind"
 
 
 def render(api: Client) -> None:
@@ -74,12 +75,15 @@ def issues(api: Client, dataset: DatasetAnswer, insights: InsightsAnswer) -> Non
         if insights["quality"] == "checked":
             st.markdown(t("insights.no_issues"))
         return
-    kind = st.segmented_control(
+    chosen = state.issue_kind()
+    kind = chosen if chosen in notes else next(iter(notes))
+    state.mirror(KIND_CONTROL, kind)
+    st.segmented_control(
         t("insights.kind"),
         list(notes),
-        default=next(iter(notes)),
-        key=f"issue-kind-{dataset['dataset_id']}-{dataset['version']}",
+        key=KIND_CONTROL,
         format_func=lambda name: f"{name_of('issue', name)} · {written(notes[name]['images'], ',')}",
+        on_change=lambda: state.choose_issue_kind(state.value_of(KIND_CONTROL)),
         label_visibility="collapsed",
         required=True,
     )
@@ -127,6 +131,7 @@ def shape(insights: InsightsAnswer) -> None:
             with column:
                 figure = insight_charts.histogram(spread, axis=name_of("measure", name))
                 charts.draw(figure, key=f"insight-{name}", alt=t("insights.light_alt", name=name_of("measure", name)))
+                far_above(spread)
         st.caption(
             t("insights.formats", formats=_counted(insights["formats"]), modes=_counted(_modes(insights["modes"])))
         )
@@ -147,6 +152,13 @@ def sizes(insights: InsightsAnswer) -> None:
     with right:
         aspect = insight_charts.histogram(insights["dimensions"]["aspect_ratio"], axis=t("insights.aspect"))
         charts.draw(aspect, key="insight-aspect", alt=t("insights.aspect_alt"))
+        far_above(insights["dimensions"]["aspect_ratio"])
+
+
+def far_above(spread: SpreadAnswer) -> None:
+    """Below a histogram: what its grey bar is, where it has one."""
+    if note := insight_charts.far_above_note(spread):
+        st.caption(note)
 
 
 def together(insights: InsightsAnswer) -> None:

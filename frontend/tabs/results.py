@@ -166,6 +166,7 @@ def how_it_was_done(results: ResultsAnswer) -> None:
         if preprocessing.get("smallest_defect_px"):
             lines.append(t("results.smallest_defect", count=preprocessing["smallest_defect_px"]))
     lines += training.in_short(results)
+    lines.append(_features_line(results))
     if results.get("total_seconds"):
         lines.append(t("results.time", time=seconds(results["total_seconds"])))
     lines.append(_tracking_line(results))
@@ -175,6 +176,17 @@ def how_it_was_done(results: ResultsAnswer) -> None:
 def _size_line(preprocessing: dict[str, Any]) -> str:
     resize = name_of("resize", preprocessing["resize"])
     return t("results.size", resize=resize, width=str(preprocessing["width"]), height=str(preprocessing["height"]))
+
+
+def _features_line(results: ResultsAnswer) -> str:
+    """What was reused of earlier runs; older results do not say."""
+    use = results.get("features")
+    if not use:
+        return ""
+    said = t(
+        "results.features" if use["at_hand"] else "results.features_new", images=use["images"], kept=use["at_hand"]
+    )
+    return f"{said} {t('results.features_counted', networks=use['networks'])}" if use["networks"] > 1 else said
 
 
 def _tracking_line(results: ResultsAnswer) -> str:

@@ -11,6 +11,8 @@ from frontend.i18n import t
 # Streamlit keeps six rem free above the page; its own bar needs four. On a phone all four tabs fit into one row.
 # Numbers in tables stand right, digit below digit. A count in a pale cell of the confusion matrix has the page's text
 # colour, whichever theme is on; Plotly would make it grey. Those that are white stay white.
+# A thumbnail's button for the full screen is there while the mouse is over the picture: it shows no more than the
+# thumbnail, and whoever goes by the keyboard would pass thirty of them. Large pictures keep theirs always.
 # What is chosen and not yet sent stays in sight: a choice under the fortieth picture would else seem to do nothing.
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
@@ -26,6 +28,11 @@ div:has(> .st-key-corrections-bar) { position: sticky; top: 4rem; bottom: 1rem; 
 }
 .st-key-leaderboard td:nth-child(n + 9) * { white-space: nowrap; }
 .st-key-leaderboard td:nth-child(2) { min-width: 17rem; }
+@media (hover: hover) {
+  [data-testid="stFullScreenFrame"]:has(
+    img:is([style*="width: 76px"], [style*="width: 150px"], [style*="width: 192px"])
+  ) :not(:hover) > [data-testid="stElementToolbar"] { visibility: hidden; }
+}
 @media (max-width: 480px) {
   .st-key-leaderboard table { min-width: 64rem; }
   .st-key-leaderboard td:nth-child(2) { min-width: 13rem; }

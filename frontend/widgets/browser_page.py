@@ -1,5 +1,5 @@
-"""What the browser itself must know of the language: the page's `lang`, the cookie that remembers a choice, and the
-words of Streamlit's own drop zone, which it has in English alone.
+"""What the browser must know: the page's `lang`, the cookies by which it remembers a language and is known again, and
+the words of Streamlit's own drop zone, which it has in English alone.
 """
 
 from __future__ import annotations
@@ -8,25 +8,30 @@ import json
 
 import streamlit as st
 
-from frontend import reader
+from frontend import reader, state
 from frontend.i18n import t
 from frontend.i18n.catalogue import FALLBACK, known
 
 YEAR_S = 365 * 24 * 3600
+WEEK_S = 7 * 24 * 3600  # as long as what the name stands for is kept
 
 
 def tell(language: str) -> None:
     """Say the language to screen readers, and have a choice remembered by this browser for a year."""
-    st.html(f"<script>{script(language, known(reader.chosen()))}</script>", unsafe_allow_javascript=True)
+    lines = script(language, known(reader.chosen()), browser=state.browser())
+    st.html(f"<script>{lines}</script>", unsafe_allow_javascript=True)
     translated = "" if language == FALLBACK else drop_zone_style()  # Streamlit's own words are English
     st.html(f"<style>{too_large_style()}{translated}</style>")
 
 
-def script(language: str, chosen: str | None) -> str:
-    """Only known languages reach it, so nothing that a person wrote into a link is ever run."""
+def script(language: str, chosen: str | None, *, browser: str | None = None) -> str:
+    """Only known languages and names of our own reach it, so nothing that a person wrote into a link is ever run."""
     lines = [f"document.documentElement.lang = {json.dumps(language)};"]
     if chosen is not None:
         cookie = f"{reader.COOKIE}={chosen}; path=/; max-age={YEAR_S}; SameSite=Lax"
+        lines.append(f"document.cookie = {json.dumps(cookie)};")
+    if browser is not None:
+        cookie = f"{state.BROWSER_COOKIE}={browser}; path=/; max-age={WEEK_S}; SameSite=Lax"
         lines.append(f"document.cookie = {json.dumps(cookie)};")
     return "\n".join(lines)
 

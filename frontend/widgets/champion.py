@@ -12,7 +12,7 @@ from frontend.client import ApiError, Client
 from frontend.i18n import t
 from frontend.version_answers import ComparisonAnswer
 from frontend.widgets import frame, problems
-from frontend.widgets.downloads import promote
+from frontend.widgets.downloads import promote, promote_button
 from frontend.widgets.wording import plain
 
 
@@ -41,8 +41,7 @@ def show(api: Client, results: ResultsAnswer) -> None:
         answers = st.empty()  # said anew when the button below has changed it
         answers.caption(_who_answers(results, promoted))
         other = promoted is None or promoted["model_id"] != results["model_id"]
-        pressed = other and st.button(t("champion.promote"), key="champion-promote", icon=":material/star:")
-        if pressed and promote(api, results["model_id"]):
+        if other and promote_button(key="champion-promote") and promote(api, results["model_id"]):
             answers.caption(t("champion.this_promoted"))
     with st.expander(t("champion.classes"), icon=":material/table_rows:"):
         _table(comparison)

@@ -46,13 +46,8 @@ def keep_one(dataset: DatasetAnswer, insights: InsightsAnswer, kind: str) -> Non
             t("copies.keep_one", count=len(out)),
             key=f"keep-one-{kind}",
             icon=":material/filter_1:",
-            on_click=_leave_out,
-            args=(identifier, out),
+            on_click=state.correct_all,
+            args=(identifier, dict.fromkeys(out, LEAVE_OUT)),
         )
     if not set(contradicting).isdisjoint(image_id for group in found for image_id in group):
         st.caption(t("copies.contradicting"))
-
-
-def _leave_out(identifier: str, images: Sequence[str]) -> None:
-    for image_id in images:
-        state.correct(identifier, image_id, LEAVE_OUT)

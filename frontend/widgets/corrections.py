@@ -1,11 +1,11 @@
 """Correcting a dataset: a gallery in which each picture can be left out or given another class, and one button for all.
 
-What is chosen waits in the browser tab until the button is pressed; then all of it becomes one new version.
+What is chosen waits until the button is pressed, over a reload of the page too; then all of it becomes one new version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -13,7 +13,6 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
 from frontend.i18n import t
-from frontend.state import Choice
 from frontend.version_answers import CorrectionsBody, DifferenceAnswer
 from frontend.widgets import picture_choice, problems, retrain
 from frontend.widgets.picture_choice import LEAVE_OUT, Picture
@@ -96,18 +95,18 @@ def _for_all(identifier: str, pictures: Sequence[Picture], *, key: str, all_out:
     suggested = {one.image_id: one.suggested for one in pictures if one.suggested is not None}
     with st.container(horizontal=True):
         if suggested:
-            st.button(t("corrections.accept_all"), key=f"{key}-accept", on_click=_choose, args=(identifier, suggested))
+            st.button(
+                t("corrections.accept_all"),
+                key=f"{key}-accept",
+                on_click=state.correct_all,
+                args=(identifier, suggested),
+            )
         everything = dict.fromkeys((one.image_id for one in pictures), LEAVE_OUT)
         if all_out:
             words = t("corrections.exclude_all")
-            st.button(words, key=f"{key}-exclude", on_click=_choose, args=(identifier, everything))
+            st.button(words, key=f"{key}-exclude", on_click=state.correct_all, args=(identifier, everything))
         nothing = dict.fromkeys(one.image_id for one in pictures)
-        st.button(t("corrections.keep_all"), key=f"{key}-keep", on_click=_choose, args=(identifier, nothing))
-
-
-def _choose(identifier: str, choices: Mapping[str, Choice | None]) -> None:
-    for image_id, choice in choices.items():
-        state.correct(identifier, image_id, choice)
+        st.button(t("corrections.keep_all"), key=f"{key}-keep", on_click=state.correct_all, args=(identifier, nothing))
 
 
 def _made(api: Client, dataset: DatasetAnswer) -> None:

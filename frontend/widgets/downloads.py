@@ -32,14 +32,12 @@ CHECKPOINT = Format("checkpoint", ".pt", "application/octet-stream")  # only of 
 
 
 def show_downloads(api: Client, results: ResultsAnswer) -> None:
-    """A button a format, and the one that makes this model the service's default."""
+    """A button a format, and the one that promotes this model."""
     model_id = results["model_id"]
     with st.container(horizontal=True):
         experiment = results.get("experiment") or {}
         download_buttons(api, model_id, results["best_model"]["name"], checkpoint=bool(experiment.get("checkpoint")))
-        promoted = st.button(
-            t("download.promote"), key="promote", help=t("download.promote_help"), icon=":material/star:"
-        )
+        promoted = promote_button(key="promote")
     if promoted:
         promote(api, model_id)
     agreement(api, model_id)
@@ -76,6 +74,11 @@ def agreement(api: Client, model_id: str) -> None:
                 difference=written(report["max_difference"], ".2g"),
             )
         )
+
+
+def promote_button(*, key: str) -> bool:
+    """The button that promotes a model, by the same name wherever it stands; whether it was pressed."""
+    return st.button(t("download.promote"), key=key, help=t("download.promote_help"), icon=":material/star:")
 
 
 def promote(api: Client, model_id: str) -> bool:

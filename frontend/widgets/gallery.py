@@ -14,8 +14,8 @@ import streamlit as st
 from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.client import ApiError, Client
+from frontend.drafts import Choice
 from frontend.i18n import t
-from frontend.state import Choice
 from frontend.version_answers import ImageAnswer
 from frontend.widgets import corrections, problems
 from frontend.widgets.picture_choice import Picture

@@ -11,8 +11,8 @@ import streamlit as st
 
 from frontend import state
 from frontend.answers import DatasetAnswer
+from frontend.drafts import Choice
 from frontend.i18n import t
-from frontend.state import Choice
 from frontend.widgets.wording import plain
 
 LEAVE_OUT = ""

@@ -9,8 +9,8 @@ import streamlit as st
 
 from frontend.answers import DatasetAnswer, ResultsAnswer, SuspectLabel
 from frontend.client import ApiError, Client
+from frontend.drafts import Choice
 from frontend.i18n import t
-from frontend.state import Choice
 from frontend.widgets import corrections
 from frontend.widgets.picture_choice import Picture, with_file
 from frontend.widgets.pictures import show_row

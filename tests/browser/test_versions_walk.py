@@ -95,10 +95,23 @@ def exclude_what_is_dark(page, product, dataset_id, tmp_path):
     page.locator(".st-key-issue-dark-exclude button").click()
     settle(page)
     expect(page.get_by_text("Chosen: 1 to leave out, 0 to relabel.")).to_be_visible()
+    assert stops_of_thumbnails(page) == 0, "thirty thumbnails are no thirty stops on the keyboard's way"
+    page.get_by_test_id("stImageContainer").last.hover()
+    expect(page.locator("[data-testid=stFullScreenFrame]:hover button")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Chosen: 1 to leave out, 0 to relabel.")).to_be_visible()
+    assert parameter(page, "issue") == "dark"
     page.get_by_role("button", name=re.compile("Make a new version")).click()
     expect(page.get_by_text(re.compile("Version 2 is made: 88 images"))).to_be_visible()
     shot(page, tmp_path / "excluded.png")
     assert answer(product, f"/api/cv/datasets/{dataset_id}/diff")["counts"]["excluded"] == 1
+
+
+def stops_of_thumbnails(page):
+    """Buttons for the full screen that the keyboard would come to."""
+    buttons = page.locator("button[aria-label^='Fullscreen: An image labelled']")
+    assert buttons.count() > 1
+    return sum(button.is_visible() for button in buttons.all())
 
 
 def see_results(page):

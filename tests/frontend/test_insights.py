@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frontend import state
+from frontend.widgets import insight_charts
 
 
 def texts(page):
@@ -24,13 +25,43 @@ def test_issues_are_shown_with_advice_and_one_page_of_pictures(open_page, servic
 def test_a_kind_of_issue_shows_its_own_pictures_and_each_can_be_left_out(open_page, service):
     dataset = service.add_dataset()
     page = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"])
-    kinds = page.segmented_control(key=f"issue-kind-{dataset['dataset_id']}-1")
+    kinds = page.segmented_control(key="issue-kind")
     kinds.set_value("blurry").run()
     assert not page.exception
     assert "Look." in texts(page)
     assert service.pages_asked[-2]["issue"] == "blurry"
     keys = {box.key for box in page.selectbox}
     assert {"issue-blurry-circle-2", "issue-blurry-circle-3"} <= keys
+
+
+def test_the_kind_of_issue_stays_over_a_reload_and_a_new_version(open_page, service):
+    dataset = service.add_dataset()
+    page = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"])
+    page.segmented_control(key="issue-kind").set_value("blurry").run()
+    assert page.query_params["issue"] in ("blurry", ["blurry"])
+    page.button(key="issue-blurry-exclude").click().run()
+    page.button(key="corrections-apply").click().run()
+    assert service.changes, "a version was made"
+    assert page.segmented_control(key="issue-kind").value == "blurry"
+    again = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"], issue="blurry")
+    assert again.segmented_control(key="issue-kind").value == "blurry"
+    gone = open_page(tab=state.INSIGHTS, dataset=dataset["dataset_id"], issue="no such kind")
+    assert not gone.exception
+    assert gone.segmented_control(key="issue-kind").value == "corrupt"
+
+
+def test_few_images_far_above_the_rest_do_not_squash_a_histogram(open_page, service):
+    tail = {"edges": [0.0, 10.0, 20.0, 30.0, 9000.0], "counts": [5, 60, 20, 2]}
+    spread = {"min": 0.0, "max": 9000.0, "mean": 200.0, "median": 15.0, "histogram": tail}
+    bars = insight_charts.histogram(spread, axis="sharpness").data[0]
+    assert list(bars.width) == [10.0] * 4
+    assert bars.x[-1] == 45.0, "beside the others, not 9,000 away"
+    assert list(bars.y) == tail["counts"], "no image is lost"
+    even = spread | {"histogram": {"edges": [0.0, 10.0, 20.0001], "counts": [5, 6]}}
+    assert insight_charts.far_above(even) == 0
+    service.insights = {"light": {"sharpness": spread}}
+    page = open_page(tab=state.INSIGHTS, dataset=service.add_dataset()["dataset_id"])
+    assert "2 images far above the others, from 30 to 9,000" in texts(page)
 
 
 def test_the_gallery_shows_one_class(open_page, service):

@@ -110,6 +110,23 @@ def test_split_preparation_and_tracking_are_said(page):
     assert "MLflow has the run `0f3a`" in how
 
 
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (None, ""),
+        ((400, 380, 1), "- Of 400 images, 380 were known from earlier runs: their features were not computed again.\n"),
+        ((3200, 2800, 8), "Of 3,200 images, 2,800 were known"),
+        ((3200, 2800, 8), "Each image counts once for each of 8 networks."),
+        ((400, 0, 1), "The features of 400 images were computed in this run; the next run reads them."),
+    ],
+)
+def test_what_was_reused_of_earlier_runs_is_said(page_with, use, words):
+    page = page_with(lambda _: {"features": use and dict(zip(("images", "at_hand", "networks"), use, strict=True))})
+    how = page.main.markdown[-1].value
+    assert words in how
+    assert use or "earlier runs" not in how
+
+
 def test_notes_are_shown(page):
     assert "had no ImageNet weights here" in page.info[0].value
 
@@ -117,7 +134,9 @@ def test_notes_are_shown(page):
 def test_promoting_reaches_the_service(page, service):
     page.button(key="promote").click().run()
     assert service.promoted == ["model-0000000000"]
-    assert page.success[0].value == "This model is now the service's default."
+    assert (
+        page.success[0].value == "This model is promoted: it answers for its dataset and for POST /predict from now on."
+    )
 
 
 def test_every_file_can_be_downloaded(page):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import streamlit as st
 from stand_in_api import Problem
 from stand_in_versions import made
 
@@ -59,6 +60,29 @@ def test_all_suggestions_of_a_page_are_taken_and_forgotten_at_once(results):
     assert "Chosen: **0** to leave out, **12** to relabel." in texts(results)
     results.button(key="corrections-forget").click().run()
     assert not any(text.startswith("Chosen:") for text in texts(results))
+
+
+def test_what_is_chosen_outlives_a_reload_in_the_same_browser_alone(open_page, service, dataset, monkeypatch):
+    service.add_job(dataset["dataset_id"], state="succeeded")
+    monkeypatch.setattr(state, "new_browser", lambda: "b" * 22)
+    cookies = {}
+    monkeypatch.setattr(type(st.context), "cookies", property(lambda _: cookies))
+
+    def page():
+        return open_page(tab="results", dataset=dataset["dataset_id"])
+
+    first = page()
+    chosen = choose(first, 0, "")
+    service.datasets[dataset["dataset_id"]]["version"] = 2  # somebody else's, meanwhile
+    assert "Chosen: **1** to leave out, **0** to relabel." not in texts(page()), "another browser"
+    cookies[state.BROWSER_COOKIE] = "b" * 22
+    again = page()
+    assert "Chosen: **1** to leave out, **0** to relabel." in texts(again)
+    assert suspects(again)[chosen].value == ""
+    assert any("Somebody else" in error.value for error in again.error), "it was chosen on the version before"
+    again.button(key="corrections-apply").click().run()
+    assert service.changes[-1]["exclude"] == [chosen]
+    assert "Chosen: **1** to leave out, **0** to relabel." not in texts(page()), "what was sent is not kept"
 
 
 def test_a_change_is_undone(results, service):
