@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from backend.contracts import EpochRecord
 from backend.tracking.background import BackgroundSteps
 from backend.tracking.earlier_runs import KIND, earlier_run, end_orphans
 from backend.tracking.entries import AnyResults, AnyRow, EndEntry, end_entry, row_entry
+from backend.tracking.opening import opening
 from backend.tracking.protocol import NullTracker, Tracker, TrackingInfo
 from backend.tracking.registry_mirror import AnyModel, mirror_dataset
 from backend.tracking.wording import explain_failure, flatten, without_password
@@ -38,7 +38,6 @@ EXPERIMENT = "sightglass"
 FINISH_TIMEOUT_S = 30.0
 # A cancelled job has to be over within 5 s; the record may take less than half of that.
 ABORT_TIMEOUT_S = 2.0
-_OPENING = threading.Lock()  # two at once would lay the tables twice, and one of them fails
 LONGEST_PARAM = 500  # what older MLflow servers take; newer ones 6,000
 # MLflow's own defaults wait up to 120 s, seven times over. A setting that a person made stands.
 QUICK_HTTP = {
@@ -82,7 +81,7 @@ def mirror_registry(settings: Settings, dataset_id: str, models: Sequence[AnyMod
     uri = settings.resolved_mlflow_uri
     if uri is None:
         return
-    with _OPENING:
+    with opening(settings.data_dir.resolve()):
         client = _connect(uri)
         experiment_id = _experiment(client, uri, settings.data_dir.resolve() / "mlflow-artifacts")
     mirror_dataset(client, experiment_id, dataset_id, models=models, models_dir=settings.models_dir)
@@ -161,7 +160,7 @@ class _RunRecord:
 
     def lay_tables(self) -> None:
         """Connect, and make what a new store lacks."""
-        with _OPENING:
+        with opening(self._artifact_root.parent):
             self._client = client = _connect(self._uri)
             self._experiment_id = _experiment(client, self._uri, self._artifact_root)
 
