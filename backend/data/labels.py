@@ -170,15 +170,25 @@ class _Index:
     def __init__(self, pictures: Sequence[Member]) -> None:
         self._by_path: dict[str, list[Member]] = {}
         self._by_base: dict[str, list[Member]] = {}
+        self._by_stem: dict[str, Member] = {}
         for member in pictures:
             self._by_path.setdefault(member.name, []).append(member)
             self._by_base.setdefault(member.parts[-1], []).append(member)
+            self._by_stem.setdefault(_stem(member.name), member)
 
     def find(self, table: Member, filename: str) -> list[Member]:
         """Return the pictures that may be meant: one where the row is clear."""
         beside = "/".join((*table.parts[:-1], filename))
         base = filename.rsplit("/", maxsplit=1)[-1]
         return self._by_path.get(beside) or self._by_path.get(filename) or self._by_base.get(base, [])
+
+    def nearly(self, filename: str) -> Member | None:
+        """A picture of this name with another ending, or of this name without one."""
+        return self._by_stem.get(_stem(filename)) or self._by_stem.get(filename.rpartition("/")[2].lower())
+
+
+def _stem(filename: str) -> str:
+    return filename.rpartition("/")[2].rpartition(".")[0].lower()
 
 
 def _by_table(pictures: Sequence[Member], tables: Sequence[tuple[Member, LabelTable]]) -> Labelling:
@@ -190,9 +200,9 @@ def _by_table(pictures: Sequence[Member], tables: Sequence[tuple[Member, LabelTa
     for member, table in tables:
         for row in table.rows:
             found = index.find(member, row.filename)
-            reason = _why_no_row(found, row.labels, kept=kept, table=member) or _why_no_labels(
-                row.labels, several=several
-            )
+            reason = _why_no_row(
+                found, row.labels, kept=kept, table=member, nearly=None if found else index.nearly(row.filename)
+            ) or _why_no_labels(row.labels, several=several)
             if reason:
                 skipped.append(SkippedFile(file=shown(row.filename), reason=reason))
                 explained.update(one.name for one in found)
@@ -220,9 +230,16 @@ def _labelled(member: Member, labels: Sequence[str], *, several: bool, subset: S
 
 
 def _why_no_row(
-    found: Sequence[Member], labels: Sequence[str], *, kept: Mapping[str, Labelled], table: Member
+    found: Sequence[Member],
+    labels: Sequence[str],
+    *,
+    kept: Mapping[str, Labelled],
+    table: Member,
+    nearly: Member | None,
 ) -> str | None:
     name = shown(table.parts[-1])
+    if not found and nearly is not None:
+        return f"named in {name}, but in the archive it is called '{shown(nearly.name)}'; write that into {name}"
     if not found:
         return f"named in {name}, but not in the archive as a picture"
     if len(found) > 1:
@@ -255,7 +272,7 @@ def _by_masks(pictures: Sequence[Member], table: Member, masks: Sequence[Mask]) 
     names: dict[str, str] = {}
     for filename in dict.fromkeys(one.filename for one in masks):
         found = index.find(table, filename)
-        reason = _why_no_row(found, (), kept={}, table=table)
+        reason = _why_no_row(found, (), kept={}, table=table, nearly=None if found else index.nearly(filename))
         if reason:
             skipped.append(SkippedFile(file=shown(filename), reason=reason))
         else:

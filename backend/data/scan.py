@@ -215,6 +215,8 @@ def _require_classes(labels: set[str], task: Task, skipped: Sequence[SkippedFile
         return
     reasons = "; ".join(f"'{entry.file}' ({entry.reason.rstrip('.')})" for entry in skipped[:3])
     hint = f" {len(skipped)} files were skipped, such as {reasons}." if skipped else ""
+    if len(skipped) == 1:
+        hint = f" One file was skipped: {reasons}."
     if not labels:
         raise DatasetError(f"No usable images were found. {LAYOUT}; allowed are {ALLOWED}.{hint}")
     only = shown(clean_name(next(iter(labels))))

@@ -140,7 +140,7 @@ def test_a_table_beside_its_pictures_is_read_from_there(import_members_of, pictu
 
 
 def test_rows_and_pictures_without_each_other_are_listed(import_members_of, picture):
-    table = "filename,label\n0.png,cat\n1.png,dog\n1.png,cat\ngone.png,cat\n2.png,\nsame.png,cat\n"
+    table = "filename,label\n0.png,cat\n1.png,dog\n1.png,cat\ngone.png,cat\n2.png,\nsame.png,cat\n3.JPG,cat\nx/3,cat\n"
     members = with_table(picture, table) | {"a/same.png": picture(20), "b/same.png": picture(21)}
     dataset = import_members_of(members)
     found = reasons(dataset)
@@ -150,7 +150,16 @@ def test_rows_and_pictures_without_each_other_are_listed(import_members_of, pict
     assert "empty" in found["2.png"]
     assert "2 pictures in different folders" in found["same.png"]
     assert found["images/3.png"] == "not named in labels.csv"
-    assert len(found) == 5
+    for nearly in ("3.JPG", "x/3"):
+        assert found[nearly] == (
+            "named in labels.csv, but in the archive it is called 'images/3.png'; write that into labels.csv"
+        )
+    assert len(found) == 7
+
+
+def test_one_file_that_was_skipped_is_one_file(import_members_of):
+    with pytest.raises(DatasetError, match=r"One file was skipped: 'notes.txt' \("):
+        import_members_of({"notes.txt": b"hello"})
 
 
 @pytest.mark.parametrize(
