@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -18,6 +19,7 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 BLUE = PALETTE[0]
 BAND = "rgba(0, 114, 178, 0.18)"
 LONGEST_TICK = 24
+END = 8  # letters of a long name's end: names of a kind differ there
 FEWEST_TICKS = 8
 
 
@@ -47,8 +49,8 @@ def class_counts(counts: Mapping[str, int]) -> Any:
     ordered = sorted(counts.items(), key=lambda item: item[1])
     bars = go.Bar(
         x=[count for _, count in ordered],
-        y=[shorten(name) for name, _ in ordered],
-        customdata=[name for name, _ in ordered],
+        y=[name for name, _ in ordered],
+        customdata=[escape(name, quote=False) for name, _ in ordered],
         orientation="h",
         marker={"color": BLUE},
         text=[f" {written(count, ',')}" for _, count in ordered],
@@ -59,7 +61,7 @@ def class_counts(counts: Mapping[str, int]) -> Any:
     )
     figure = go.Figure(bars)
     figure.update_layout(height=90 + 34 * len(ordered), xaxis_title=t("chart.images"), bargap=0.3)
-    figure.update_yaxes(type="category", dtick=1, showgrid=False)
+    figure.update_yaxes(**names([name for name, _ in ordered]), showgrid=False)
     most = max(counts.values(), default=0)
     # room for the longest count beside its bar: on a phone a digit takes about 4% of the width
     figure.update_xaxes(range=[0, max(1, most) * (1.04 + 0.04 * len(written(most, ",")))])
@@ -153,6 +155,12 @@ def _by_epoch(figure: Any, *, height: int = 300) -> Any:
     return figure.update_layout(height=height, showlegend=True)
 
 
+def names(found: Sequence[str]) -> dict[str, Any]:
+    """An axis of names: short on the page, whole in the data, for two names that begin alike are two bars."""
+    return {"type": "category", "tickvals": list(found), "ticktext": [shorten(name) for name in found]}
+
+
 def shorten(name: str) -> str:
-    """A class name that leaves room for the chart beside it."""
-    return name if len(name) <= LONGEST_TICK else name[: LONGEST_TICK - 1] + "…"
+    """A name that leaves room for the chart beside it, by its beginning and its end; Plotly would read `<b>` in it."""
+    short = name if len(name) <= LONGEST_TICK else f"{name[: LONGEST_TICK - END - 1]}…{name[-END:]}"
+    return escape(short, quote=False)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from frontend.answers import ConfusionMatrix
 from frontend.i18n import t, written
-from frontend.widgets.charts import shorten
+from frontend.widgets.charts import names
 from frontend.widgets.wording import percent
 
 # The shade of a cell is one blue, laid over the page by the cell's share of its row. In the middle it leaps, so that
@@ -41,7 +41,7 @@ def figure(matrix: ConfusionMatrix, chosen: Cell | None = None) -> Any:
     if chosen is not None and {chosen.truth, chosen.predicted} <= set(labels):
         _frame(drawn, labels.index(chosen.predicted), labels.index(chosen.truth))
     edges = [-0.5, len(labels) - 0.5]
-    ticks = {"tickvals": labels, "ticktext": [shorten(name) for name in labels], "type": "category"}
+    ticks = names(labels)
     drawn.update_xaxes(title=t("chart.predicted"), showgrid=False, zeroline=False, range=edges, **ticks)
     drawn.update_yaxes(title=t("chart.truth"), showgrid=False, zeroline=False, range=edges[::-1], **ticks)
     drawn.update_layout(

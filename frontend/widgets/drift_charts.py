@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from frontend.i18n import t, written
 from frontend.registry_answers import DriftBin, DriftDay
-from frontend.widgets.charts import BLUE, PALETTE, shorten
+from frontend.widgets.charts import BLUE, PALETTE, names
 from frontend.widgets.wording import day, percent
 
 HEIGHT = 300
@@ -45,7 +45,7 @@ def days(found: Sequence[DriftDay]) -> Any:
 
 
 def _pairs(bins: Sequence[DriftBin], axis: str) -> Any:
-    x = [shorten(one["name"]) for one in bins]
+    x = [one["name"] for one in bins]
     figure = go.Figure()
     if any(one["expected"] is not None for one in bins):
         expected = [one["expected"] for one in bins]
@@ -57,6 +57,6 @@ def _pairs(bins: Sequence[DriftBin], axis: str) -> Any:
         go.Bar(x=x, y=seen, name=t("drift.seen"), marker={"color": BLUE}, customdata=told, hovertemplate=hover)
     )
     figure.update_layout(barmode="group", height=HEIGHT, bargap=0.25, showlegend=True)
-    figure.update_xaxes(type="category", title=axis)
+    figure.update_xaxes(**names(x), title=axis)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure

@@ -150,13 +150,13 @@ def grounds(results: TableResultsAnswer) -> None:
         found.reverse()
         bars = go.Bar(
             x=[one["importance"] for one in found],
-            y=[charts.shorten(one["column"]) for one in found],
+            y=[one["column"] for one in found],
             error_x={"array": [one["deviation"] for one in found]},
             orientation="h",
             marker={"color": charts.BLUE},
         )
         figure = go.Figure(bars).update_layout(height=110 + 30 * len(found))
-        figure.update_yaxes(type="category", showgrid=False)
+        figure.update_yaxes(**charts.names([one["column"] for one in found]), showgrid=False)
         figure.update_xaxes(title=t("table.importance_axis", metric=name_of("metric", results["metric"])))
         charts.draw(figure, key="table-importance", alt=t("table.importance"))
     curves = {one["column"]: one for one in results["partial_dependence"]}
