@@ -60,12 +60,16 @@ def run_finetune(study: Study, candidate: Candidate, *, epochs: int, watch: Tria
     outcome, moved = _train(study, network, preprocessing, epochs=epochs, watch=watch)
     seconds = time.perf_counter() - started
     watch.stage("predicting the test images")
-    test = predict_probabilities(network, images, preprocessing=preprocessing, places=study.test, control=study.control)
+    # not what training saw of its validation images, in bfloat16: thresholds and calibration are for what is served
+    held_out, test = (
+        predict_probabilities(network, images, preprocessing=preprocessing, places=places, control=study.control)
+        for places in (study.val, study.test)
+    )
     trial = Trial(
         candidate=actual(candidate, network),
         strategy="finetune",
         reason=outcome.stopped_early or (HEAD_KEPT if outcome.best_epoch == 0 else None),
-        held_out=outcome.val_probabilities,
+        held_out=held_out,
         test_probabilities=test,
         history=outcome.history,
         best_epoch=outcome.best_epoch,
@@ -93,7 +97,7 @@ def _train(
         augmentations=chosen_augmentations(recipe),
         rand_magnitude=settings.rand_magnitude,
     )
-    cut = find_cut(network, trained=stages_beyond(network, settings.frozen_stride)) if settings.frozen_stride else None
+    cut = _cut_for(network, settings)
     if cut is not None:
         watch.stage("computing early stages")
     data = TrainingData(
@@ -126,6 +130,13 @@ def _train(
     if cut is not None:
         cut.take_back(trained)
     return outcome, moved
+
+
+def _cut_for(network: Network, settings: FinetuneSettings) -> Cut | None:
+    """Where the network is cut, so that its early stages are computed once; None where all of it trains."""
+    if not settings.frozen_stride:
+        return None
+    return find_cut(network, trained=stages_beyond(network, settings.frozen_stride), exact=True)
 
 
 def _count_moved(network: Network, settings: FinetuneSettings) -> int:

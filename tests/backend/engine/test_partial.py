@@ -7,6 +7,7 @@ import torch
 
 from backend.config import Settings
 from backend.contracts import Deadline, FinetuneSettings, RunControl
+from backend.engine import arithmetic, partial
 from backend.engine.batches import Pixels, TrainingData
 from backend.engine.models import find_spec
 from backend.engine.network import create_network
@@ -42,6 +43,19 @@ def activations(tiny, pixels):
         )
 
     return compute
+
+
+def test_exact_early_stages_are_rounded_only_once(tiny, pixels, monkeypatch):
+    """On any processor: bfloat16 that the hardware lacks is emulated."""
+    for module in (arithmetic, partial):
+        monkeypatch.setattr(module, "has_fast_bfloat16", lambda device_type: True)
+    places = np.arange(8)
+    with torch.no_grad():
+        truth = find_cut(tiny, trained=1).frozen_part(pixels.plain(places))
+    exact, rough = (FrozenBelow(pixels, find_cut(tiny, trained=1, exact=one)).plain(places) for one in (True, False))
+    assert exact.dtype == rough.dtype == torch.bfloat16
+    torch.testing.assert_close(exact, truth.bfloat16(), rtol=0, atol=0)
+    assert (rough.float() - truth).abs().mean() > 2 * (exact.float() - truth).abs().mean()
 
 
 @pytest.mark.parametrize("name", FAMILIES)

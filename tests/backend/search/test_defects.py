@@ -12,15 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.contracts import Recipe
+from backend.contracts import Recipe, RunControl
 from backend.data import open_dataset
+from backend.data.manifest import load_dataset
 from backend.engine.bundle import load_bundle
 from backend.engine.cbam import Cbam
+from backend.engine.features import predict_probabilities
+from backend.engine.label_metrics import binary_log_loss
 from backend.inference.explainers import heatmap
 from backend.inference.exporters import standalone
 from backend.inference.exporters.onnx_graph import build_graph
 from backend.inference.predictor import Predictor
 from backend.search.compare import Run, compare
+from backend.search.study import open_study
 
 WIDTH, HEIGHT = 150, 40  # neither is a multiple of 32
 
@@ -128,6 +132,22 @@ def test_the_best_epoch_lies_in_the_model_s_folder_too(outcome):
     own, other = (torch.load(path, weights_only=True) for path in (file, beside))
     assert own.keys() == other.keys()
     assert all(torch.equal(own[name], other[name]) for name in own)
+
+
+def test_what_was_calibrated_are_the_answers_that_the_saved_weights_give(outcome):
+    """In float32, as they are served; training saw its validation images in bfloat16, where the processor has it."""
+    comparison, settings, checkpoints = outcome
+    results = comparison.results
+    recipe = Recipe.model_validate(results.recipe)
+    dataset = load_dataset(settings.datasets_dir / recipe.dataset_id)
+    study = open_study(dataset, recipe, settings=settings, control=RunControl())
+    network = load_bundle(comparison.folder, settings=settings).network
+    [file] = (checkpoints / results.experiment.network).iterdir()
+    network.module.load_state_dict(torch.load(file, weights_only=True))
+    how = results.preprocessing
+    found = predict_probabilities(network, study.images(how), preprocessing=how, places=study.val)
+    loss = binary_log_loss(found, study.targets[study.val])
+    assert results.calibration.log_loss_before == pytest.approx(loss, rel=1e-4)
 
 
 def test_the_strips_are_seen_as_they_are(outcome):
