@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from backend.contracts.base import Id, Record
@@ -28,7 +35,14 @@ ClassBalance = Literal["auto", "balanced", "plain"]
 RankBy = Literal["accuracy", "macro_f1", "mean_average_precision"]
 RankingChoice = Literal["auto", "accuracy", "macro_f1", "mean_average_precision"]
 Setting = float | int | str | bool | tuple[float | int, ...]  # 64 stays 64: a recipe is read back as it was written
-SETTING: TypeAdapter[Setting | None] = TypeAdapter(Setting | None)
+
+
+def _one_sentence(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Of what is no setting say what one is, where pydantic has a sentence for each kind that it is not."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError("a number, a word, true or false, or a list of numbers is needed") from None
 
 
 class Recipe(Record):
@@ -65,7 +79,7 @@ class Recipe(Record):
         "with preset best.",
     )
     seed: int = Field(42, ge=0, le=2**32 - 1, description="Same seed, same machine, same result.")
-    overrides: dict[str, Setting | None] = Field(
+    overrides: dict[str, Annotated[Setting | None, WrapValidator(_one_sentence)]] = Field(
         default_factory=dict, description="Dotted expert settings, such as finetune.backbone_lr."
     )
 
@@ -82,17 +96,6 @@ class Recipe(Record):
         if isinstance(value, bool):
             raise ValueError("a number is needed, not true or false")  # noqa: TRY004 - pydantic reports ValueErrors
         return value
-
-    @field_validator("overrides", mode="before")
-    @classmethod
-    def _name_the_setting(cls, values: Any) -> Any:
-        """One sentence that names the key, where pydantic has one for each kind of value that it is not."""
-        for key, value in values.items() if isinstance(values, dict) else ():
-            try:
-                SETTING.validate_python(value)
-            except ValidationError:
-                raise ValueError(f"'{key}' takes a number, a word, true or false, or a list of numbers") from None
-        return values
 
     @property
     def finetune(self) -> FinetuneSettings:

@@ -66,7 +66,11 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"ensembles": True}, "Did you mean 'ensemble'"),
         ({"overrides": {"loss.gama": 2}}, "Did you mean 'loss.gamma'"),
         ({"overrides": {"model.gamma": 2}}, "Did you mean 'loss.gamma'"),
-        ({"overrides": {"loss.alpha": {"a": 1}}}, "'overrides' does not fit: 'loss.alpha' takes a number, a word"),
+        (
+            {"overrides": {"loss.alpha": {"a": 1}}},
+            "'overrides.loss.alpha' does not fit: a number, a word, true or false",
+        ),
+        ({"overrides": {"loss.alpha": [0.1, "x"]}}, 'or a list of numbers is needed (seen: [0.1, "x"]).'),
         ({"seed": True}, "'seed' does not fit: a number is needed, not true or false (seen: true)"),
         ({"models": ["efficientnet_lite0_cbm"]}, "Did you mean 'efficientnet_lite0_cbam'"),
         ({"overrides": {"loss.gamma": -1}}, "'loss.gamma' does not fit"),

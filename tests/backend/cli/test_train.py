@@ -136,7 +136,7 @@ def test_a_whole_run_is_typed_as_settings(asked, make_zip, tmp_path):
         (["--multirun", "loss.gamma=1"], "needs something to go through"),
         (["--multirun", "loss.gamma=-1,-2"], "'loss.gamma' does not fit"),
         (["--multirun", "loss.gamma=1,two"], "the run with loss.gamma=two; none was begun"),
-        (["loss.alpha={a:1}"], "'loss.alpha' takes a number, a word, true or false, or a list of numbers"),
+        (["loss.alpha={a:1}"], "'overrides.loss.alpha' does not fit: a number, a word, true or false, or a list of"),
         (["seed=true"], "'seed' does not fit: a number is needed, not true or false"),
         (["--config", "nowhere.yaml"], "'nowhere.yaml' cannot be read"),
     ],
