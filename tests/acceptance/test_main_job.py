@@ -15,7 +15,7 @@ import pytest
 
 from tests.environment import clean_environment
 from tests.ports import free_port
-from tests.waiting import PATIENCE_S, Meanwhile, slowness, wait_until
+from tests.waiting import PATIENCE_S, Meanwhile, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,22 +69,24 @@ def dataset(api):
 
 @pytest.fixture(scope="module")
 def finished(api, dataset):
-    """The finished job, its results, and how long /health took while it ran."""
+    """The finished job, its results, and how long /health took while it ran, in ms on a quiet machine."""
     recipe = {"dataset_id": dataset["dataset_id"], "models": ["efficientnet_lite0", "resnet18"]}
     answer = api.post("/api/cv/train/start", json=recipe)
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["job_id"]
     health_ms, end = [], time.monotonic() + 450
-    while time.monotonic() < end:
-        started = time.perf_counter()
-        assert api.get("/health").json()["status"] == "ok"
-        health_ms.append((time.perf_counter() - started) * 1000)
-        job = api.get(f"/api/cv/jobs/{job_id}").json()
-        if job["state"] in {"succeeded", "failed", "cancelled"}:
-            break
-        time.sleep(0.2)
+    with Meanwhile() as meanwhile:
+        while time.monotonic() < end:
+            started = time.perf_counter()
+            assert api.get("/health").json()["status"] == "ok"
+            health_ms.append((time.perf_counter() - started) * 1000)
+            job = api.get(f"/api/cv/jobs/{job_id}").json()
+            if job["state"] in {"succeeded", "failed", "cancelled"}:
+                break
+            time.sleep(0.2)
     assert job["state"] == "succeeded", job
-    return job, api.get(f"/api/cv/results/{dataset['dataset_id']}").json(), health_ms
+    slower = meanwhile.slowness()
+    return job, api.get(f"/api/cv/results/{dataset['dataset_id']}").json(), [ms / slower for ms in health_ms]
 
 
 def pictures(count):
@@ -116,7 +118,7 @@ def test_health_stays_quick_while_training_runs(finished):
     _, _, health_ms = finished
     ordered = sorted(health_ms)
     median = ordered[len(ordered) // 2]
-    assert median < 50 * slowness(), f"median {median:.0f} ms over {len(ordered)} calls, worst {ordered[-1]:.0f} ms"
+    assert median < 50, f"median {median:.0f} ms over {len(ordered)} calls, worst {ordered[-1]:.0f} ms"
 
 
 def test_a_prediction_comes_with_confidence_familiarity_and_a_heat_map(api, dataset, finished):

@@ -22,6 +22,9 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Seconds. A start imports torch in the worker; on a busy machine with two cores that takes its time.
+# The page speaks the browser's language: English, whatever this machine's is. A container's shared memory is often 64 MB,
+# too little for a large page, whose tab would crash.
+BROWSER_OPTIONS = ["--no-sandbox", "--lang=en-US", "--disable-dev-shm-usage"]
 START_TIMEOUT = 240
 
 
@@ -57,8 +60,7 @@ def chromium() -> str:
 def browser(chromium: str) -> Iterator[Browser]:
     expect.set_options(timeout=60_000)  # a machine that trains on all its cores draws slowly
     with sync_playwright() as playwright:
-        # the page speaks the browser's language: English, whatever this machine's is
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--lang=en-US"])
+        launched = playwright.chromium.launch(executable_path=chromium, args=BROWSER_OPTIONS)
         yield launched
         launched.close()
 
