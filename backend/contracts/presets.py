@@ -108,8 +108,7 @@ def settled(values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: two names of one thing say different things.
     """
-    overrides = values.get("overrides")
-    if overrides is not None and not isinstance(overrides, dict):
+    if not isinstance(values.get("overrides", {}), dict):
         return values  # the recipe's own check names what is wrong
     values = renamed(values)
     preset = values.get("preset")

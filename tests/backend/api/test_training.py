@@ -64,6 +64,8 @@ def test_a_start_is_a_job_in_the_queue_with_links(client, dataset_id):
         ({"rank_by": "f1"}, "'rank_by' does not fit"),
         ({"ensemble": "perhaps"}, "'ensemble' does not fit"),
         ({"ensembles": True}, "Did you mean 'ensemble'"),
+        ({"overrides": None}, "'overrides' does not fit"),
+        ({"preset": "defects", "overrides": []}, "'overrides' does not fit"),
         ({"overrides": {"loss.gama": 2}}, "Did you mean 'loss.gamma'"),
         ({"overrides": {"model.gamma": 2}}, "Did you mean 'loss.gamma'"),
         (
