@@ -148,10 +148,12 @@ async def _append(upload: Upload, request: Request, services: Services) -> dict[
     checksum = tus.checksum(request.headers)
     algorithm = checksum[0] if checksum else None
     held = services.uploads.writer(upload, algorithm=algorithm)
-    if not upload.job_id:
+    if upload.job_id:
+        _check_offset(request, stands_at=upload.length)
+    else:
         writer = await to_thread.run_sync(held.__enter__)
         try:
-            _check_offset(request, writer)
+            _check_offset(request, stands_at=writer.offset)
             await _receive(request, writer, whole=checksum is not None)
             if checksum and not writer.matches(checksum[1]):
                 writer.take_back()
@@ -167,16 +169,16 @@ async def _append(upload: Upload, request: Request, services: Services) -> dict[
     return await to_thread.run_sync(_standing, upload, services, caller_of(request))
 
 
-def _check_offset(request: Request, writer: UploadWriter) -> None:
+def _check_offset(request: Request, *, stands_at: int) -> None:
     if request.method == "POST" and "upload-offset" not in request.headers:
         return  # bytes that come with the beginning
     offset = tus.number(request.headers, "Upload-Offset")
-    if offset != writer.offset:
+    if offset != stands_at:
         raise tus.TusProblem(
             409,
-            f"The upload stands at {writer.offset} bytes, and these begin at {offset}. Go on at {writer.offset}.",
+            f"The upload stands at {stands_at} bytes, and these begin at {offset}. Go on at {stands_at}.",
             title="Conflict",
-            Upload_Offset=str(writer.offset),
+            Upload_Offset=str(stands_at),
         )
 
 

@@ -92,6 +92,10 @@ def test_the_job_is_queued_once_and_by_whoever_asks(client, begun, shapes_zip, s
     again = send(client, begun, b"", offset=len(shapes_zip))
     assert {again.headers["Sightglass-Job"]} == jobs
     assert services.queue.counts()["queued"] == 1
+    for offset in (0, len(shapes_zip) - 1, len(shapes_zip) + 1):  # tus 1.0: 409 wherever the offset is not the true one
+        late = send(client, begun, b"late", offset=offset)
+        assert (late.status_code, late.headers["Upload-Offset"]) == (409, str(len(shapes_zip)))
+    assert services.queue.counts()["queued"] == 1
 
 
 def test_a_wrong_offset_is_answered_with_the_true_one(client, begun):
