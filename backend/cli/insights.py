@@ -13,6 +13,7 @@ import typer
 from backend.cli.console import answers, print_json, read_settings
 from backend.config import Settings
 from backend.contracts import Dataset, Insights
+from backend.data.insights import labels_of
 from backend.data.manifest import INFO_FILE
 
 MOST_NAMED = 10
@@ -40,12 +41,10 @@ def insights(
 
 
 def lines(found: Insights, paths: dict[str, str]) -> Iterator[str]:
-    """Counts, sizes and issues in words; `paths` says where an image lies."""
-    width, height = found.dimensions.width, found.dimensions.height
+    """Counts, sizes and issues in words; `paths` says of which class an image is and what it is called."""
     yield (
-        f"{found.total_images} images in {found.num_classes} classes; the largest has {found.imbalance_ratio:g} times "
-        f"the images of the smallest. Median size {width.median:g} x {height.median:g}, from {width.min:g} x "
-        f"{height.min:g} to {width.max:g} x {height.max:g}. Formats: {', '.join(found.formats) or 'unknown'}."
+        f"{found.total_images} images in {found.num_classes} classes; the largest has {found.imbalance_ratio:.1f} "
+        f"times the images of the smallest. {_sizes(found)} Formats: {', '.join(found.formats) or 'unknown'}."
     )
     for name, count in sorted(found.class_counts.items(), key=lambda one: -one[1])[:MOST_NAMED]:
         yield f"  {count:>7}  {name}"
@@ -54,13 +53,21 @@ def lines(found: Insights, paths: dict[str, str]) -> Iterator[str]:
     if not found.notes:
         yield "Nothing was found that needs your attention."
     for note in found.notes:
-        groups = f" in {note.groups} groups" if note.groups else ""
+        groups = f" in {note.groups} group{'s' if note.groups > 1 else ''}" if note.groups else ""
         yield f"{note.kind}: {note.images}{groups}. {note.advice}"
         listed = [_named(entry, paths) for entry in getattr(found.issues, note.kind)]
         for text in listed[:MOST_NAMED]:
             yield f"    {text}"
         if len(listed) > MOST_NAMED:
             yield f"    and {len(listed) - MOST_NAMED} more in --json"
+
+
+def _sizes(found: Insights) -> str:
+    width, height = found.dimensions.width, found.dimensions.height
+    least, most = f"{width.min:g} x {height.min:g}", f"{width.max:g} x {height.max:g}"
+    if least == most:
+        return f"All images are {least} pixels."
+    return f"Median size {width.median:g} x {height.median:g}, from {least} to {most}."
 
 
 def _named(entry: object, paths: dict[str, str]) -> str:
@@ -73,7 +80,7 @@ def _named(entry: object, paths: dict[str, str]) -> str:
 
 @contextmanager
 def _opened(target: str, settings: Settings) -> Iterator[tuple[Dataset, dict[str, str]]]:
-    """The dataset, and which class each of its images is of."""
+    """The dataset, and of which class each of its images is, with its name in the upload."""
     from backend.data import open_dataset
     from backend.workflows.dataset_desk import opened_desk
 
@@ -81,8 +88,12 @@ def _opened(target: str, settings: Settings) -> Iterator[tuple[Dataset, dict[str
     if path.exists() and not (path / INFO_FILE).is_file():
         with tempfile.TemporaryDirectory(prefix="sightglass-") as folder:
             dataset = open_dataset(path, into=Path(folder), settings=settings)
-            yield dataset, {item.image_id: item.label for item in dataset.items}
+            yield dataset, _paths(dataset)
         return
     with opened_desk(target, settings=settings) as desk:
         dataset = desk.newest()
-        yield dataset, {item.image_id: item.label for item in dataset.items}
+        yield dataset, _paths(dataset)
+
+
+def _paths(dataset: Dataset) -> dict[str, str]:
+    return {item.image_id: ", ".join(filter(None, (*labels_of(item), item.file))) for item in dataset.items}
