@@ -84,7 +84,8 @@ def promote_button(*, key: str) -> bool:
 def promote(api: Client, model_id: str) -> bool:
     """Make a model the one that answers, and say so; whether the service did."""
     try:
-        api.promote(model_id)
+        with st.spinner(t("download.promoting")):  # 16 s where it is the first model that a service loads
+            api.promote(model_id)
     except ApiError as error:
         problems.show_problem(error)
         return False

@@ -124,6 +124,9 @@ def _do(registry: Client | Tables, model: CardAnswer | TableCard, verb: str) -> 
     try:
         if verb == DELETE:
             registry.delete_model(model_id)
+        elif verb in (PROMOTE, ROLLBACK):
+            with st.spinner(t("download.promoting")):
+                registry.change_model(model_id, verb)
         else:
             registry.change_model(model_id, verb)
     except ApiError as error:
