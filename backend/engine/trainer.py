@@ -377,6 +377,8 @@ class _Finetune:
             raise _Stop
         patience = self._settings.patience
         if self._plan.keep == "best" and self._best is not None and epoch - self._best.epoch >= patience:
+            if patience == 1:
+                raise _Stop("No better validation score for 1 epoch.")
             raise _Stop(f"No better validation score for {patience} epochs.")
 
     def _next_epoch(self) -> int:
