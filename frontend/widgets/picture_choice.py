@@ -13,6 +13,7 @@ from frontend import state
 from frontend.answers import DatasetAnswer
 from frontend.drafts import Choice
 from frontend.i18n import t
+from frontend.widgets.pictures import LONG_THUMBNAIL, is_long
 from frontend.widgets.wording import plain
 
 LEAVE_OUT = ""
@@ -44,7 +45,8 @@ def show(dataset: DatasetAnswer, picture: Picture, image: bytes | None, *, key: 
     alt = picture.alt or t("corrections.alt", label=picture.label)
     name = file_name(picture.file)
     caption = with_file(picture.caption, picture.file)
-    st.image(image, width=WIDTH, alt=f"{alt} ({name})" if name else alt, caption=caption or None)
+    width = LONG_THUMBNAIL if is_long(image) else WIDTH  # 150 pixels of a strip are 30 high
+    st.image(image, width=width, alt=f"{alt} ({name})" if name else alt, caption=caption or None)
     identifier = dataset["dataset_id"]
     if dataset["task"] == "multilabel":
         _one_of_several(dataset, picture, key=key)

@@ -61,7 +61,7 @@ def test_few_images_far_above_the_rest_do_not_squash_a_histogram(open_page, serv
     assert insight_charts.far_above(even) == 0
     service.insights = {"light": {"sharpness": spread}}
     page = open_page(tab=state.INSIGHTS, dataset=service.add_dataset()["dataset_id"])
-    assert "2 images far above the others, from 30 to 9,000" in texts(page)
+    assert "The grey bar holds 2 images above 30 (up to 9,000)" in texts(page)
 
 
 def test_the_gallery_shows_one_class(open_page, service):
