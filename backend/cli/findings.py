@@ -67,7 +67,7 @@ def _features(use: Plain) -> str:
     images, at_hand = use["images"], use["at_hand"]
     counted = f", an image counted once for each of {use['networks']} networks" if use["networks"] > 1 else ""
     if not at_hand:
-        return f"Features: of {images:,} images they were computed in this run{counted}; the next run reads them."
+        return f"Features: those of {images:,} images were computed in this run{counted}; the next run reads them."
     return (
         f"Features: {at_hand:,} of {images:,} images were known from earlier runs and were not computed again{counted}."
     )

@@ -52,7 +52,7 @@ def test_confidence_that_needed_no_correction_says_so():
     [
         ((400, 380, 1), "Features: 380 of 400 images were known from earlier runs and were not computed again."),
         ((3200, 2800, 8), "2,800 of 3,200 images were known from earlier runs and were not computed again, an image"),
-        ((400, 0, 1), "Features: of 400 images they were computed in this run; the next run reads them."),
+        ((400, 0, 1), "Features: those of 400 images were computed in this run; the next run reads them."),
     ],
 )
 def test_what_was_reused_of_earlier_runs_is_said(use, words):
