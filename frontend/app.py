@@ -53,6 +53,7 @@ def _service_in(name: str) -> Client:
 
 def main() -> None:
     reader.keep_language_of_link()
+    state.keep_address()
     st.set_page_config(page_title="Sightglass", page_icon=brand.ICON, layout="wide", initial_sidebar_state="collapsed")
     pages = [
         st.Page(images_page, title=t("page.images"), icon=":material/image:", default=True),

@@ -29,6 +29,8 @@ _FOREIGN = "corrections-foreign"
 _COSTS = "cost-ratios"
 _CHANGED = "version-made"
 _ASKED = "model-asked"
+_ADDRESS = "address-drawn"
+_OPENED = "tab-opened"
 _TOLD = "model-told"
 _BROWSER = "browser"
 
@@ -47,7 +49,7 @@ def job_id() -> str | None:
 
 
 def open_tab(name: str) -> None:
-    st.query_params["tab"] = name
+    st.query_params["tab"] = st.session_state[_OPENED] = name
 
 
 def choose_dataset(identifier: str | None, *, tab: str | None = None) -> None:
@@ -111,8 +113,13 @@ def _set(name: str, value: str | None) -> None:
 # --- widgets that mirror the URL
 def prepare_tab_control(names: list[str]) -> None:
     """Show the URL's tab in the control; must run before the control is drawn."""
+    # A part of the page that drew itself by the clock while somebody clicked is stopped, but not before Streamlit has
+    # given the session the URL that it began with: what the click opened stands.
+    opened = st.session_state.pop(_OPENED, None)
+    if opened is not None and opened != tab():
+        _set("tab", opened)
     if tab() not in names:
-        open_tab(names[0])
+        _set("tab", names[0])
     mirror(TAB_CONTROL, tab())
 
 
@@ -328,6 +335,23 @@ def told() -> str | None:
 # --- drawing again
 def rerun() -> None:
     """Draw the whole page again, now."""
+    st.rerun()
+
+
+def keep_address() -> None:
+    """Remember the URL that the whole page is drawn with; the first thing in each drawing of it."""
+    st.session_state[_ADDRESS] = st.query_params.to_dict()
+
+
+def redraw() -> None:
+    """Draw the whole page again because of what a part of it found that looks by the clock; nobody has clicked.
+
+    The browser sends its URL along with each such look, and where it is slow that is the one before the last click: a
+    click on Train would lead back to Upload, under a URL that says Train. So the page stays where it was drawn last.
+    """
+    drawn: dict[str, str] | None = st.session_state.get(_ADDRESS)
+    if drawn is not None and st.query_params.to_dict() != drawn:
+        st.query_params.from_dict(drawn)
     st.rerun()
 
 

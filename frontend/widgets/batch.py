@@ -75,7 +75,7 @@ def _live(api: Client, job_id: str) -> None:
         return
     job = look.job
     if job["state"] not in UNFINISHED:
-        state.rerun()  # the whole page changes: the table is there
+        state.redraw()  # the whole page changes: the table is there
     if look.problem is not None:
         problems.show_problem(look.problem)
     st.progress(min(1.0, max(0.0, job["progress"])), text=_sentence(job))

@@ -52,4 +52,4 @@ def _wait(api: Client, dataset_id: str) -> None:
     """Look again until the check has ended, then draw the page anew."""
     st.caption(f":material/hourglass_top: {t('insights.pending')}")
     if api.insights(dataset_id)["quality"] != "pending":
-        state.rerun()
+        state.redraw()

@@ -72,7 +72,7 @@ def _live(api: Client, job_id: str) -> None:
         return
     job = look.job
     if job["state"] not in UNFINISHED:
-        state.rerun()  # the whole page changes: results are there
+        state.redraw()  # the whole page changes: results are there
     if look.problem is not None:
         problems.show_problem(look.problem)  # what follows is how the job stood before
     _overall(look)
