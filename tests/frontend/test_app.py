@@ -73,6 +73,12 @@ def test_a_click_on_a_tab_is_written_into_the_url(open_page):
     assert "Training needs pictures first." in everything(page)
 
 
+def test_the_page_knows_the_url_that_it_was_drawn_with(open_page):
+    """What a look by the clock goes back to, `state.redraw`."""
+    page = open_page(dataset="ds-gone", tab="results")
+    assert page.session_state["address-drawn"] == {"dataset": "ds-gone", "tab": "results"}
+
+
 def test_a_service_that_is_away_is_said_in_a_red_box_with_the_next_step(open_page, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import multiprocessing
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -16,8 +18,11 @@ from backend.contracts import RunControl
 from backend.data import ingest, scan
 from backend.data.archive import open_archive
 from backend.data.folder import Folder
+from backend.data.ingest import Hands, take_all
 from backend.data.pictures import open_picture, read_picture
 from backend.data.scan import ImportPlan, import_members
+from backend.data.taking import Intake
+from backend.data.tasks import nothing_taken
 from backend.errors import DatasetError, JobCancelled
 
 
@@ -123,6 +128,33 @@ def test_cancelling_ends_the_processes_and_leaves_nothing(members, packed, tmp_p
     with open_archive(path) as archive, pytest.raises(JobCancelled):
         import_members(archive, into=into, name="x", plan=plan)
     assert list(into.iterdir()) == []
+
+
+def test_nothing_is_under_way_any_more_when_cancelling_has_returned(written, into, monkeypatch):
+    """A batch that is written later would be left over beside the folder that was removed."""
+    begun, let_go = threading.Event(), threading.Event()
+    over = []
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, **how):
+            let_go.set()
+            super().shutdown(**how)
+
+    def take_batch(number, columns, folder):
+        if number > 0:
+            begun.set()
+            let_go.wait(60)
+            over.append(number)
+        return nothing_taken([])
+
+    monkeypatch.setattr(ingest, "BATCH_MEMBERS", 20)
+    monkeypatch.setattr(ingest, "_take_batch", take_batch)
+    into.mkdir()
+    with open_archive(written("zip")) as source, Pool(1) as pool:
+        ours = Hands(Intake(10**6), pool)
+        with pytest.raises(JobCancelled):
+            take_all(source, source.members, into=into, by=ours, control=RunControl(cancelled=lambda: begun.wait(60)))
+        assert over == [1]  # what had begun has ended, and nothing else was begun
 
 
 def test_a_source_of_one_class_leaves_neither_folder_nor_process(
